@@ -1,0 +1,12 @@
+/** The image of every service, pinned; the only place that names a version. All have an arm64 variant. */
+export const images = {
+  mosquitto: "eclipse-mosquitto:2.1.2-alpine",
+  telegraf: "telegraf:1.39.3-alpine",
+  influxdb: "influxdb:3.11.2-core",
+  explorer: "influxdata/influxdb3-ui:1.9.0",
+  grafana: "grafana/grafana:13.1.1",
+  simulator: "node:22.23.3-bookworm-slim",
+} as const;
+
+/** A service that has an image. */
+export type Service = keyof typeof images;

@@ -1,0 +1,49 @@
+import { z } from "zod";
+
+/** Bad input, told to the person who wrote it: one line per finding, with the key, the value and what is allowed. */
+export class InputError extends Error {
+  constructor(
+    readonly source: string,
+    readonly findings: string[],
+  ) {
+    super(`${source} is refused:\n${findings.map((f) => `  - ${f}`).join("\n")}`);
+    this.name = "InputError";
+  }
+}
+
+/** `measurements[1].fields[0].unit`, as a person would look it up. */
+const keyOf = (path: PropertyKey[]) =>
+  path.reduce<string>((key, part) => (typeof part === "number" ? `${key}[${part}]` : key ? `${key}.${String(part)}` : String(part)), "");
+
+const valueAt = (input: unknown, path: PropertyKey[]) =>
+  path.reduce<unknown>((value, part) => (value as Record<PropertyKey, unknown> | undefined)?.[part], input);
+
+const shown = (value: unknown) => {
+  const text = JSON.stringify(value) ?? "nothing";
+  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
+};
+
+/**
+ * Parses `input` by `schema`.
+ * @throws InputError naming `source`, with every finding at once. Values under a key in `secretKeys` are not shown.
+ */
+export function parse<T extends z.ZodType>(schema: T, input: unknown, source: string, secretKeys: string[] = []): z.output<T> {
+  const result = schema.safeParse(input);
+  if (result.success) return result.data;
+  const describe = (issue: z.core.$ZodIssue): string[] => {
+    const key = keyOf(issue.path) || "the whole";
+    const known = issue.code === "unrecognized_keys" ? allowedKeys(schema, issue.path) : [];
+    if (issue.code === "unrecognized_keys")
+      return issue.keys.map((k) => `${keyOf([...issue.path, k])} is no known key; allowed here: ${known.join(", ")}`);
+    const secret = issue.path.some((part) => secretKeys.includes(String(part)));
+    return [`${key} is ${secret ? "[secret]" : shown(valueAt(input, issue.path))}: ${issue.message}`];
+  };
+  throw new InputError(source, result.error.issues.flatMap(describe));
+}
+
+/** The keys that the object at `path` of a schema may have. */
+function allowedKeys(schema: z.ZodType, path: PropertyKey[]): string[] {
+  let at = z.toJSONSchema(schema, { io: "input", unrepresentable: "any" }) as z.core.JSONSchema.BaseSchema;
+  for (const part of path) at = ((typeof part === "number" ? at.items : at.properties?.[String(part)]) ?? {}) as z.core.JSONSchema.BaseSchema;
+  return Object.keys(at.properties ?? {});
+}

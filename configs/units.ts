@@ -1,0 +1,34 @@
+/** Every unit that a model may store a field in, with the unit id that Grafana spells it by. */
+export const units = {
+  A: "amp",
+  V: "volt",
+  W: "watt",
+  kW: "kwatt",
+  kWh: "kwatth",
+  var: "voltampreact",
+  kvar: "kvoltampreact",
+  VA: "voltamp",
+  Hz: "hertz",
+  "%": "percent",
+  "°C": "celsius",
+  s: "s",
+  "": "none",
+} as const;
+
+/** A unit that a model may use. */
+export type Unit = keyof typeof units;
+
+const seconds: Record<string, number> = { ms: 0.001, s: 1, m: 60, h: 3600, d: 86400, w: 604800 };
+
+/** Matches a duration as InfluxDB spells it: a whole number and one of ms, s, m, h, d, w. */
+export const durationPattern = /^[1-9]\d*(ms|s|m|h|d|w)$/;
+
+/**
+ * Seconds in a duration such as `500ms`, `1s` or `90d`.
+ * @throws RangeError if the text is no such duration.
+ */
+export function durationSeconds(text: string): number {
+  const unit = durationPattern.exec(text)?.[1];
+  if (!unit) throw new RangeError(`"${text}" is no duration: write a whole number and ms, s, m, h, d or w, such as 90d`);
+  return parseInt(text, 10) * seconds[unit];
+}
