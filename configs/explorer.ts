@@ -1,0 +1,32 @@
+import { databases, port as influxdbPort } from "./influxdb";
+
+/** Port of InfluxDB 3 Explorer inside its container. */
+export const port = 8080;
+
+/** Paths inside the Explorer's container. */
+export const paths = {
+  data: "/db",
+  connection: "/app-root/config/config.json",
+  session: "/run/secrets/explorer-session",
+  start: "/app-root/config/start.sh",
+} as const;
+
+/** The connection that a person finds ready in the Explorer. */
+export const connection = (site: string, influxdb: string, token: string) =>
+  JSON.stringify({
+    DEFAULT_INFLUX_SERVER: `http://${influxdb}:${influxdbPort}`,
+    DEFAULT_INFLUX_DATABASE: databases.telemetry,
+    DEFAULT_API_TOKEN: token,
+    DEFAULT_SERVER_NAME: site,
+  });
+
+/** Start script: the image takes its session secret from the environment alone, where `docker inspect` would show it. */
+export const startScript = `#!/bin/sh
+set -eu
+SESSION_SECRET_KEY=$(cat ${paths.session})
+export SESSION_SECRET_KEY
+exec /entrypoint.sh "$@"
+`;
+
+/** Proves that the page answers. */
+export const healthCheck = ["CMD-SHELL", `curl -fsS -o /dev/null http://127.0.0.1:${port}/ || wget -q -O /dev/null http://127.0.0.1:${port}/`];

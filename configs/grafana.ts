@@ -1,0 +1,51 @@
+/** Port of Grafana inside its container. */
+export const port = 3000;
+
+/** Paths inside Grafana's container. */
+export const paths = {
+  data: "/var/lib/grafana",
+  password: "/run/secrets/grafana-admin-password",
+  /** The key that a new volume is begun with; Grafana encrypts what it stores by it. */
+  seed: "/run/secrets/grafana-secret-key",
+  /** The key in force: it lives with the data that it encrypts, and so outlives the stack. */
+  secretKey: "/var/lib/grafana/.secret-key",
+  start: "/etc/grafana/start.sh",
+} as const;
+
+/** What a stack decides about Grafana. */
+export interface GrafanaOptions {
+  embedding: boolean;
+  anonymous: boolean;
+}
+
+/** Settings as Grafana's environment variables; secrets stand in files that they name. */
+export const environment = (options: GrafanaOptions): string[] => [
+  `GF_SECURITY_ADMIN_PASSWORD__FILE=${paths.password}`,
+  `GF_SECURITY_SECRET_KEY__FILE=${paths.secretKey}`,
+  `GF_SECURITY_ALLOW_EMBEDDING=${options.embedding}`,
+  `GF_AUTH_ANONYMOUS_ENABLED=${options.anonymous}`,
+  "GF_AUTH_ANONYMOUS_ORG_ROLE=Viewer",
+  "GF_USERS_ALLOW_SIGN_UP=false",
+  // A site behind a slow link talks to nobody it need not talk to.
+  "GF_ANALYTICS_REPORTING_ENABLED=false",
+  "GF_ANALYTICS_CHECK_FOR_UPDATES=false",
+  "GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES=false",
+  "GF_NEWS_NEWS_FEED_ENABLED=false",
+  "GF_PLUGINS_PLUGIN_ADMIN_ENABLED=false",
+  "GF_DASHBOARDS_MIN_REFRESH_INTERVAL=1s",
+];
+
+/** Start script: a volume that is there already keeps its key, and takes the stack's admin password. */
+export const startScript = `#!/bin/sh
+set -eu
+if [ ! -s ${paths.secretKey} ]; then
+  (umask 077 && cp ${paths.seed} ${paths.secretKey}.new && mv ${paths.secretKey}.new ${paths.secretKey})
+fi
+if [ -s ${paths.data}/grafana.db ]; then
+  GF_PATHS_DATA=${paths.data} grafana cli --homepath /usr/share/grafana admin reset-admin-password --password-from-stdin < ${paths.password} > /dev/null
+fi
+exec /run.sh "$@"
+`;
+
+/** Proves that Grafana answers and reaches its database. */
+export const healthCheck = ["CMD-SHELL", `curl -fsS http://127.0.0.1:${port}/api/health | grep -q '"database": *"ok"'`];

@@ -1,0 +1,146 @@
+import type { Field, Model } from "./model";
+import { durationSeconds } from "./units";
+
+/** Port of InfluxDB's HTTP and Flight SQL API inside its container. */
+export const port = 8181;
+
+/** The site's databases: what the battery says, and what the pipeline says of itself. */
+export const databases = { telemetry: "bess", pipeline: "pipeline" } as const;
+
+/** Paths inside InfluxDB's container. */
+export const paths = {
+  data: "/var/lib/influxdb3",
+  /** The token that a new volume is begun with. */
+  seed: "/run/secrets/influxdb-admin-token",
+  /** The token in force: it lives with the data that knows it, and so outlives the stack. */
+  adminToken: "/var/lib/influxdb3/.admin-token",
+  start: "/etc/influxdb3/start.sh",
+} as const;
+
+/** How long the pipeline's own health is kept. */
+export const pipelineRetention = "30d";
+
+const columnTypes = { float: "float64", int: "int64", bool: "bool", string: "utf8" } as const satisfies Record<Field["type"], string>;
+
+/** A table as `POST /api/v3/configure/table` takes it. */
+export interface Table {
+  db: string;
+  table: string;
+  tags: string[];
+  fields: { name: string; type: (typeof columnTypes)[Field["type"]] }[];
+}
+
+/** The tables of a model, each column with its type: a first message of a wrong type can then not decide it. */
+export function tables(model: Model): Table[] {
+  return model.measurements.map((m) => ({
+    db: databases.telemetry,
+    table: m.name,
+    tags: m.tags.map((tag) => tag.name),
+    fields: m.fields.map((field) => ({ name: field.name, type: columnTypes[field.type] })),
+  }));
+}
+
+/** The offline token file that InfluxDB reads while it has no admin token; only the name `_admin` closes the open door. */
+export const adminTokenFile = (token: string) => JSON.stringify({ token, name: "_admin" });
+
+/**
+ * Parquet files that a query over the whole retention may read: one per ten minutes and table,
+ * and a tenth for the blocks that are not yet merged. InfluxDB's default of 432 fails from 72 h on.
+ */
+export const queryFileLimit = (retention: string) => Math.max(432, Math.ceil((durationSeconds(retention) / 600) * 1.1));
+
+/** Arguments of `influxdb3 serve`. */
+export function serveArguments(options: { node: string; retention: string; memoryMiB: number; adminToken?: string; data?: string; bind?: string }): string[] {
+  return [
+    "serve",
+    `--node-id=${options.node}`,
+    "--object-store=file",
+    `--data-dir=${options.data ?? paths.data}`,
+    `--http-bind=${options.bind ?? `0.0.0.0:${port}`}`,
+    `--admin-token-file=${options.adminToken ?? paths.adminToken}`,
+    // The health check holds no token; the API itself stays closed.
+    "--disable-authz=health,ping",
+    // A local disk needs no second to gather writes: an acknowledged write is on it after 0.1 s.
+    "--wal-flush-interval=100ms",
+    `--query-file-limit=${queryFileLimit(options.retention)}`,
+    `--exec-mem-pool-bytes=${Math.floor(options.memoryMiB * 0.4)}`,
+    `--parquet-mem-cache-size=${Math.floor(options.memoryMiB * 0.1)}`,
+    `--force-snapshot-mem-threshold=${Math.floor(options.memoryMiB * 0.3)}`,
+    "--disable-telemetry-upload",
+  ];
+}
+
+/** Start script of the container: a new volume takes the generated token, an old one keeps its own. */
+export const startScript = `#!/bin/bash
+set -eu
+if [ ! -s ${paths.adminToken} ]; then
+  (umask 077 && cp ${paths.seed} ${paths.adminToken}.new && mv ${paths.adminToken}.new ${paths.adminToken})
+fi
+exec influxdb3 "$@"
+`;
+
+/** Proves that the API answers. */
+export const healthCheck = ["CMD", "curl", "-fsS", "-o", "/dev/null", `http://127.0.0.1:${port}/health`];
+
+// The token reaches curl by a file descriptor: an argument could be read in the process list.
+const api = `set -euo pipefail
+token=$(sed -n 's/.*"token" *: *"\\([^"]*\\)".*/\\1/p' ${paths.adminToken})
+call() { # method path body; sets status and answer
+  answer=$(curl -sS -m 60 -X "$1" -K <(printf 'header = "Authorization: Bearer %s"\\n' "$token") \\
+    -H 'Content-Type: application/json' -d "$3" -w '\\n%{http_code}' "http://127.0.0.1:${port}$2")
+  status=\${answer##*$'\\n'}; answer=\${answer%$'\\n'*}
+}
+refuse() { echo "InfluxDB refused $1 with $status: $answer" >&2; exit 1; }
+`;
+
+/** What {@link schemaScript} makes. */
+export interface Schema {
+  databases: { db: string; retention_period: string }[];
+  tables: Table[];
+}
+
+/** The databases and tables of a site. */
+export const schema = (model: Model, retention: string): Schema => ({
+  databases: [
+    { db: databases.telemetry, retention_period: retention },
+    { db: databases.pipeline, retention_period: pipelineRetention },
+  ],
+  tables: tables(model),
+});
+
+const quoted = (value: unknown) => `'${JSON.stringify(value).replaceAll("'", `'\\''`)}'`;
+
+/**
+ * A bash script, run in InfluxDB's own container, that makes databases and tables and may run any number of times.
+ * A table that exists gains the fields it lacks by the first write of them; a field that changed its type is refused.
+ */
+export function schemaScript(wanted: Schema): string {
+  const database = (body: Schema["databases"][number]) => `call POST /api/v3/configure/database ${quoted(body)}
+case $status in
+  200) ;;
+  409) call PUT /api/v3/configure/database ${quoted(body)}; [ "$status" = 200 ] || refuse "database ${body.db}" ;;
+  *) refuse "database ${body.db}" ;;
+esac
+`;
+  const table = (body: Table) => `call POST /api/v3/configure/table ${quoted(body)}
+case $status in 200|409) ;; *) refuse "table ${body.table}" ;; esac
+`;
+  return api + wanted.databases.map(database).join("") + wanted.tables.map(table).join("");
+}
+
+/** A bash script that makes a named token and prints it alone; the name stands in `$TOKEN_NAME`. */
+export const createTokenScript = `${api}call POST /api/v3/configure/token/named_admin "{\\"token_name\\":\\"$TOKEN_NAME\\"}"
+case $status in
+  200|201) ;;
+  409) # An update that was cut off had made it, and nobody holds it: make it again.
+    call DELETE "/api/v3/configure/token?token_name=$TOKEN_NAME" ''
+    call POST /api/v3/configure/token/named_admin "{\\"token_name\\":\\"$TOKEN_NAME\\"}" ;;
+esac
+case $status in 200|201) ;; *) refuse "token $TOKEN_NAME" ;; esac
+printf '%s' "$answer" | sed -n 's/.*"token" *: *"\\([^"]*\\)".*/\\1/p'
+`;
+
+/** A bash script that revokes the token named in `$TOKEN_NAME`; one that is gone already is no error. */
+export const deleteTokenScript = `${api}call DELETE "/api/v3/configure/token?token_name=$TOKEN_NAME" ''
+case $status in 200|404) ;; *) refuse "revoking token $TOKEN_NAME" ;; esac
+`;
