@@ -1,0 +1,143 @@
+import { performance } from "node:perf_hooks";
+import { setTimeout as sleep } from "node:timers/promises";
+import { connect, type MqttClient } from "mqtt";
+import type { Model } from "../../configs/model";
+import { startFleet, stepFleet } from "./fleet";
+import { messages } from "./payload";
+
+/** The simulator's config file. */
+export interface SimulatorConfig {
+  /** URL of the broker, such as `mqtt://mosquitto:1883`. */
+  url: string;
+  username: string;
+  /** File that holds the password. */
+  passwordFile: string;
+  /** A validated telemetry model. */
+  model: Model;
+  /** Number of simulated units. */
+  units: number;
+  /** Time between two messages of one unit, in ms. */
+  intervalMs: number;
+  /** Seeds all noise. */
+  seed: number;
+}
+
+/** What the simulator does beside publishing. */
+export interface Surroundings {
+  /** Ends the simulation. */
+  signal: AbortSignal;
+  /** Called at most once an interval, and only after the broker has acknowledged a message. */
+  alive(): void;
+  log(line: string): void;
+}
+
+/** Messages that wait for the broker before further ones are skipped: bounds the memory over a long outage. */
+const maxPending = 10_000;
+
+/** Time that the last messages get to be acknowledged at the end, in ms. */
+const farewell = 2000;
+
+/** Time between two log lines with counts, in ms. */
+const reportInterval = 60_000;
+
+/** Publishes, and counts what became of it. */
+class Outbox {
+  private readonly counts = { published: 0, acknowledged: 0, skipped: 0 };
+  private aliveDue = true;
+
+  constructor(
+    private readonly client: MqttClient,
+    private readonly alive: () => void,
+  ) {}
+
+  /** Messages that the broker has not acknowledged yet. */
+  get pending(): number {
+    return this.counts.published - this.counts.acknowledged;
+  }
+
+  /** Opens a new interval: its first acknowledgement counts as a sign of life. */
+  nextInterval(): void {
+    this.aliveDue = true;
+  }
+
+  publish(topic: string, payload: string): void {
+    if (this.pending >= maxPending) {
+      this.counts.skipped += 1;
+      return;
+    }
+    this.counts.published += 1;
+    this.client.publish(topic, payload, { qos: 1 }, (error) => {
+      if (!error) this.acknowledged();
+    });
+  }
+
+  report(): string {
+    const { published, acknowledged, skipped } = this.counts;
+    return `${published} published, ${acknowledged} acknowledged by the broker, ${skipped} skipped`;
+  }
+
+  private acknowledged(): void {
+    this.counts.acknowledged += 1;
+    if (!this.aliveDue) return;
+    this.aliveDue = false;
+    this.alive();
+  }
+}
+
+/** Says each outage once, however often the client retries. */
+function logOutages(client: MqttClient, log: Surroundings["log"]): void {
+  let told = false;
+  client.on("connect", () => (told = false));
+  client.on("error", (error) => {
+    if (!told) log(`broker not reached, trying on: ${error.message || (error as NodeJS.ErrnoException).code}`);
+    told = true;
+  });
+}
+
+/** Resolves after `ms`, or at once when the signal is aborted. */
+const pause = (ms: number, signal: AbortSignal): Promise<void> => sleep(ms, undefined, { signal }).catch(() => undefined);
+
+/** Calls `tick` every `intervalMs` by the monotonic clock, with the seconds since the last call; late calls do not add up. */
+async function everyInterval(intervalMs: number, signal: AbortSignal, tick: (seconds: number) => void): Promise<void> {
+  const start = performance.now();
+  for (let last = -1; !signal.aborted; ) {
+    const due = Math.max(last + 1, Math.floor((performance.now() - start) / intervalMs));
+    await pause(start + due * intervalMs - performance.now(), signal);
+    if (signal.aborted) return;
+    tick(((due - last) * intervalMs) / 1000);
+    last = due;
+  }
+}
+
+async function leave(client: MqttClient, outbox: Outbox): Promise<void> {
+  const deadline = performance.now() + farewell;
+  while (client.connected && outbox.pending > 0 && performance.now() < deadline) await sleep(20);
+  await client.endAsync(!client.connected || outbox.pending > 0);
+}
+
+/** Publishes a simulated fleet at QoS 1 until the signal is aborted; reconnects as often as it takes. */
+export async function simulate(config: SimulatorConfig, password: string, { signal, alive, log }: Surroundings): Promise<void> {
+  const { model, units, intervalMs, seed } = config;
+  const client = connect(config.url, {
+    protocolVersion: 4,
+    username: config.username,
+    password,
+    reconnectOnConnackError: true,
+  });
+  const outbox = new Outbox(client, alive);
+  logOutages(client, log);
+  log(`${units} units of ${model.name} every ${intervalMs} ms to ${config.url} as ${config.username}`);
+  const reporter = setInterval(() => log(outbox.report()), reportInterval);
+  let fleet = startFleet(model, units, seed);
+  await everyInterval(intervalMs, signal, (seconds) => {
+    fleet = stepFleet(fleet, seconds);
+    outbox.nextInterval();
+    const now = Date.now();
+    for (const member of fleet) {
+      for (const [topic, payload] of messages(model, member, now)) outbox.publish(topic, JSON.stringify(payload));
+    }
+  });
+  clearInterval(reporter);
+  await leave(client, outbox);
+  log(`stopped: ${outbox.report()}`);
+}
