@@ -1,0 +1,42 @@
+import type { Dashboard, Panel } from "@grafana/grafana-foundation-sdk/dashboard";
+import type { Model } from "../configs/model";
+import { measurement } from "./measurement";
+import { overview } from "./overview";
+import { pipeline } from "./pipeline";
+import type { InfluxQuery } from "./queries";
+
+export { sources } from "./queries";
+
+/** What the dashboards need to know of the site. */
+export interface DashboardOptions {
+  /** Name of the site, put before each title. */
+  site?: string;
+}
+
+/**
+ * The dashboards of a telemetry model: an overview, one of each measurement, and the pipeline's own.
+ * A pure function: what it returns is Grafana's JSON, once stringified.
+ */
+export function dashboards(model: Model, { site }: DashboardOptions = {}): Dashboard[] {
+  const title = (name: string) => (site ? `${site}: ${name}` : name);
+  return [
+    overview(model, title("Overview")),
+    ...model.measurements.map((m) => measurement(m, title(m.title))),
+    pipeline(model, title("Pipeline")),
+  ];
+}
+
+/** One query of a dashboard, and the panel that asks it. */
+export interface PanelQuery {
+  panel: string;
+  /** uid of the data source. */
+  datasource: string;
+  /** InfluxQL with Grafana's macros and variables. */
+  query: string;
+}
+
+/** Every query that a dashboard's panels ask. */
+export function queriesOf(dashboard: Dashboard): PanelQuery[] {
+  const panels = (dashboard.panels ?? []).filter((p): p is Panel => "targets" in p);
+  return panels.flatMap((p) => (p.targets as InfluxQuery[]).map((t) => ({ panel: p.title ?? "", datasource: t.datasource.uid, query: t.query })));
+}

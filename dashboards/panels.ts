@@ -1,0 +1,255 @@
+import * as common from "@grafana/grafana-foundation-sdk/common";
+import * as dashboard from "@grafana/grafana-foundation-sdk/dashboard";
+import { PanelBuilder as BarGauge } from "@grafana/grafana-foundation-sdk/bargauge";
+import { PanelBuilder as Stat } from "@grafana/grafana-foundation-sdk/stat";
+import { PanelBuilder as StateTimeline } from "@grafana/grafana-foundation-sdk/statetimeline";
+import { PanelBuilder as Table } from "@grafana/grafana-foundation-sdk/table";
+import { PanelBuilder as TimeSeries } from "@grafana/grafana-foundation-sdk/timeseries";
+import type { Field, Measurement } from "../configs/model";
+import { durationSeconds, units } from "../configs/units";
+import * as queries from "./queries";
+
+/** A panel that is still being built, of any of the kinds that are used here. */
+export type AnyPanel = TimeSeries | StateTimeline | Stat | BarGauge | Table;
+
+/** A query and what belongs to it. */
+export interface Target extends queries.TargetOptions {
+  query: string;
+}
+
+/** Letters from A, as Grafana names a panel's queries. */
+const refId = (index: number) => String.fromCharCode("A".charCodeAt(0) + index);
+
+/** Gives a panel its title, its description and its queries. */
+export function panel<P extends AnyPanel>(made: P, title: string, description: string, targets: Target[]): P {
+  made.title(title).description(description).datasource(queries.reference(targets[0].source ?? queries.sources.telemetry));
+  made.targets(targets.map((t, i) => new queries.InfluxQueryBuilder(t.query, t, refId(i))));
+  return made;
+}
+
+/** Threshold steps from colours and the values that they begin at. */
+export const steps = (base: string, ...others: [value: number, color: string][]) =>
+  new dashboard.ThresholdsConfigBuilder()
+    .mode(dashboard.ThresholdsMode.Absolute)
+    .steps([{ value: null, color: base }, ...others.map(([value, color]) => ({ value, color }))]);
+
+/** Green within a field's normal range and red outside; green throughout without one. */
+export function normal(f: Field) {
+  if (!f.range) return steps("green");
+  // A step begins at its value, and the highest normal value is still normal.
+  return steps("red", [f.range[0], "green"], [f.range[1] + 1e-9, "red"]);
+}
+
+/** Ends of an axis: of what can be for a percentage, else of what is normal. */
+const ends = (f: Field): [low: number, high: number] | undefined => (f.unit === "%" ? [0, 100] : f.range);
+
+/** Says a field in words: its meaning, where it is stored and what is normal. */
+export function describe(m: Measurement, f: Field): string {
+  const range = f.range && !queries.isState(f) ? ` Normal: ${f.range[0]} to ${f.range[1]} ${f.unit}.` : "";
+  return `${f.meaning} Field \`${f.name}\` of \`${m.name}\`.${range}`;
+}
+
+const legend = () => new common.VizLegendOptionsBuilder().showLegend(true).displayMode(common.LegendDisplayMode.List).placement(common.LegendPlacement.Bottom);
+const tooltip = () => new common.VizTooltipOptionsBuilder().mode(common.TooltipDisplayMode.Multi).sort(common.SortOrder.Descending);
+const palette = () => new dashboard.FieldColorBuilder().mode(dashboard.FieldColorModeId.PaletteClassic);
+
+/** Makes one value of a series: `lastNotNull`, `sum` and so on. */
+export const reduced = (calculation: string) => new common.ReduceDataOptionsBuilder().calcs([calculation]);
+
+/** Lines over time. */
+export const lines = () =>
+  new TimeSeries()
+    .lineWidth(1)
+    .fillOpacity(8)
+    .showPoints(common.VisibilityMode.Never)
+    .colorScheme(palette())
+    .legend(legend().calcs(["lastNotNull"]))
+    .tooltip(tooltip());
+
+/** Latest values as large numbers. */
+export const numbers = () => new Stat().colorMode(common.BigValueColorMode.Value).graphMode(common.BigValueGraphMode.Area).reduceOptions(reduced("lastNotNull"));
+
+/** Latest values as horizontal bars. */
+export const bars = () =>
+  new BarGauge()
+    .displayMode(common.BarGaugeDisplayMode.Basic)
+    .orientation(common.VizOrientation.Horizontal)
+    .showUnfilled(true)
+    .maxVizHeight(40)
+    .reduceOptions(reduced("lastNotNull"));
+
+/** Interval in which a measurement's messages are aggregated at least, and the gap from which on nothing is drawn. */
+const pace = (m: Measurement) => ({ interval: m.interval, gap: durationSeconds(m.interval) * 10_000 });
+
+/** Lines that follow a measurement's messages; an outage shows as a gap, a late message does not. */
+export const paced = (m: Measurement) => lines().interval(pace(m).interval).spanNulls(pace(m).gap);
+
+/** States over time that follow a measurement's messages. */
+export const states = (m: Measurement) =>
+  new StateTimeline()
+    .interval(pace(m).interval)
+    .spanNulls(pace(m).gap)
+    .mergeValues(true)
+    .showValue(common.VisibilityMode.Auto)
+    .rowHeight(0.8)
+    .lineWidth(0)
+    .fillOpacity(70)
+    .colorScheme(palette())
+    .legend(legend().showLegend(false))
+    .tooltip(tooltip());
+
+/** Lines of a number, with the normal range on the axis and red beyond it. */
+export function fieldLines(m: Measurement, f: Field): TimeSeries {
+  const made = panel(paced(m), queries.sentence(f.meaning), describe(m, f), [{ query: queries.meanSeries(m, f), legend: queries.unitLegend(m) }]);
+  made.unit(units[f.unit]).thresholds(normal(f));
+  const axis = ends(f);
+  if (axis) made.axisSoftMin(axis[0]).axisSoftMax(axis[1]);
+  if (f.range) made.thresholdsStyle(new common.GraphThresholdsStyleConfigBuilder().mode(common.GraphThresholdsStyleMode.DashedAndArea));
+  return made;
+}
+
+/** Latest value of a number by unit, as bars between the ends of its axis. */
+export function fieldBars(m: Measurement, f: Field, title: string): BarGauge {
+  const query = queries.latest(m, `last(${queries.quote(f.name)})`);
+  const made = panel(bars(), title, describe(m, f), [{ query, legend: queries.unitLegend(m) }]);
+  made.unit(units[f.unit]).thresholds(normal(f));
+  const axis = ends(f);
+  return axis ? made.min(axis[0]).max(axis[1]) : made;
+}
+
+/** Lines of a power around zero. */
+export const powerLines = (m: Measurement, power: queries.Power, title: string) =>
+  panel(paced(m), title, `${power.meaning} Over zero: discharging, out of the battery; below: charging, into it.`, [
+    { query: power.query, legend: queries.unitLegend(m) },
+  ])
+    .unit(units[power.unit])
+    .axisCenteredZero(true)
+    .axisLabel("charging / discharging");
+
+/** Colours of the words that modes are commonly told by; any other keeps its row's colour. */
+const modeWords: [pattern: string, color: string][] = [
+  ["/fault|error|alarm|trip/i", "red"],
+  ["/discharg/i", "orange"],
+  ["/charg/i", "blue"],
+  ["/standby|idle|wait|silent|stop|off/i", "#6e7681"],
+];
+
+const wordColors = modeWords.map(([pattern, color]): dashboard.RegexMap => ({ type: dashboard.MappingType.RegexToText, options: { pattern, result: { color } } }));
+
+/** A mapping from a state's number to its text and colour. */
+const named = (options: dashboard.ValueMap["options"]): dashboard.ValueMap => ({ type: dashboard.MappingType.ValueToText, options });
+
+const yesOrNo = named({ 0: { text: "no", color: "#6e7681" }, 1: { text: "yes", color: "orange" } });
+
+/** A text, a switch or a number of a mode, as states over time. */
+export function fieldStates(m: Measurement, f: Field): StateTimeline {
+  const made = panel(states(m), queries.sentence(f.meaning), describe(m, f), [{ query: queries.lastSeries(m, f), legend: queries.unitLegend(m) }]);
+  return made.mappings(queries.isFlag(f) ? [yesOrNo] : wordColors);
+}
+
+const flagColors = ["green", "red", "blue", "yellow", "purple", "orange"];
+
+/** All mode flags of a measurement in one row a unit. */
+export function flagStates(m: Measurement): StateTimeline {
+  const flags = queries.modeFlags(m);
+  const options = Object.fromEntries(flags.map((f, i) => [2 ** i, { text: f.name, color: flagColors[i % flagColors.length] }]));
+  const description = ["The flag that is set; a number if several are.", ...flags.map((f) => `\`${f.name}\`: ${f.meaning}`)].join("\n\n");
+  return panel(states(m), "Mode", description, [{ query: queries.flagsSeries(m), legend: queries.unitLegend(m) }]).mappings([
+    named({ 0: { text: "none", color: "#6e7681" }, ...options }),
+  ]);
+}
+
+/** What a column of a table is set to. */
+const property = (id: string, value: unknown): dashboard.DynamicConfigValue => ({ id, value });
+
+/** Hides a column. */
+export const hidden = [property("custom.hidden", true)];
+
+/** Age of each unit's latest point. */
+export const ages = (m: Measurement) =>
+  panel(
+    new Table(),
+    `Latest point: ${m.title}`,
+    `When the latest point of each unit was measured. One is expected every ${m.interval}; a unit that is silent for an hour is not listed.`,
+    [{ query: queries.newest(m) }],
+  )
+    .overrideByName("Time", [property("displayName", "Measured"), property("unit", "dateTimeFromNow")])
+    .overrideByName("last", hidden);
+
+/** Age of a measurement's newest point, of whatever unit. */
+export const newestPoint = (m: Measurement) =>
+  panel(numbers(), `Newest point: ${m.title}`, "When the newest point in InfluxDB was measured: the whole pipeline's lag, and the messages' interval.", [
+    { query: queries.newestOfAll(m) },
+  ])
+    .unit("dateTimeFromNow")
+    .graphMode(common.BigValueGraphMode.None)
+    .colorMode(common.BigValueColorMode.None)
+    .reduceOptions(reduced("lastNotNull").fields("Time"));
+
+/** Every field's latest value by unit, red where it is abnormal. */
+export function valuesTable(m: Measurement): Table {
+  const select = m.fields.map((f) => `last(${queries.quote(f.name)}) AS ${queries.quote(f.name)}`).join(", ");
+  const made = panel(new Table(), "Latest values", `${m.meaning} Red: outside the normal range.`, [{ query: queries.latest(m, select) }]);
+  made.overrideByName("Time", hidden);
+  m.fields.forEach((f) => made.overrideByName(f.name, column(f)));
+  return made;
+}
+
+function column(f: Field): dashboard.DynamicConfigValue[] {
+  const color = property("custom.cellOptions", { type: common.TableCellDisplayMode.ColorText });
+  return [property("unit", units[f.unit]), ...(f.range ? [property("thresholds", normal(f).build()), color] : [])];
+}
+
+/** Places panels in even lines of at most `perLine`, each as wide as the dashboard. */
+export function place(board: dashboard.DashboardBuilder, height: number, panels: AnyPanel[], perLine = 3): void {
+  const count = Math.ceil(panels.length / perLine);
+  for (let line = 0; line < count; line++) {
+    const part = panels.slice(Math.floor((line * panels.length) / count), Math.floor(((line + 1) * panels.length) / count));
+    part.forEach((p, i) => {
+      const span = Math.floor((24 * (i + 1)) / part.length) - Math.floor((24 * i) / part.length);
+      board.withPanel(p.span(span).height(height));
+    });
+  }
+}
+
+/** Starts a row of panels. */
+export const row = (board: dashboard.DashboardBuilder, title: string) => board.withRow(new dashboard.RowBuilder(title));
+
+/** One variable for a tag: one, some or all of its values. */
+export const tagVariable = (tables: string[], tag: string, label: string) =>
+  new dashboard.QueryVariableBuilder(tag)
+    .label(label)
+    .datasource(queries.reference(queries.sources.telemetry))
+    .query(queries.tagValues(tables, tag))
+    .refresh(dashboard.VariableRefresh.OnDashboardLoad)
+    .sort(dashboard.VariableSort.NaturalAsc)
+    .multi(true)
+    .includeAll(true)
+    .allValue(".*")
+    .current({ selected: true, text: ["All"], value: ["$__all"] });
+
+/** An empty dashboard with what all of them share: the links to each other, the time range and the refresh. */
+export const board = (uid: string, title: string, description: string) =>
+  new dashboard.DashboardBuilder(title)
+    .uid(uid)
+    .description(description)
+    .tags(["bess"])
+    .timezone("browser")
+    .readonly()
+    .time({ from: "now-15m", to: "now" })
+    .refresh("5s")
+    .tooltip(dashboard.DashboardCursorSync.Crosshair)
+    .link(
+      new dashboard.DashboardLinkBuilder("BESS")
+        .type(dashboard.DashboardLinkType.Dashboards)
+        .tags(["bess"])
+        .asDropdown(false)
+        .keepTime(true),
+    );
+
+/** The dashboard with its panels numbered, so that a link to one of them lasts. */
+export function finished(made: dashboard.DashboardBuilder): dashboard.Dashboard {
+  const built = made.build();
+  built.panels?.forEach((p, i) => (p.id = i + 1));
+  return built;
+}

@@ -1,0 +1,136 @@
+import type { Dashboard } from "@grafana/grafana-foundation-sdk/dashboard";
+import type { Model } from "../configs/model";
+import * as panels from "./panels";
+import { quote, sources } from "./queries";
+
+/** How often Telegraf writes about the pipeline, and the broker about itself. */
+const interval = "10s";
+
+/** Topics under which the broker tells about itself. */
+const topics = {
+  received: "$SYS/broker/messages/received",
+  sent: "$SYS/broker/messages/sent",
+  dropped: "$SYS/broker/publish/messages/dropped",
+  stored: "$SYS/broker/messages/stored",
+  store: "$SYS/broker/store/messages/count",
+  connected: "$SYS/broker/clients/connected",
+} as const;
+
+/** A table's series in the chosen time, by the tags given. */
+const series = (table: string, select: string, where: string[] = [], tags: string[] = []) =>
+  `SELECT ${select} FROM ${quote(table)} WHERE ${["$timeFilter", ...where].join(" AND ")} GROUP BY ${["time($__interval)", ...tags.map(quote)].join(", ")} fill(none)`;
+
+const is = (tag: string, value: string) => `${quote(tag)} = '${value}'`;
+
+/** Rate of a counter by the second; a restart begins it at 0 again and counts as none. */
+const rate = (field: string) => `non_negative_derivative(last(${quote(field)}), 1s)`;
+const growth = (field: string) => `non_negative_difference(last(${quote(field)}))`;
+
+const target = (legend: string, query: string): panels.Target => ({ source: sources.pipeline, legend, query });
+
+/** A number that the broker publishes. */
+const broker = (topic: keyof typeof topics, select: string, legend: string) =>
+  target(legend, series("mosquitto", select, [is("topic", topics[topic])]));
+
+/** Plugins of one kind are told apart by their alias. */
+const outputs = (select: string, legend = "") => target(`[[tag_alias]] ${legend}`.trim(), series("internal_write", select, [`"alias" != ''`], ["alias"]));
+
+const lines = (title: string, description: string, targets: panels.Target[]) =>
+  panels.panel(panels.lines(), title, description, targets).interval(interval).spanNulls(60_000);
+
+const brokerMessages = () =>
+  lines("Messages at the broker", "MQTT messages of all kinds that the broker receives and sends in a second.", [
+    broker("received", rate("value"), "in"),
+    broker("sent", rate("value"), "out"),
+  ])
+    .unit("cps")
+    .axisSoftMin(0);
+
+const consumed = () =>
+  lines("Messages at Telegraf", "Messages that Telegraf receives from the broker in a second, the broker's own included.", [
+    target("received", series("internal_mqtt_consumer", rate("messages_received"))),
+  ])
+    .unit("cps")
+    .axisSoftMin(0);
+
+const written = () =>
+  lines("Points written", "Points that InfluxDB has taken from each of Telegraf's outputs in a second.", [outputs(rate("metrics_written"))])
+    .unit("wps")
+    .axisSoftMin(0);
+
+const queued = () =>
+  lines(
+    "Queued at the broker",
+    "Messages in the broker's store. It rises while Telegraf is away, or waits for InfluxDB; retained messages are the floor.",
+    [broker("stored", `last("value")`, "stored"), broker("store", `last("value")`, "store")],
+  ).axisSoftMin(0);
+
+const clients = () =>
+  lines("Clients connected", "MQTT clients that are connected to the broker: gateways, and Telegraf's consumers.", [
+    broker("connected", `last("value")`, "connected"),
+  ])
+    .decimals(0)
+    .axisSoftMin(0);
+
+const bufferFill = () =>
+  lines("Buffer fill", "Points that wait in Telegraf for InfluxDB, of those that fit. At 100 % the oldest are dropped.", [
+    outputs(`last("buffer_size") * 100.0 / last("buffer_limit")`),
+  ])
+    .unit("percent")
+    .axisSoftMin(0)
+    .axisSoftMax(100);
+
+const lost = () =>
+  panels
+    .panel(panels.numbers(), "Lost and failed", "Counted over the time range; each should be 0. Rejected: InfluxDB refused the point.", [
+      outputs(growth("metrics_dropped"), "dropped"),
+      outputs(growth("metrics_rejected"), "rejected"),
+      outputs(growth("errors"), "write errors"),
+      target("gather errors", series("internal_agent", growth("gather_errors"))),
+      broker("dropped", growth("value"), "dropped at the broker"),
+    ])
+    .interval(interval)
+    .decimals(0)
+    .reduceOptions(panels.reduced("sum"))
+    .thresholds(panels.steps("green", [1, "red"]));
+
+const writeTime = () =>
+  lines("Write time", "Time that InfluxDB takes for one batch: what the pipeline adds to a point's age.", [outputs(`mean("write_time_ns") / 1000000`)])
+    .unit("ms")
+    .axisSoftMin(0);
+
+const cpu = () =>
+  lines("CPU", "CPU time of the host that is not idle.", [target("busy", series("cpu", `100 - mean("usage_idle")`, [is("cpu", "cpu-total")]))])
+    .unit("percent")
+    .min(0)
+    .max(100);
+
+const memory = () =>
+  lines("Memory", "Memory of the host that is not available.", [target("used", series("mem", `mean("used_percent")`))])
+    .unit("percent")
+    .min(0)
+    .max(100);
+
+const disk = () =>
+  lines("Disk", "Part of the disk that is used. InfluxDB stops taking points when it is full.", [
+    target("used", series("disk", `last("used_percent")`, [is("path", "/")])),
+  ])
+    .unit("percent")
+    .min(0)
+    .max(100);
+
+const temperature = () =>
+  lines("Temperature", "Temperatures of the host by sensor.", [target("[[tag_sensor]]", series("temp", `mean("temp")`, [], ["sensor"]))]).unit("celsius");
+
+/** The health of what carries the telemetry: broker, Telegraf, InfluxDB and their host. */
+export function pipeline(model: Model, title: string): Dashboard {
+  const board = panels.board("bess-pipeline", title, "Whether messages come through, how late, and how the host copes.").refresh("10s");
+  panels.row(board, "Messages");
+  panels.place(board, 7, [brokerMessages(), consumed(), written()]);
+  panels.place(board, 6, [queued(), clients(), bufferFill()]);
+  panels.row(board, "Losses and lag");
+  panels.place(board, 6, [lost(), writeTime(), ...model.measurements.map(panels.newestPoint)], 5);
+  panels.row(board, "Host");
+  panels.place(board, 6, [cpu(), memory(), disk(), temperature()], 4);
+  return panels.finished(board);
+}
