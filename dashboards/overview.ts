@@ -34,7 +34,7 @@ function currents(m: Measurement) {
       .panel(panels.paced(m), `Current in and out: ${m.title}`, `${description}\n\nOver zero: out; below: in.`, targets)
       .unit(units[all[0].unit])
       .axisCenteredZero(true)
-      .axisLabel("in / out"),
+      .axisLabel(panels.inOut),
   ];
 }
 
@@ -42,9 +42,9 @@ const messages = (model: Model) =>
   panels
     .panel(
       panels.bars(),
-      "Messages received, of those expected",
+      "Received of expected",
       [
-        "Over the last five minutes, or over ten messages where they come more rarely.",
+        "Over the last five minutes, or over ten messages where they come more rarely. A silent unit stays here for an hour.",
         ...model.measurements.map((m) => `${m.title}: ${queries.expectedPerMinute(m)} a minute are expected of each unit.`),
       ].join("\n\n"),
       model.measurements.map((m) => ({ query: queries.received(m), legend: `${m.title} ${queries.unitLegend(m)}` })),
@@ -64,7 +64,7 @@ export function overview(model: Model, title: string): Dashboard {
     board.withVariable(panels.tagVariable(tables, tag, tag));
   });
   panels.place(board, 6, [...model.measurements.flatMap(stateOfCharge), ...model.measurements.flatMap(modes)]);
-  panels.place(board, 8, [...model.measurements.flatMap(power), ...model.measurements.flatMap(currents)], 4);
-  panels.place(board, 8, [messages(model), ...model.measurements.map(panels.ages)], 4);
+  panels.place(board, 7, [...model.measurements.flatMap(power), ...model.measurements.flatMap(currents)], 4);
+  panels.place(board, 9, [messages(model), ...model.measurements.map(panels.ages)], 4);
   return panels.finished(board);
 }

@@ -75,6 +75,7 @@ export const bars = () =>
     .displayMode(common.BarGaugeDisplayMode.Basic)
     .orientation(common.VizOrientation.Horizontal)
     .showUnfilled(true)
+    .minVizHeight(12)
     .maxVizHeight(40)
     .reduceOptions(reduced("lastNotNull"));
 
@@ -82,7 +83,7 @@ export const bars = () =>
 const pace = (m: Measurement) => ({ interval: m.interval, gap: durationSeconds(m.interval) * 10_000 });
 
 /** Lines that follow a measurement's messages; an outage shows as a gap, a late message does not. */
-export const paced = (m: Measurement) => lines().interval(pace(m).interval).spanNulls(pace(m).gap);
+export const paced = (m: Measurement) => lines().legend(legend()).interval(pace(m).interval).spanNulls(pace(m).gap);
 
 /** States over time that follow a measurement's messages. */
 export const states = (m: Measurement) =>
@@ -104,7 +105,7 @@ export function fieldLines(m: Measurement, f: Field): TimeSeries {
   made.unit(units[f.unit]).thresholds(normal(f));
   const axis = ends(f);
   if (axis) made.axisSoftMin(axis[0]).axisSoftMax(axis[1]);
-  if (f.range) made.thresholdsStyle(new common.GraphThresholdsStyleConfigBuilder().mode(common.GraphThresholdsStyleMode.DashedAndArea));
+  if (f.range) made.fillOpacity(0).thresholdsStyle(new common.GraphThresholdsStyleConfigBuilder().mode(common.GraphThresholdsStyleMode.Area));
   return made;
 }
 
@@ -117,6 +118,9 @@ export function fieldBars(m: Measurement, f: Field, title: string): BarGauge {
   return axis ? made.min(axis[0]).max(axis[1]) : made;
 }
 
+/** Label of an axis around zero: in, below it, is charging; out is discharging. */
+export const inOut = "in / out";
+
 /** Lines of a power around zero. */
 export const powerLines = (m: Measurement, power: queries.Power, title: string) =>
   panel(paced(m), title, `${power.meaning} Over zero: discharging, out of the battery; below: charging, into it.`, [
@@ -124,7 +128,7 @@ export const powerLines = (m: Measurement, power: queries.Power, title: string) 
   ])
     .unit(units[power.unit])
     .axisCenteredZero(true)
-    .axisLabel("charging / discharging");
+    .axisLabel(inOut);
 
 /** Colours of the words that modes are commonly told by; any other keeps its row's colour. */
 const modeWords: [pattern: string, color: string][] = [
@@ -165,6 +169,12 @@ const property = (id: string, value: unknown): dashboard.DynamicConfigValue => (
 /** Hides a column. */
 export const hidden = [property("custom.hidden", true)];
 
+/** Puts the columns that tell the unit first, in the model's order: Grafana's own differs from time to time. */
+const unitFirst = (m: Measurement, others: string[]): dashboard.DataTransformerConfig => ({
+  id: "organize",
+  options: { indexByName: Object.fromEntries([...m.tags.map((t) => t.name), ...others].map((name, i) => [name, i])) },
+});
+
 /** Age of each unit's latest point. */
 export const ages = (m: Measurement) =>
   panel(
@@ -173,7 +183,9 @@ export const ages = (m: Measurement) =>
     `When the latest point of each unit was measured. One is expected every ${m.interval}; a unit that is silent for an hour is not listed.`,
     [{ query: queries.newest(m) }],
   )
-    .overrideByName("Time", [property("displayName", "Measured"), property("unit", "dateTimeFromNow")])
+    .minWidth(80)
+    .withTransformation(unitFirst(m, ["Time"]))
+    .overrideByName("Time", [property("custom.width", 140), property("displayName", "Measured"), property("unit", "dateTimeFromNow")])
     .overrideByName("last", hidden);
 
 /** Age of a measurement's newest point, of whatever unit. */
@@ -190,7 +202,7 @@ export const newestPoint = (m: Measurement) =>
 export function valuesTable(m: Measurement): Table {
   const select = m.fields.map((f) => `last(${queries.quote(f.name)}) AS ${queries.quote(f.name)}`).join(", ");
   const made = panel(new Table(), "Latest values", `${m.meaning} Red: outside the normal range.`, [{ query: queries.latest(m, select) }]);
-  made.overrideByName("Time", hidden);
+  made.minWidth(90).withTransformation(unitFirst(m, m.fields.map((f) => f.name))).overrideByName("Time", hidden);
   m.fields.forEach((f) => made.overrideByName(f.name, column(f)));
   return made;
 }

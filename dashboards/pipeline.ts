@@ -43,19 +43,19 @@ const brokerMessages = () =>
     broker("received", rate("value"), "in"),
     broker("sent", rate("value"), "out"),
   ])
-    .unit("cps")
+    .unit("suffix:msg/s")
     .axisSoftMin(0);
 
 const consumed = () =>
   lines("Messages at Telegraf", "Messages that Telegraf receives from the broker in a second, the broker's own included.", [
     target("received", series("internal_mqtt_consumer", rate("messages_received"))),
   ])
-    .unit("cps")
+    .unit("suffix:msg/s")
     .axisSoftMin(0);
 
 const written = () =>
   lines("Points written", "Points that InfluxDB has taken from each of Telegraf's outputs in a second.", [outputs(rate("metrics_written"))])
-    .unit("wps")
+    .unit("suffix:points/s")
     .axisSoftMin(0);
 
 const queued = () =>
@@ -129,7 +129,8 @@ export function pipeline(model: Model, title: string): Dashboard {
   panels.place(board, 7, [brokerMessages(), consumed(), written()]);
   panels.place(board, 6, [queued(), clients(), bufferFill()]);
   panels.row(board, "Losses and lag");
-  panels.place(board, 6, [lost(), writeTime(), ...model.measurements.map(panels.newestPoint)], 5);
+  panels.place(board, 6, [lost(), writeTime()]);
+  panels.place(board, 4, model.measurements.map(panels.newestPoint));
   panels.row(board, "Host");
   panels.place(board, 6, [cpu(), memory(), disk(), temperature()], 4);
   return panels.finished(board);

@@ -63,8 +63,8 @@ export const chosen = (m: Measurement) => m.tags.map((t) => `${quote(t.name)} =~
 /** Every tag, for they tell the units apart only together. */
 export const byUnit = (m: Measurement) => m.tags.map((t) => quote(t.name)).join(", ");
 
-/** Legend that names a unit by its tags. In brackets, since `$tag_a` swallows the letters after it. */
-export const unitLegend = (m: Measurement, suffix = "") => [...m.tags.map((t) => `[[tag_${t.name}]]`), suffix].filter(Boolean).join(" · ");
+/** Legend that names a unit by its first tag; the tables show all. In brackets, as Grafana's versions differ in where `$tag_id` ends. */
+export const unitLegend = (m: Measurement, suffix = "") => `[[tag_${m.tags[0].name}]] ${suffix}`.trim();
 
 const within = "$timeFilter";
 
@@ -74,10 +74,6 @@ export const series = (m: Measurement, select: string) =>
 
 /** Latest values by unit within the dashboard's time range. */
 export const latest = (m: Measurement, select: string) => `SELECT ${select} FROM ${quote(m.name)} WHERE ${within} AND ${chosen(m)} GROUP BY ${byUnit(m)}`;
-
-/** As {@link latest}, but over a fixed time up to now, whatever the dashboard shows. */
-export const recent = (m: Measurement, select: string, duration: string) =>
-  `SELECT ${select} FROM ${quote(m.name)} WHERE time > now() - ${duration} AND ${chosen(m)} GROUP BY ${byUnit(m)}`;
 
 /** Values of a tag. The time is said since InfluxDB 3 looks back 24 h without it. */
 export const tagValues = (tables: string[], tag: string) =>
@@ -126,18 +122,25 @@ export function derivedPower(m: Measurement, of: Field["circuit"][], title: stri
   };
 }
 
-/** Part of the expected messages that came in the last five minutes, in percent, or in the last ten if few are due. */
+/**
+ * Part of the expected messages that came, in percent: of each of the last twelve stretches of five minutes, longer
+ * where few messages are due. They end now, so that the last is whole, and are filled, so that a unit that has
+ * fallen silent shows 0 and does not vanish.
+ */
 export function received(m: Measurement): string {
   const interval = durationSeconds(m.interval);
-  const window = Math.max(300, Math.ceil(10 * interval));
-  return recent(m, `count(${quote(steady(m).name)}) * ${(100 * interval) / window} AS "received"`, `${window}s`);
+  const stretch = Math.max(300, Math.ceil(10 * interval));
+  const select = `count(${quote(steady(m).name)}) * ${(100 * interval) / stretch} AS "received"`;
+  const where = `time > now() - ${12 * stretch}s AND time < now() AND ${chosen(m)}`;
+  return `SELECT ${select} FROM ${quote(m.name)} WHERE ${where} GROUP BY time(${stretch}s, now()), ${byUnit(m)} fill(0)`;
 }
 
 /** Messages that a unit is expected to send in a minute. */
 export const expectedPerMinute = (m: Measurement) => 60 / durationSeconds(m.interval);
 
-/** Time of the latest point of each unit, if it is younger than an hour. */
-export const newest = (m: Measurement) => recent(m, `last(${quote(steady(m).name)})`, "1h");
+/** Time of the latest point of each unit, if it is younger than an hour, whatever time the dashboard shows. */
+export const newest = (m: Measurement) =>
+  `SELECT last(${quote(steady(m).name)}) FROM ${quote(m.name)} WHERE time > now() - 1h AND ${chosen(m)} GROUP BY ${byUnit(m)}`;
 
 /** Time of a measurement's latest point, of whatever unit, if it is younger than an hour. */
 export const newestOfAll = (m: Measurement) => `SELECT last(${quote(steady(m).name)}) FROM ${quote(m.name)} WHERE time > now() - 1h`;
