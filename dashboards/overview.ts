@@ -47,7 +47,7 @@ const messages = (model: Model) =>
         "Over the last five minutes, or over ten messages where they come more rarely. A silent unit stays here for an hour.",
         ...model.measurements.map((m) => `${m.title}: ${queries.expectedPerMinute(m)} a minute are expected of each unit.`),
       ].join("\n\n"),
-      model.measurements.map((m) => ({ query: queries.received(m), legend: `${m.title} ${queries.unitLegend(m)}` })),
+      model.measurements.map((m) => ({ query: queries.received(m), legend: queries.unitLegend(m, m.title) })),
     )
     .unit("percent")
     .decimals(0)

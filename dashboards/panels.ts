@@ -49,7 +49,8 @@ export function describe(m: Measurement, f: Field): string {
   return `${f.meaning} Field \`${f.name}\` of \`${m.name}\`.${range}`;
 }
 
-const legend = () => new common.VizLegendOptionsBuilder().showLegend(true).displayMode(common.LegendDisplayMode.List).placement(common.LegendPlacement.Bottom);
+const legend = () =>
+  new common.VizLegendOptionsBuilder().showLegend(true).displayMode(common.LegendDisplayMode.List).placement(common.LegendPlacement.Bottom);
 const tooltip = () => new common.VizTooltipOptionsBuilder().mode(common.TooltipDisplayMode.Multi).sort(common.SortOrder.Descending);
 const palette = () => new dashboard.FieldColorBuilder().mode(dashboard.FieldColorModeId.PaletteClassic);
 
@@ -77,6 +78,8 @@ export const bars = () =>
     .showUnfilled(true)
     .minVizHeight(12)
     .maxVizHeight(40)
+    // Grafana would write a lone unit's name in letters as high as its bar.
+    .text(new common.VizTextDisplayOptionsBuilder().titleSize(12).valueSize(20))
     .reduceOptions(reduced("lastNotNull"));
 
 /** Interval in which a measurement's messages are aggregated at least, and the gap from which on nothing is drawn. */
@@ -138,7 +141,9 @@ const modeWords: [pattern: string, color: string][] = [
   ["/standby|idle|wait|silent|stop|off/i", "#6e7681"],
 ];
 
-const wordColors = modeWords.map(([pattern, color]): dashboard.RegexMap => ({ type: dashboard.MappingType.RegexToText, options: { pattern, result: { color } } }));
+const wordColors = modeWords.map(
+  ([pattern, color]): dashboard.RegexMap => ({ type: dashboard.MappingType.RegexToText, options: { pattern, result: { color } } }),
+);
 
 /** A mapping from a state's number to its text and colour. */
 const named = (options: dashboard.ValueMap["options"]): dashboard.ValueMap => ({ type: dashboard.MappingType.ValueToText, options });
@@ -166,8 +171,7 @@ export function flagStates(m: Measurement): StateTimeline {
 /** What a column of a table is set to. */
 const property = (id: string, value: unknown): dashboard.DynamicConfigValue => ({ id, value });
 
-/** Hides a column. */
-export const hidden = [property("custom.hidden", true)];
+const hidden = [property("custom.hidden", true)];
 
 /** Puts the columns that tell the unit first, in the model's order: Grafana's own differs from time to time. */
 const unitFirst = (m: Measurement, others: string[]): dashboard.DataTransformerConfig => ({
@@ -259,7 +263,7 @@ export const board = (uid: string, title: string, description: string) =>
         .keepTime(true),
     );
 
-/** The dashboard with its panels numbered, so that a link to one of them lasts. */
+/** The dashboard as built, its panels numbered, so that a link to one of them lasts. */
 export function finished(made: dashboard.DashboardBuilder): dashboard.Dashboard {
   const built = made.build();
   built.panels?.forEach((p, i) => (p.id = i + 1));

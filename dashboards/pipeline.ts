@@ -17,13 +17,17 @@ const topics = {
 } as const;
 
 /** A table's series in the chosen time, by the tags given. */
-const series = (table: string, select: string, where: string[] = [], tags: string[] = []) =>
-  `SELECT ${select} FROM ${quote(table)} WHERE ${["$timeFilter", ...where].join(" AND ")} GROUP BY ${["time($__interval)", ...tags.map(quote)].join(", ")} fill(none)`;
+function series(table: string, select: string, where: string[] = [], tags: string[] = []): string {
+  const by = ["time($__interval)", ...tags.map(quote)].join(", ");
+  return `SELECT ${select} FROM ${quote(table)} WHERE ${["$timeFilter", ...where].join(" AND ")} GROUP BY ${by} fill(none)`;
+}
 
 const is = (tag: string, value: string) => `${quote(tag)} = '${value}'`;
 
 /** Rate of a counter by the second; a restart begins it at 0 again and counts as none. */
 const rate = (field: string) => `non_negative_derivative(last(${quote(field)}), 1s)`;
+
+/** Growth of a counter from one interval to the next. */
 const growth = (field: string) => `non_negative_difference(last(${quote(field)}))`;
 
 const target = (legend: string, query: string): panels.Target => ({ source: sources.pipeline, legend, query });
@@ -32,7 +36,7 @@ const target = (legend: string, query: string): panels.Target => ({ source: sour
 const broker = (topic: keyof typeof topics, select: string, legend: string) =>
   target(legend, series("mosquitto", select, [is("topic", topics[topic])]));
 
-/** Plugins of one kind are told apart by their alias. */
+/** Series of each output that writes to InfluxDB: those have an alias, which tells them apart. */
 const outputs = (select: string, legend = "") => target(`[[tag_alias]] ${legend}`.trim(), series("internal_write", select, [`"alias" != ''`], ["alias"]));
 
 const lines = (title: string, description: string, targets: panels.Target[]) =>

@@ -231,11 +231,10 @@ function pipelinePoints(): string[] {
   const counted = (time: number) => Math.round((time - now) / 1000) + 1000;
   const topic = (name: string, time: number) => `mosquitto,topic=$SYS/broker/${name} value=${counted(time)} ${time}`;
   const topics = ["messages/received", "messages/sent", "publish/messages/dropped", "messages/stored", "store/messages/count", "clients/connected"];
+  const healthy = "metrics_dropped=0i,metrics_rejected=0i,errors=0i,buffer_size=5i,buffer_limit=1000i,write_time_ns=2000000i";
+  const output = (alias: string, time: number) => `internal_write,output=influxdb_v3,alias=${alias} metrics_written=${counted(time)}i,${healthy} ${time}`;
   return times(10).flatMap((t) => [
-    ...["telemetry", "pipeline"].map(
-      (alias) =>
-        `internal_write,output=influxdb_v3,alias=${alias} metrics_written=${counted(t)}i,metrics_dropped=0i,metrics_rejected=0i,errors=0i,buffer_size=5i,buffer_limit=1000i,write_time_ns=2000000i ${t}`,
-    ),
+    ...["telemetry", "pipeline"].map((alias) => output(alias, t)),
     `internal_agent metrics_written=${counted(t)}i,gather_errors=0i ${t}`,
     `internal_mqtt_consumer messages_received=${counted(t)}i,payload_size=1i ${t}`,
     `cpu,cpu=cpu-total usage_idle=90 ${t}`,
