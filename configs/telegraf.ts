@@ -223,7 +223,8 @@ export function telegrafConf(model: Model, options: TelegrafOptions): string {
     },
     outputs: {
       influxdb_v3: [
-        { alias: "telemetry", ...output, database: databases.telemetry, namepass: names },
+        // A time that could not be read is still there as text.
+        { alias: "telemetry", ...output, database: databases.telemetry, namepass: names, fieldexclude: [timeField] },
         { alias: "pipeline", ...output, database: databases.pipeline, namepass: pipelineTables },
       ],
       health: [{ service_address: `http://127.0.0.1:${healthPort}`, namepass: ["internal_agent"] }],

@@ -1,0 +1,72 @@
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { connect, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
+
+const cache = join(__dirname, "../../.cache/bin");
+const searched = [cache, ...(process.env.PATH ?? "").split(delimiter), "/usr/sbin"];
+
+/**
+ * Path of a real program.
+ * @throws Error if it is missing: a test without it would prove nothing.
+ */
+export function program(name: "mosquitto" | "mosquitto_pub" | "telegraf"): string {
+  const found = searched.map((folder) => join(folder, name)).find(existsSync);
+  if (!found) throw new Error(`${name} is missing: npm test installs it; see its first lines`);
+  return found;
+}
+
+/** A port of the loopback address that nobody listens on. */
+export function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer().once("error", reject);
+    server.listen(0, "127.0.0.1", () => {
+      const { port } = server.address() as { port: number };
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+/** Whether somebody listens on a port of the loopback address. */
+export function listens(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, "127.0.0.1", () => resolve(true)).once("error", () => resolve(false));
+    socket.once("connect", () => socket.destroy());
+  });
+}
+
+/** A folder that any user can enter, for programs that drop root. */
+export function temporaryFolder(): { path: string; remove(): void } {
+  const path = mkdtempSync(join(tmpdir(), "bess-"));
+  spawnSync("chmod", ["755", path]);
+  return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
+}
+
+/** Waits until `check` holds. @throws Error with `what` after `seconds`. */
+export async function until(what: string, check: () => boolean | Promise<boolean>, seconds = 20): Promise<void> {
+  const end = Date.now() + seconds * 1000;
+  while (!(await check())) {
+    if (Date.now() > end) throw new Error(`waited ${seconds} s in vain: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+/** A running program and what it has printed. */
+export class Running {
+  output = "";
+  private readonly child: ChildProcess;
+
+  constructor(command: string, args: string[]) {
+    this.child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"] });
+    for (const stream of [this.child.stdout!, this.child.stderr!]) stream.on("data", (data: Buffer) => (this.output += data.toString()));
+  }
+
+  /** Stops it, and waits until it is gone. */
+  async stop(signal: NodeJS.Signals = "SIGTERM"): Promise<void> {
+    if (this.child.exitCode !== null || this.child.signalCode !== null) return;
+    const gone = new Promise((resolve) => this.child.once("exit", resolve));
+    this.child.kill(signal);
+    await gone;
+  }
+}
