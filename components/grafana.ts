@@ -10,6 +10,8 @@ import { dataVolume, Service, type ServiceContext } from "./service";
 
 /** What Grafana shows, and to whom. */
 export interface GrafanaArgs extends ServiceContext {
+  /** What the dashboards are headed with. */
+  title: string;
   model: Model;
   grafana: SiteConfig["grafana"];
   network: pulumi.Input<string>;
@@ -102,7 +104,7 @@ export class Grafana extends pulumi.ComponentResource {
 
   private show(name: string, args: GrafanaArgs) {
     const folder = new grafana.oss.Folder(name, { uid: "bess", title: "BESS" }, this.api);
-    for (const dashboard of dashboards(args.model)) {
+    for (const dashboard of dashboards(args.model, { site: args.title })) {
       new grafana.oss.Dashboard(`${name}-${dashboard.uid}`, { folder: folder.uid, configJson: JSON.stringify(dashboard), overwrite: true }, this.api);
     }
   }

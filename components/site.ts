@@ -100,7 +100,7 @@ export class Site extends pulumi.ComponentResource {
   private grafana(name: string, network: pulumi.Input<string>, influxdb: InfluxDb) {
     const { grafana, purge, rotate } = this.config;
     const token = influxdb.token("grafana", rotate.influxGrafana);
-    const args = { ...this.context, model: this.model, grafana, network, purge, rotation: rotate.grafana, influxdb: influxdb.url, token };
+    const args = { ...this.context, title: this.config.name, model: this.model, grafana, network, purge, rotation: rotate.grafana, influxdb: influxdb.url, token };
     return new Grafana(`${name}-grafana`, args, { parent: this });
   }
 

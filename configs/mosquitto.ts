@@ -31,7 +31,7 @@ export interface BrokerOptions {
   websocket: boolean;
   tls: boolean;
   /** Where the files lie; the container's paths by default. */
-  paths?: Pick<typeof paths, "config" | "passwords" | "acl" | "certificate" | "key" | "data">;
+  paths?: Record<"passwords" | "acl" | "certificate" | "key" | "data", string>;
 }
 
 /** Renders mosquitto.conf, accepted by Mosquitto 2.0.11 and later. */

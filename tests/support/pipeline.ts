@@ -75,7 +75,7 @@ export class Pipeline {
       anonymous: false,
       websocket: false,
       tls: false,
-      paths: { config: at("mosquitto.conf"), passwords: at("passwords"), acl: at("acl"), certificate: "", key: "", data: at("data") },
+      paths: { passwords: at("passwords"), acl: at("acl"), certificate: "", key: "", data: at("data") },
     });
     mkdirSync(at("data"), { mode: 0o777 });
     mkdirSync(at("secrets"));
