@@ -1,0 +1,46 @@
+import { spawnSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { environment, setUp } from "./setup";
+
+const root = join(__dirname, "..");
+const local = join(root, ".pulumi-state");
+const passphrase = join(local, "passphrase");
+
+/** Whether the user has chosen a backend of their own. */
+function loggedIn(): boolean {
+  if (process.env.PULUMI_BACKEND_URL || process.env.PULUMI_ACCESS_TOKEN) return true;
+  const file = join(process.env.PULUMI_HOME ?? join(homedir(), ".pulumi"), "credentials.json");
+  return existsSync(file) && Boolean(JSON.parse(readFileSync(file, "utf8")).current);
+}
+
+function backend(): NodeJS.ProcessEnv {
+  if (loggedIn()) return {};
+  mkdirSync(local, { recursive: true, mode: 0o700 });
+  if (!existsSync(passphrase)) {
+    writeFileSync(passphrase, randomBytes(32).toString("base64url"), { mode: 0o600 });
+    console.log(`installed passphrase: generated into ${passphrase}; without it the state cannot be read, so keep a copy`);
+  }
+  return { PULUMI_BACKEND_URL: `file://${local}`, PULUMI_CONFIG_PASSPHRASE_FILE: passphrase };
+}
+
+/** Environment of a `pulumi` that sees the same backend as `npm run up`. */
+export const pulumiEnvironment = (): NodeJS.ProcessEnv => ({ ...environment(), PULUMI_SKIP_UPDATE_CHECK: "true", ...backend() });
+
+function pulumi(env: NodeJS.ProcessEnv, args: string[]): number {
+  return spawnSync("pulumi", args, { cwd: root, env, stdio: "inherit" }).status ?? 1;
+}
+
+/**
+ * Runs the Pulumi CLI on a stack with all that it needs. A user who is logged in to a backend keeps it;
+ * anybody else gets a local one in the project, with a generated passphrase.
+ * @returns the exit code.
+ */
+export function act(args: string[], stack: string): number {
+  if (!setUp("deploy")) return 1;
+  const env = pulumiEnvironment();
+  const selected = pulumi(env, ["stack", "select", "--create", "--stack", stack, "--non-interactive"]);
+  return selected || pulumi(env, args.concat("--stack", stack));
+}
