@@ -1,13 +1,12 @@
-import { spawnSync } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
+import { performance } from "node:perf_hooks";
 import { SingleBar } from "cli-progress";
-import { Command, InvalidArgumentError } from "commander";
-import mqtt from "mqtt";
+import { Command, InvalidArgumentError, Option } from "commander";
 import { loadModel } from "../configs/model";
 import { InputError } from "../configs/refuse";
-import { pulumiEnvironment } from "./stack";
-import { type Outcome, publishAll } from "./replay/publish";
-import { checkRow, type Mapping, measurementOf, type Message, rows, toMessage } from "./replay/rows";
+import { open, send, type Progress } from "./replay/send";
+import { openSource, type Row } from "./replay/source";
 
 interface Options {
   model: string;
@@ -24,101 +23,170 @@ interface Options {
   limit: number;
 }
 
-const whole = (text: string) => {
+const examples = `
+The file is CSV, whose header names the JSON paths of the model's payload (docs/telemetry.md), or NDJSON: one payload
+a line, or one recorded message {"topic": ..., "payload": ...} a line. Either may be gzipped.
+
+The password is taken from --password-file, else from --stack, else from MQTT_PASSWORD; without one the replay logs in
+as nobody. TLS: give an mqtts:// URL, and the broker's own CA by NODE_EXTRA_CA_CERTS.
+
+Examples:
+  A day of one battery unit into the site "lab", as fast as the broker takes it:
+    npm run replay -- day.csv.gz --model configs/models/m5bat.yaml --unit 10 --stack lab
+  The same, 60 times real time:
+    npm run replay -- day.csv.gz --model configs/models/m5bat.yaml --unit 10 --stack lab --speed 60
+  Rows of a battery whose file lacks the tags:
+    npm run replay -- soc.csv --measurement battery --unit 1 --tag id=battery-1 --tag group_id=bess-1 --stack lab
+  Record a fleet, and replay it elsewhere:
+    mosquitto_sub -h old -t '#' -F %J > fleet.ndjson
+    npm run replay -- fleet.ndjson --stack lab
+
+Exit code 0: the broker has acknowledged every row. 1: not so; the reason is told, and --from for the rest.`;
+
+/** A whole number of at least 1, up to `most`. */
+const count = (most: number) => (text: string) => {
   const value = Number(text);
-  if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError("write a whole number from 1.");
+  if (!Number.isInteger(value) || value < 1 || value > most) throw new InvalidArgumentError(`Write a whole number from 1 to ${most}.`);
   return value;
-};
-const speed = (text: string) => {
-  const value = text === "max" ? Infinity : Number(text);
-  if (!(value > 0)) throw new InvalidArgumentError("write max, or a number over 0 such as 1 or 60.");
-  return value;
-};
-const tag = (text: string, tags: Record<string, string>) => {
-  const at = text.indexOf("=");
-  if (at < 1) throw new InvalidArgumentError("write NAME=VALUE, such as id=battery-1.");
-  return { ...tags, [text.slice(0, at)]: text.slice(at + 1) };
 };
 
-/** The password of the broker's user; never printed. */
-function password({ passwordFile, stack }: Options): string | undefined {
-  if (passwordFile) return readFileSync(passwordFile, "utf8").trim();
-  if (!stack) return process.env.MQTT_PASSWORD;
-  const output = spawnSync("pulumi", ["stack", "output", "gatewayPassword", "--show-secrets", "--stack", stack], { env: pulumiEnvironment(), encoding: "utf8" });
-  if (output.status !== 0) throw new InputError("--stack", [`no password of stack ${stack}: ${output.stderr?.trim() || "pulumi did not run"}`]);
-  return output.stdout.trim();
+function speed(text: string): number {
+  const value = text === "max" ? Infinity : Number(text);
+  if (!(value > 0)) throw new InvalidArgumentError("Write a number over 0, such as 60, or max.");
+  return value;
 }
 
-async function* messages(file: string, mapping: Mapping, { from, limit }: Options): AsyncGenerator<Message> {
-  let row = 0;
-  for await (const content of rows(file)) {
-    row += 1;
-    if (row === 1) checkRow(content, mapping, file);
-    if (row >= from + limit) return;
-    if (row >= from) yield toMessage(content, mapping);
+function level(text: string): string {
+  if (!/^[^/#+$\s]+$/.test(text)) throw new InvalidArgumentError("Write one topic level, without /, +, #, $ and spaces.");
+  return text;
+}
+
+function url(text: string): string {
+  if (!/^(mqtts?|wss?):\/\/[^\s@]+$/.test(text)) throw new InvalidArgumentError("Write mqtt://, mqtts://, ws:// or wss://, a host and a port, and no user.");
+  return text;
+}
+
+function tag(text: string, previous: Record<string, string>): Record<string, string> {
+  const [, name, value] = /^([^=]+)=(.+)$/.exec(text) ?? [];
+  if (name === undefined) throw new InvalidArgumentError("Write NAME=VALUE, such as group_id=bess-1.");
+  return { ...previous, [name]: value };
+}
+
+const command = new Command("npm run replay --")
+  .description("Publishes a recorded file as a site's gateway would: one message a row, each acknowledged by the broker.")
+  .argument("<file>", "CSV, NDJSON or JSONL file, also with .gz")
+  .option("--model <path>", "telemetry model that the rows follow", "configs/telemetry.yaml")
+  .option("--measurement <name>", "measurement that the rows are (default: the model's only one, or by each line's topic)")
+  .option("--unit <id>", "unit that fills the + levels of the topic", level, "1")
+  .addOption(new Option("--tag <name=value>", "tag that the file lacks; repeatable").argParser(tag).default({}, "none"))
+  .option("--url <url>", "the broker", url, "mqtt://127.0.0.1:1883")
+  .option("--username <name>", "user of the broker", "gateway")
+  .option("--password-file <path>", "file that holds the password")
+  .option("--stack <name>", "Pulumi stack whose output gatewayPassword is the password")
+  .addOption(new Option("--speed <n>", "times real time by the rows' own times, or max").argParser(speed).default(Infinity, "max"))
+  .option("--inflight <n>", "most messages that wait for their acknowledgement", count(65535), 1000)
+  .option("--from <n>", "first row to send, counted from 1", count(Number.MAX_SAFE_INTEGER), 1)
+  .addOption(new Option("--limit <n>", "most rows to send").argParser(count(Number.MAX_SAFE_INTEGER)).default(Infinity, "all"))
+  .addHelpText("after", examples)
+  .showHelpAfterError("(--help tells more)");
+
+/** The stack's own password, read by the Pulumi CLI that the project already needs. */
+function stackPassword(stack: string): string {
+  const args = ["stack", "output", "gatewayPassword", "--show-secrets", "--stack", stack];
+  try {
+    return execFileSync("pulumi", args, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] }).trimEnd();
+  } catch (error) {
+    const { stderr, message } = error as Error & { stderr?: string };
+    throw new InputError("the command line", [`--stack is ${stack}: ${stderr?.trim() || message}`]);
   }
 }
 
-/** Progress: a bar on a terminal, a line every five seconds without one. */
-function reporter() {
-  const bar = process.stdout.isTTY ? new SingleBar({ format: "{value} acknowledged in {duration_formatted}", barsize: 0 }) : undefined;
-  bar?.start(0, 0);
-  let said = Date.now();
-  return {
-    progress(outcome: Outcome) {
-      bar?.update(outcome.acknowledged);
-      if (bar || Date.now() - said < 5000) return;
-      said = Date.now();
-      console.log(`${outcome.acknowledged} acknowledged`);
-    },
-    stop: () => bar?.stop(),
+function filePassword(file: string): string {
+  try {
+    return readFileSync(file, "utf8").trimEnd();
+  } catch (error) {
+    throw new InputError("the command line", [`--password-file is ${file}: ${(error as Error).message}`]);
+  }
+}
+
+function readPassword({ passwordFile, stack }: Options): string | undefined {
+  if (passwordFile !== undefined) return filePassword(passwordFile);
+  return stack !== undefined ? stackPassword(stack) : process.env.MQTT_PASSWORD;
+}
+
+/** At most `most` rows: one that has been read already, and those that follow it. */
+async function* limited(first: Row, rest: AsyncIterable<Row>, most: number): AsyncGenerator<Row, void, undefined> {
+  yield first;
+  let left = most - 1;
+  if (left === 0) return;
+  for await (const row of rest) {
+    yield row;
+    left -= 1;
+    if (left === 0) return;
+  }
+}
+
+const tellInterval = 5000;
+
+/** Shows the progress on the terminal, or tells it every few seconds where there is none; returns what ends that. */
+function show(progress: Progress, share: () => number): () => void {
+  const began = performance.now();
+  const text = () => `${progress.read} rows read, ${progress.acknowledged} acknowledged (${rate(progress.acknowledged, began)}/s)`;
+  if (!process.stderr.isTTY) {
+    const timer = setInterval(() => console.error(`${Math.floor(share() * 100)} %: ${text()}`), tellInterval);
+    return () => clearInterval(timer);
+  }
+  const bar = new SingleBar({ format: "{bar} {percentage} %: {text}", gracefulExit: false, clearOnComplete: true });
+  const update = () => bar.update(share(), { text: text() });
+  bar.start(1, 0, { text: text() });
+  const timer = setInterval(update, 100);
+  return () => {
+    clearInterval(timer);
+    update();
+    bar.stop();
   };
 }
 
-async function replay(file: string, options: Options): Promise<number> {
-  const mapping = { measurement: measurementOf(loadModel(options.model), options.measurement), unit: options.unit, tags: options.tag };
-  // MQTT 5: in 3.1.1 the broker has no way to say that it refused a message.
-  const client = await mqtt.connectAsync(options.url, { username: options.username, password: password(options), protocolVersion: 5, reconnectPeriod: 0 });
-  const report = reporter();
-  const started = Date.now();
+const rate = (rows: number, began: number): number => Math.round((rows * 1000) / Math.max(1, performance.now() - began));
+
+/** Says what became of the rows; true if the broker has acknowledged every one. */
+function summarize({ read, acknowledged, unheard, failure, resumeAt }: Progress, began: number): boolean {
+  const seconds = ((performance.now() - began) / 1000).toFixed(1);
+  console.log(`${read} rows read, ${acknowledged} acknowledged by the broker in ${seconds} s (${rate(acknowledged, began)}/s)`);
+  if (unheard > 0) console.error(`${unheard} of them reached nobody: no client has subscribed to their topic.`);
+  if (failure === undefined) return true;
+  console.error(`${failure}\n${read - acknowledged} rows sent were not acknowledged; resume with --from ${resumeAt}`);
+  return false;
+}
+
+/** Replays a file; true if the broker has acknowledged every row. */
+async function replay(file: string, options: Options): Promise<boolean> {
+  const choices = { measurement: options.measurement, unit: options.unit, tags: options.tag };
+  const source = openSource(file, loadModel(options.model), choices, options.from);
+  const first = await source.rows.next();
+  if (first.done) throw new InputError(file, [`it has no row ${options.from}`]);
+  const { client, most } = await open({ url: options.url, username: options.username, password: readPassword(options) });
+  const interrupt = new AbortController();
+  process.once("SIGINT", () => interrupt.abort());
+  const progress: Progress = { read: 0, acknowledged: 0, unheard: 0, resumeAt: first.value.number };
+  const began = performance.now();
+  const share = () => (options.limit === Infinity ? source.share() : progress.read / options.limit);
+  const end = show(progress, share);
+  const pace = { speed: options.speed, inflight: Math.min(options.inflight, most) };
+  await send(client, limited(first.value, source.rows, options.limit), pace, progress, interrupt.signal);
+  end();
+  return summarize(progress, began);
+}
+
+async function main(): Promise<void> {
+  command.parse();
   try {
-    const { read, acknowledged, refused } = await publishAll(client, messages(file, mapping, options), { ...options, progress: report.progress });
-    report.stop();
-    const seconds = (Date.now() - started) / 1000;
-    console.log(`${read} rows read, ${acknowledged} acknowledged by the broker in ${seconds.toFixed(1)} s (${Math.round(acknowledged / seconds)}/s)`);
-    if (!refused) return 0;
-    const row = options.from + refused.row - 1;
-    console.error(`row ${row} was refused: ${refused.reason}; mend it and go on with --from ${row}`);
-    return 1;
-  } finally {
-    report.stop();
-    await client.endAsync();
+    process.exitCode = (await replay(command.args[0], command.opts<Options>())) ? 0 : 1;
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+    console.error(error.message);
+    process.exitCode = 1;
   }
 }
 
-new Command("npm run replay --")
-  .description("Publishes a recorded CSV or NDJSON file through a site's broker, at QoS 1.\nA CSV column's header is the JSON path of its value.")
-  .argument("<file>", ".csv, .ndjson or .jsonl, each also .gz")
-  .option("--model <file>", "telemetry model of the site", "configs/telemetry.yaml")
-  .option("--measurement <name>", "measurement that the rows are of; needed where the model has several")
-  .option("--unit <id>", "what stands for + in the topic", "1")
-  .option("--tag <name=value>", "a tag that the file lacks; may be repeated", tag, {})
-  .option("--url <url>", "broker", "mqtt://127.0.0.1:1883")
-  .option("--username <user>", "user of the broker", "gateway")
-  .option("--stack <name>", "takes the password from this stack")
-  .option("--password-file <file>", "takes the password from a file; without both, from MQTT_PASSWORD")
-  .option("--speed <factor>", "times real time, by the rows' own time; max: as fast as acknowledged", speed, Infinity)
-  .option("--inflight <count>", "most messages waiting for the broker at once", whole, 1000)
-  .option("--from <row>", "first row to publish, counted from 1", whole, 1)
-  .option("--limit <rows>", "most rows to publish", whole, Infinity)
-  .addHelpText("after", "\nExample: npm run replay -- day.csv.gz --model configs/models/m5bat.yaml --unit batt10 --stack dev")
-  .showHelpAfterError()
-  .action(async (file: string, options: Options) => {
-    try {
-      process.exitCode = await replay(file, options);
-    } catch (error) {
-      console.error((error as Error).message);
-      process.exitCode = 1;
-    }
-  })
-  .parseAsync();
+void main();

@@ -1,6 +1,6 @@
-import { once } from "node:events";
+import { performance } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
-import { connect, type ErrorWithReasonCode, type IConnackPacket, type MqttClient } from "mqtt";
+import { connect, type IConnackPacket, type MqttClient } from "mqtt";
 import { InputError } from "../../configs/refuse";
 import type { Row } from "./source";
 
@@ -26,45 +26,50 @@ export interface Progress {
   acknowledged: number;
   /** Rows acknowledged although nobody had subscribed to their topic. */
   unheard: number;
-  /** First row that was not acknowledged. */
+  /** First row to be sent, and after a failure the first that was not acknowledged. */
   resumeAt?: number;
   /** Why not all rows were sent, or not all acknowledged. */
   failure?: string;
 }
 
-/** Progress before anything is read. */
-export const noProgress = (): Progress => ({ read: 0, acknowledged: 0, unheard: 0 });
-
 /** MQTT 5: the broker took a message that nobody had subscribed to. */
 const noSubscribers = 16;
 
-/** What most broker libraries cannot tell: nothing listens there, or the login is wrong. */
+/** Longest time that a Node timer can hold, in ms. */
+const longestTimer = 2 ** 31 - 1;
+
+/** A failed connection to an address with several IPs has no message of its own, only a code. */
 const reasonOf = (error: Error): string => error.message || (error as NodeJS.ErrnoException).code || error.name;
 
-/** MQTT 5 lets a broker name the most unacknowledged messages that it takes; sending more ends the connection. */
+/** MQTT 5 lets a broker say how many unacknowledged messages it takes; sending more ends the connection. */
 const receiveMaximum = (packet: IConnackPacket): number => packet.properties?.receiveMaximum ?? 65535;
 
 /**
  * Connects by MQTT 5, so that a refused message is told and not swallowed.
- * @returns the client and how many unacknowledged messages the broker takes.
+ * @returns the client, and how many unacknowledged messages the broker takes.
  * @throws InputError if the broker is not reached, or refuses the login.
  */
 export async function open({ url, username, password }: Broker): Promise<{ client: MqttClient; most: number }> {
   const client = connect(url, { protocolVersion: 5, reconnectPeriod: 0, keepalive: 15, ...(password !== undefined && { username, password }) });
   try {
-    const [packet] = (await once(client, "connect")) as [IConnackPacket];
+    const packet = await new Promise<IConnackPacket>((resolve, reject) => {
+      client.on("connect", resolve).on("error", reject);
+      client.on("close", () => reject(new Error("the connection was closed before the login")));
+    });
     return { client, most: receiveMaximum(packet) };
   } catch (error) {
     client.end(true);
-    const login = password === undefined ? "no password" : `user ${username}`;
-    throw new InputError(`--url ${url}`, [`the broker does not take a connection with ${login}: ${reasonOf(error as Error)}`]);
+    const login = password === undefined ? "without a password" : `as user ${username}`;
+    throw new InputError("the connection", [`--url is ${url}: the broker takes no connection ${login}: ${reasonOf(error as Error)}`]);
   }
 }
 
-/** One replay over one connection: at most `inflight` messages wait for the broker at any time. */
+/** One replay over one connection. */
 class Replay {
-  /** Rows without an acknowledgement, in the order of the file. */
-  private readonly waiting = new Set<number>();
+  /** Rows that the broker has not acknowledged, in the order of the file: refused ones stay. */
+  private readonly open = new Set<number>();
+  /** Rows that the broker has neither acknowledged nor refused. */
+  private unanswered = 0;
   private readonly stop = new AbortController();
   private wake: () => void = () => undefined;
 
@@ -72,53 +77,93 @@ class Replay {
     private readonly client: MqttClient,
     private readonly pace: Pace,
     private readonly progress: Progress,
-    interrupt: AbortSignal,
-  ) {
-    client.on("error", (error) => this.fail(`the connection failed: ${reasonOf(error)}`));
-    client.on("close", () => this.fail("the broker closed the connection"));
-    client.on("packetreceive", (packet) => {
-      if (packet.cmd === "puback" && packet.reasonCode === noSubscribers) progress.unheard += 1;
-    });
-    interrupt.addEventListener("abort", () => this.fail("interrupted"));
-  }
+  ) {}
 
+  /** Ends the replay; what is in flight is still waited for. The first reason stands. */
+  readonly fail = (reason: string): void => {
+    this.progress.failure ??= reason;
+    this.stop.abort();
+    this.wake();
+  };
+
+  /** Sends the rows, and waits until each is answered or the connection is gone. */
   async run(rows: AsyncIterable<Row>): Promise<void> {
+    let next = this.progress.resumeAt;
     try {
-      await this.sendAll(rows);
+      for await (const row of this.paced(rows)) {
+        next = row.number + 1;
+        this.publish(row);
+      }
     } catch (error) {
       if (!(error instanceof InputError)) throw error;
       this.fail(error.message);
     }
-    await this.until(() => this.waiting.size === 0);
-    const [first] = this.waiting;
-    this.progress.resumeAt = first ?? this.progress.resumeAt;
+    await this.until(() => this.unanswered === 0);
+    const [first] = this.open;
+    this.progress.resumeAt = this.progress.failure === undefined ? undefined : (first ?? next);
   }
 
-  private async sendAll(rows: AsyncIterable<Row>): Promise<void> {
-    const began = Date.now();
+  /** The rows, each when its time has come and the broker has room for it; none after a failure. */
+  private async *paced(rows: AsyncIterable<Row>): AsyncGenerator<Row, void, undefined> {
+    const began = performance.now();
     let origin: number | undefined;
     for await (const row of rows) {
       origin ??= row.message.time;
-      this.progress.resumeAt = row.number;
       await this.due(began + (row.message.time - origin) / this.pace.speed);
-      await this.until(() => this.waiting.size < this.pace.inflight);
+      await this.until(() => this.unanswered < this.pace.inflight);
       if (this.stop.signal.aborted) return;
-      this.publish(row);
+      yield row;
     }
-    this.progress.resumeAt = undefined;
   }
 
   private publish({ number, message }: Row): void {
     this.progress.read += 1;
-    this.waiting.add(number);
+    this.unanswered += 1;
+    this.open.add(number);
     this.client.publish(message.topic, message.payload, { qos: 1 }, (error) => {
+      this.unanswered -= 1;
       if (error) {
-        this.fail(`row ${number} to ${message.topic} was refused: ${reasonOf(error)}${codeOf(error)}`);
+        this.fail(`row ${number} to ${message.topic} was refused: ${reasonOf(error)}`);
       } else {
-        this.waiting.delete(number);
+        this.open.delete(number);
         this.progress.acknowledged += 1;
       }
       this.wake();
     });
+  }
+
+  /** Resolves at a moment of the monotonic clock, in steps that a timer can hold, or at a failure. */
+  private async due(moment: number): Promise<void> {
+    const { signal } = this.stop;
+    for (let left = moment - performance.now(); left > 0 && !signal.aborted; left = moment - performance.now()) {
+      await sleep(Math.min(left, longestTimer), undefined, { signal }).catch(() => undefined);
+    }
+  }
+
+  /** Resolves when the condition holds, which only an answer of the broker can change, or the connection is gone. */
+  private async until(condition: () => boolean): Promise<void> {
+    while (!condition() && this.client.connected) await new Promise<void>((resolve) => (this.wake = resolve));
+  }
+}
+
+/**
+ * Publishes rows at QoS 1 in their order and waits for every acknowledgement. A lost connection, a refused message,
+ * a bad row and the signal end it: `progress` then has the reason, and the row to resume at. It does not reconnect,
+ * because a message in flight would then be sent twice and out of order.
+ */
+export async function send(client: MqttClient, rows: AsyncIterable<Row>, pace: Pace, progress: Progress, interrupt: AbortSignal): Promise<void> {
+  const replay = new Replay(client, pace, progress);
+  const lost = () => replay.fail("the connection to the broker was lost");
+  client.on("error", (error) => replay.fail(`the connection to the broker failed: ${reasonOf(error)}`));
+  client.on("close", lost);
+  client.on("packetreceive", (packet) => {
+    if (packet.cmd === "puback" && packet.reasonCode === noSubscribers) progress.unheard += 1;
+  });
+  interrupt.addEventListener("abort", () => replay.fail("interrupted"));
+  try {
+    await replay.run(rows);
+  } finally {
+    client.off("close", lost);
+    await client.endAsync(!client.connected);
   }
 }
