@@ -7,6 +7,7 @@ import { loadModel } from "../configs/model";
 import { InputError } from "../configs/refuse";
 import { open, send, type Progress } from "./replay/send";
 import { openSource, type Row } from "./replay/source";
+import { pulumiEnvironment } from "./stack";
 
 interface Options {
   model: string;
@@ -23,7 +24,7 @@ interface Options {
   limit: number;
 }
 
-const examples = `
+const epilogue = `
 The file is CSV, whose header names the JSON paths of the model's payload (docs/telemetry.md), or NDJSON: one payload
 a line, or one recorded message {"topic": ..., "payload": ...} a line. Either may be gzipped.
 
@@ -43,7 +44,7 @@ Examples:
 
 Exit code 0: the broker has acknowledged every row. 1: not so; the reason is told, and --from for the rest.`;
 
-/** A whole number of at least 1, up to `most`. */
+/** Parses a whole number from 1 to `most`. */
 const count = (most: number) => (text: string) => {
   const value = Number(text);
   if (!Number.isInteger(value) || value < 1 || value > most) throw new InvalidArgumentError(`Write a whole number from 1 to ${most}.`);
@@ -87,14 +88,14 @@ const command = new Command("npm run replay --")
   .option("--inflight <n>", "most messages that wait for their acknowledgement", count(65535), 1000)
   .option("--from <n>", "first row to send, counted from 1", count(Number.MAX_SAFE_INTEGER), 1)
   .addOption(new Option("--limit <n>", "most rows to send").argParser(count(Number.MAX_SAFE_INTEGER)).default(Infinity, "all"))
-  .addHelpText("after", examples)
+  .addHelpText("after", epilogue)
   .showHelpAfterError("(--help tells more)");
 
 /** The stack's own password, read by the Pulumi CLI that the project already needs. */
 function stackPassword(stack: string): string {
   const args = ["stack", "output", "gatewayPassword", "--show-secrets", "--stack", stack];
   try {
-    return execFileSync("pulumi", args, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] }).trimEnd();
+    return execFileSync("pulumi", args, { env: pulumiEnvironment(), encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] }).trimEnd();
   } catch (error) {
     const { stderr, message } = error as Error & { stderr?: string };
     throw new InputError("the command line", [`--stack is ${stack}: ${stderr?.trim() || message}`]);
@@ -162,7 +163,7 @@ function summarize({ read, acknowledged, unheard, failure, resumeAt }: Progress,
 /** Replays a file; true if the broker has acknowledged every row. */
 async function replay(file: string, options: Options): Promise<boolean> {
   const choices = { measurement: options.measurement, unit: options.unit, tags: options.tag };
-  const source = openSource(file, loadModel(options.model), choices, options.from);
+  const source = openSource(file, { model: loadModel(options.model), choices, from: options.from, note: console.error });
   const first = await source.rows.next();
   if (first.done) throw new InputError(file, [`it has no row ${options.from}`]);
   const { client, most } = await open({ url: options.url, username: options.username, password: readPassword(options) });

@@ -121,6 +121,10 @@ function timeOf({ time }: Measurement, value: unknown, source: string): number {
   return read ?? refuse(source, `${time.path} is ${JSON.stringify(value) ?? "missing"}: ${timeAllowed[time.format]}`);
 }
 
+/** The fields of a measurement that a CSV file with this header leaves empty, by their paths. */
+export const absentFields = (measurement: Measurement, header: string[]): string[] =>
+  measurement.fields.map((field) => field.path).filter((path) => !header.includes(path));
+
 interface Column {
   path: string;
   read: Reader;

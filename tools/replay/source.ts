@@ -4,12 +4,22 @@ import { createGunzip } from "node:zlib";
 import { parse as parseCsv } from "csv-parse";
 import type { Model } from "../../configs/model";
 import { InputError } from "../../configs/refuse";
-import { chooseMeasurement, csvMessages, ndjsonMessages, type Choices, type Message } from "./messages";
+import { absentFields, chooseMeasurement, csvMessages, ndjsonMessages, type Choices, type Message } from "./messages";
 
 /** A message and the row of the file that it is, counted from 1 without the header and without empty lines. */
 export interface Row {
   number: number;
   message: Message;
+}
+
+/** How a file is read. */
+export interface Reading {
+  model: Model;
+  choices: Choices;
+  /** First row that is read, counted from 1. */
+  from: number;
+  /** Told what is no error, before the first row is given out. */
+  note(text: string): void;
 }
 
 /** A file that is being read as a stream. */
@@ -21,7 +31,7 @@ export interface Source {
 
 const name = /\.(csv|ndjson|jsonl)(\.gz)?$/i;
 
-async function* csvRows(input: Readable, file: string, model: Model, choices: Choices, from: number): AsyncGenerator<Row, void, undefined> {
+async function* csvRows(input: Readable, file: string, { model, choices, from, note }: Reading): AsyncGenerator<Row, void, undefined> {
   const measurement = chooseMeasurement(model, choices.measurement);
   const parser = pipeline(input, parseCsv({ bom: true, skipEmptyLines: true, trim: true }), () => undefined);
   let make: ReturnType<typeof csvMessages> | undefined;
@@ -29,6 +39,8 @@ async function* csvRows(input: Readable, file: string, model: Model, choices: Ch
   for await (const cells of parser as AsyncIterable<string[]>) {
     if (!make) {
       make = csvMessages(measurement, cells, choices);
+      const absent = absentFields(measurement, cells);
+      if (absent.length > 0) note(`${file} has no column for these fields of ${measurement.name}, which stay empty: ${absent.join(", ")}`);
       continue;
     }
     number += 1;
@@ -46,7 +58,7 @@ async function* linesOf(input: Readable): AsyncGenerator<string, void, undefined
   yield rest;
 }
 
-async function* ndjsonRows(input: Readable, file: string, model: Model, choices: Choices, from: number): AsyncGenerator<Row, void, undefined> {
+async function* ndjsonRows(input: Readable, file: string, { model, choices, from }: Reading): AsyncGenerator<Row, void, undefined> {
   const make = ndjsonMessages(model, choices);
   let number = 0;
   for await (const line of linesOf(input)) {
@@ -67,10 +79,9 @@ async function* refusing(file: string, rows: AsyncGenerator<Row, void, undefined
 
 /**
  * Opens a CSV or NDJSON file, plain or gzipped; the ending tells which.
- * @param from first row to be read; those before are passed over.
  * @throws InputError if there is no such file, or its ending is another.
  */
-export function openSource(file: string, model: Model, choices: Choices, from: number): Source {
+export function openSource(file: string, reading: Reading): Source {
   const [, format, gzipped] = name.exec(file) ?? [];
   if (!format) throw new InputError(file, ["the ending is unknown: .csv, .ndjson and .jsonl are read, each also with .gz"]);
   const size = statSync(file, { throwIfNoEntry: false })?.size;
@@ -78,5 +89,5 @@ export function openSource(file: string, model: Model, choices: Choices, from: n
   const stream = createReadStream(file);
   const input = gzipped ? pipeline(stream, createGunzip(), () => undefined) : stream;
   const read = format.toLowerCase() === "csv" ? csvRows : ndjsonRows;
-  return { rows: refusing(file, read(input, file, model, choices, from)), share: () => (size === 0 ? 1 : stream.bytesRead / size) };
+  return { rows: refusing(file, read(input, file, reading)), share: () => (size === 0 ? 1 : stream.bytesRead / size) };
 }

@@ -1,0 +1,192 @@
+import { join } from "node:path";
+import { loadModel, modelSchema, type Field, type Measurement, type Model } from "../../configs/model";
+import { basePerUnit, sizeUnit, startFleet, stepFleet, type Member } from "../../tools/simulator/fleet";
+import { valueAt, type Json } from "../../tools/simulator/message";
+import { messages } from "../../tools/simulator/payload";
+
+const root = join(__dirname, "../..");
+const fleetModel = loadModel(join(root, "configs/telemetry.yaml"));
+const m5bat = loadModel(join(root, "configs/models/m5bat.yaml"));
+const at = Date.UTC(2026, 10, 24, 12);
+
+/** Two simulated cycles of a fleet of three, three seconds a step. */
+function history(model: Model): Member[] {
+  let fleet = startFleet(model, 3, 1);
+  return Array.from({ length: 240 }, () => (fleet = stepFleet(fleet, 3))).flat();
+}
+
+const fieldOf = (measurement: Measurement, quantity: Field["quantity"], circuit: Field["circuit"] = "dc") =>
+  measurement.fields.find((f) => f.quantity === quantity && f.circuit === circuit)!;
+
+/** What Telegraf would store of a field. */
+const stored = (payload: Json, field: Field) => (valueAt(payload, field.path) as number) * field.scale;
+
+describe.each([
+  ["the fleet's model", fleetModel],
+  ["M5BAT's model", m5bat],
+])("messages of %s", (_, model) => {
+  const members = history(model);
+
+  test("hold every field of every measurement, of its type and within its range", () => {
+    for (const member of members) {
+      messages(model, member, at).forEach(([, payload], i) => {
+        for (const field of model.measurements[i].fields) {
+          const value = valueAt(payload, field.path);
+          expect([field.path, typeof value]).toEqual([field.path, field.type === "string" ? "string" : "number"]);
+          if (field.type === "int") expect(Number.isInteger(value)).toBe(true);
+          if (!field.range) continue;
+          expect(stored(payload, field)).toBeGreaterThanOrEqual(field.range[0]);
+          expect(stored(payload, field)).toBeLessThanOrEqual(field.range[1]);
+        }
+      });
+    }
+  });
+
+  test("never stick to the end of a range: the unit is sized to the model", () => {
+    const measured = model.measurements.flatMap((m, i) => m.fields.map((field) => ({ field, i })));
+    const checked = measured.filter(({ field }) => field.range && ["voltage", "current", "power", "state_of_charge"].includes(field.quantity));
+    for (const member of members) {
+      const sent = messages(model, member, at);
+      for (const { field, i } of checked) expect(field.range).not.toContain(stored(sent[i][1], field));
+    }
+  });
+
+  test("show all of charging, discharging and standby, and a state of charge that visibly moves", () => {
+    const first = members.filter((member) => member.number === 1);
+    expect(new Set(first.map((member) => member.state.mode))).toEqual(new Set(["charging", "discharging", "standby"]));
+    const socs = first.map((member) => member.state.soc);
+    expect(Math.max(...socs) - Math.min(...socs)).toBeGreaterThan(10);
+  });
+
+  test("have a topic of the measurement's pattern", () => {
+    messages(model, members[0], at).forEach(([topic], i) => {
+      expect(topic).toMatch(new RegExp(`^${model.measurements[i].topic.replace(/\+/g, "[^/+]+")}$`));
+    });
+  });
+});
+
+describe("the fleet's messages", () => {
+  const running = history(fleetModel).find((member) => member.number === 2 && member.state.mode === "discharging" && member.state.current > 50)!;
+  const [[, bess], [, battery], [, pcs]] = messages(fleetModel, running, at);
+
+  test("have the fleet's topics, ids, group and time", () => {
+    expect(messages(fleetModel, running, at).map(([topic]) => topic)).toEqual(["bess/bess-2/status", "battery/battery-2/status", "pcs/pcs-2/status"]);
+    expect(bess).toMatchObject({ id: "bess-2", timestamp: "2026-11-24T12:00:00.000Z" });
+    expect(battery).toMatchObject({ id: "battery-2", group_id: "bess-2" });
+    expect(pcs).toMatchObject({ id: "pcs-2", group_id: "bess-2" });
+  });
+
+  test("carry whole mA and mV", () => {
+    for (const payload of [bess, battery, pcs]) {
+      for (const [path, value] of Object.entries(payload)) {
+        if (/current|voltage/.test(path)) expect([path, Number.isInteger(value)]).toEqual([path, true]);
+      }
+    }
+  });
+
+  test("are of one battery: both ends of the DC link agree, and the phases carry its power", () => {
+    expect(pcs).toMatchObject({ dc_voltage: battery.voltage, dc_current: battery.current });
+    const watts = ["a", "b", "c"].reduce((sum, p) => sum + ((pcs[`ac_${p}_voltage`] as number) * (pcs[`ac_${p}_current`] as number)) / 1e6, 0);
+    const dcWatts = ((battery.voltage as number) * (battery.current as number)) / 1e6;
+    expect(watts / dcWatts).toBeCloseTo(running.unit.efficiency, 3);
+  });
+
+  test("tell the direction by the sign of the current, the mode, and which of in and out flows", () => {
+    const charging = history(fleetModel).find((member) => member.state.mode === "charging" && member.state.current < -50)!;
+    const [[, bessCharging], [, batteryCharging]] = messages(fleetModel, charging, at);
+    expect(battery.current).toBeGreaterThan(0);
+    expect(bess).toMatchObject({ operation_mode: "discharging", ac_current_in: 0 });
+    expect(bess.ac_current_out).toBeGreaterThan(0);
+    expect(batteryCharging.current).toBeLessThan(0);
+    expect(bessCharging).toMatchObject({ operation_mode: "charging", ac_current_out: 0 });
+    expect(bessCharging.ac_current_in).toBeGreaterThan(0);
+  });
+});
+
+describe("M5BAT's messages", () => {
+  const [unit] = m5bat.measurements;
+  const all = history(m5bat);
+
+  test("are one-hot in mode: the first while running, the second in standby", () => {
+    for (const member of all) {
+      const [[topic, payload]] = messages(m5bat, member, at);
+      expect(topic).toBe(`m5bat/unit-${member.number}/evaluation`);
+      const modes = [payload.Mode_PQ, payload.Mode_Stop, payload.Mode_Silent, payload.Mode_Wait];
+      expect(modes).toEqual(member.state.mode === "standby" ? [0, 1, 0, 0] : [1, 0, 0, 0]);
+    }
+  });
+
+  test("balance power in kW with current and voltage in tenths", () => {
+    const running = all.find((member) => member.state.current > 300)!;
+    const [[, payload]] = messages(m5bat, running, at);
+    const dcWatts = stored(payload, fieldOf(unit, "voltage")) * stored(payload, fieldOf(unit, "current"));
+    const acWatts = stored(payload, fieldOf(unit, "power")) * basePerUnit("kW");
+    expect(acWatts / dcWatts).toBeCloseTo(running.unit.efficiency, 2);
+  });
+});
+
+describe("any other model", () => {
+  const model = (field: object, more: object = {}) =>
+    modelSchema.parse({
+      name: "other",
+      title: "Other",
+      measurements: [
+        {
+          name: "cell",
+          title: "Cell",
+          meaning: "One.",
+          topic: "plant/+/cell/+",
+          interval: "1s",
+          time: { path: "meta.at", format: "unix_ms" },
+          tags: [
+            { name: "cell", segment: 3, meaning: "Cell." },
+            { name: "plant", segment: 1, meaning: "Plant." },
+            { name: "maker", path: "meta.maker.id", meaning: "Maker." },
+          ],
+          fields: [{ name: "value", path: "data.inner.value", type: "float", meaning: "Value.", ...field }],
+          ...more,
+        },
+      ],
+    });
+  const sent = (made: Model) => messages(made, stepFleet(startFleet(made, 1, 1), 1)[0], at)[0];
+  const value = (field: object) => valueAt(sent(model(field))[1], "data.inner.value");
+
+  test("gets nested paths, and its tags in the topic's segments", () => {
+    const [topic, payload] = sent(model({ quantity: "state_of_charge" }));
+    expect(topic).toBe("plant/cell-1/cell/cell-1");
+    expect(payload).toMatchObject({ meta: { at, maker: { id: "cell-1" } }, data: { inner: { value: expect.any(Number) } } });
+  });
+
+  test.each([
+    ["the middle of the range", { range: [20, 40] }, 30],
+    ["a grid's frequency", { quantity: "frequency", unit: "Hz", range: [47, 52] }, 50],
+    ["a health inside a range that the typical one is not in", { quantity: "state_of_health", range: [0, 50] }, 25],
+    ["a quality that finds nothing", { quantity: "quality", type: "int", range: [0, 1] }, 0],
+  ])("gets %s", (_, field, expected) => {
+    expect(Math.abs((value(field) as number) - expected)).toBeLessThanOrEqual(0.001 * expected);
+  });
+
+  test("gets texts and truths where it asks for them", () => {
+    expect(value({ type: "string" })).toBe("ok");
+    expect(value({ type: "bool" })).toBe(false);
+    expect(typeof value({ type: "bool", quantity: "mode" })).toBe("boolean");
+  });
+
+  test.each([
+    ["iso8601", "2026-11-24T12:00:00.000Z"],
+    ["unix", at / 1e3],
+    ["unix_ms", at],
+    ["unix_us", at * 1e3],
+    ["unix_ns", at * 1e6],
+  ])("gets its time as %s", (format, expected) => {
+    expect(sent(model({}, { time: { path: "t", format } }))[1].t).toBe(expected);
+  });
+
+  test("sizes its unit by the tightest of its ranges", () => {
+    expect(sizeUnit(model({ quantity: "current", unit: "A", range: [-100, 50] }), 1).dispatchCurrent).toBeCloseTo(40);
+    const byPower = sizeUnit(model({ quantity: "power", unit: "kW", range: [-10, 10] }), 1);
+    expect(byPower.dispatchCurrent * 850).toBeLessThan(10_000);
+    expect(sizeUnit(model({ quantity: "voltage", circuit: "ac_a", unit: "V", range: [100, 140] }), 1).phaseVoltage).toBe(120);
+    expect(sizeUnit(model({ quantity: "state_of_charge", unit: "%", range: [20, 100] }), 1).socBounds).toEqual([20, 95]);
+  });
+});

@@ -1,0 +1,131 @@
+import fc from "fast-check";
+import { cycleSeconds, dispatchShare, noise, openCircuitVoltage, phases, start, step, type State, type Unit } from "../../tools/simulator/physics";
+
+const unitArbitrary: fc.Arbitrary<Unit> = fc
+  .record({
+    seed: fc.integer({ min: 0, max: 1_000_000 }),
+    capacity: fc.double({ min: 5, max: 2000, noNaN: true }),
+    dispatchCurrent: fc.double({ min: 10, max: 2000, noNaN: true }),
+    empty: fc.double({ min: 300, max: 900, noNaN: true }),
+    efficiency: fc.double({ min: 0.8, max: 1, noNaN: true }),
+  })
+  .map(({ seed, capacity, dispatchCurrent, empty, efficiency }) => ({
+    seed,
+    capacity,
+    dispatchCurrent,
+    efficiency,
+    socBounds: [10, 95],
+    openCircuit: [empty, empty * 1.2],
+    resistance: (0.02 * empty) / dispatchCurrent,
+    phaseVoltage: 230,
+  }));
+
+/** A unit, where it starts, and the lengths of the steps that it runs. */
+const runArbitrary = fc.record({
+  unit: unitArbitrary,
+  soc: fc.double({ min: 10, max: 95, noNaN: true }),
+  elapsed: fc.double({ min: 0, max: cycleSeconds, noNaN: true }),
+  steps: fc.array(fc.double({ min: 0.1, max: 60, noNaN: true }), { minLength: 1, maxLength: 200 }),
+});
+
+function run({ unit, soc, elapsed, steps }: { unit: Unit; soc: number; elapsed: number; steps: number[] }): State[] {
+  return steps.reduce((states, seconds) => [...states, step(unit, states.at(-1)!, seconds)], [start(unit, soc, elapsed)]);
+}
+
+/** Asserts a property of every state of any run. */
+const always = (check: (state: State, unit: Unit) => void) =>
+  fc.assert(fc.property(runArbitrary, (given) => run(given).forEach((state) => check(state, given.unit))));
+
+describe("a simulated unit", () => {
+  test("conserves charge: the state of charge changes by exactly the current's integral", () => {
+    fc.assert(
+      fc.property(runArbitrary, (given) => {
+        const states = run(given);
+        const ampereSeconds = given.steps.reduce((sum, seconds, i) => sum + states[i + 1].current * seconds, 0);
+        const lost = ((states[0].soc - states.at(-1)!.soc) / 100) * given.unit.capacity * 3600;
+        expect(Math.abs(lost - ampereSeconds)).toBeLessThan(1e-9 * given.unit.capacity * 3600);
+      }),
+    );
+  });
+
+  test("keeps its state of charge within 10 and 95 %", () =>
+    always(({ soc }) => {
+      expect(soc).toBeGreaterThanOrEqual(10 - 1e-9);
+      expect(soc).toBeLessThanOrEqual(95 + 1e-9);
+    }));
+
+  test("does not leave a state of charge out of bounds in the wrong direction", () => {
+    const unit = fc.sample(unitArbitrary, { numRuns: 1, seed: 1 })[0];
+    expect(step(unit, start(unit, 97, 0), 60).current).toBe(0);
+    expect(step(unit, start(unit, 5, cycleSeconds / 2), 60).current).toBe(0);
+  });
+
+  test("has a terminal voltage of the open circuit's less current times resistance", () =>
+    always(({ voltage, soc, current }, unit) => expect(voltage).toBeCloseTo(openCircuitVoltage(unit, soc) - current * unit.resistance, 9)));
+
+  test("loses power in the inverter in both directions", () =>
+    always(({ acPower, dcPower, voltage, current }, unit) => {
+      expect(dcPower).toBeCloseTo(voltage * current, 6);
+      const share = current > 0 ? acPower / dcPower : dcPower / acPower;
+      if (current !== 0) expect(share).toBeCloseTo(unit.efficiency, 9);
+      else expect(Math.abs(acPower)).toBe(0);
+    }));
+
+  test("balances the three phases with its power, each near 230 V and within 2 % of the others", () =>
+    always((state) => {
+      const powers = phases.map((phase) => state.phases[phase].voltage * state.phases[phase].current);
+      expect(powers.reduce((sum, power) => sum + power)).toBeCloseTo(state.acPower, 5);
+      for (const power of powers) expect(Math.abs(power - state.acPower / 3)).toBeLessThanOrEqual(0.02 * Math.abs(state.acPower / 3) + 1e-9);
+      for (const phase of phases) expect(Math.abs(state.phases[phase].voltage - 230)).toBeLessThan(230 * 0.0101);
+    }));
+
+  test("has the mode that its current's sign tells", () =>
+    always(({ mode, current }) => expect(mode).toBe(current > 0 ? "discharging" : current < 0 ? "charging" : "standby")));
+
+  test("goes the same way again from the same seed, and another way from another", () => {
+    fc.assert(
+      fc.property(runArbitrary, (given) => {
+        expect(run(given)).toEqual(run(given));
+        const other = { ...given, unit: { ...given.unit, seed: given.unit.seed + 1 } };
+        expect(run(other).at(-1)!.phases).not.toEqual(run(given).at(-1)!.phases);
+      }),
+    );
+  });
+});
+
+describe("the open-circuit voltage", () => {
+  test("never falls as the battery fills, and ends where the unit says", () => {
+    fc.assert(
+      fc.property(unitArbitrary, fc.double({ min: 0, max: 100, noNaN: true }), fc.double({ min: 0, max: 100, noNaN: true }), (unit, a, b) => {
+        expect(openCircuitVoltage(unit, Math.max(a, b))).toBeGreaterThanOrEqual(openCircuitVoltage(unit, Math.min(a, b)));
+        expect(openCircuitVoltage(unit, 0)).toBeCloseTo(unit.openCircuit[0]);
+        expect(openCircuitVoltage(unit, 100)).toBeCloseTo(unit.openCircuit[1]);
+      }),
+    );
+  });
+});
+
+describe("the dispatch", () => {
+  const seconds = Array.from({ length: cycleSeconds }, (_, i) => dispatchShare(i));
+
+  test("charges, rests and discharges within minutes, and moves no net charge", () => {
+    expect(cycleSeconds).toBeLessThanOrEqual(600);
+    expect([Math.min(...seconds), Math.max(...seconds)]).toEqual([-1, 1]);
+    expect(seconds.filter((share) => share === 0).length).toBeGreaterThan(30);
+    expect(seconds.reduce((sum, share) => sum + share)).toBeCloseTo(0, 9);
+  });
+
+  test("changes by a ramp", () => {
+    seconds.forEach((share, i) => expect(Math.abs(share - seconds[(i + 1) % seconds.length])).toBeLessThanOrEqual(0.2 + 1e-9));
+  });
+});
+
+test("the noise is evenly spread and tells neighbours apart", () => {
+  const values = Array.from({ length: 20_000 }, (_, i) => noise(7, i % 5000, Math.floor(i / 5000)));
+  const mean = values.reduce((sum, value) => sum + value) / values.length;
+  const next = values.slice(1).reduce((sum, value, i) => sum + value * values[i], 0) / values.length;
+  expect(Math.min(...values)).toBeGreaterThanOrEqual(-1);
+  expect(Math.max(...values)).toBeLessThan(1);
+  expect(Math.abs(mean)).toBeLessThan(0.02);
+  expect(Math.abs(next)).toBeLessThan(0.02);
+});
