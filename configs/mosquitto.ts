@@ -39,7 +39,6 @@ export function mosquittoConf(options: BrokerOptions): string {
   const at = options.paths ?? paths;
   return [
     "# Made by bess-telemetry from the telemetry model.",
-    "per_listener_settings false",
     `allow_anonymous ${options.anonymous}`,
     `password_file ${at.passwords}`,
     `acl_file ${at.acl}`,

@@ -43,7 +43,8 @@ export function parse<T extends z.ZodType>(schema: T, input: unknown, source: st
 
 /** The keys that the object at `path` of a schema may have. */
 function allowedKeys(schema: z.ZodType, path: PropertyKey[]): string[] {
-  let at = z.toJSONSchema(schema, { io: "input", unrepresentable: "any" }) as z.core.JSONSchema.BaseSchema;
+  let at: z.core.JSONSchema.BaseSchema = z.toJSONSchema(schema, { io: "input", unrepresentable: "any" });
   for (const part of path) at = ((typeof part === "number" ? at.items : at.properties?.[String(part)]) ?? {}) as z.core.JSONSchema.BaseSchema;
-  return Object.keys(at.properties ?? {});
+  const names = at.propertyNames as z.core.JSONSchema.BaseSchema | undefined;
+  return Object.keys(at.properties ?? {}).concat((names?.enum as string[] | undefined) ?? []);
 }

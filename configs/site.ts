@@ -125,7 +125,7 @@ export const siteSchema = z
     const taken = new Map<number, string>();
     for (const [key, value] of publishedPorts(site)) {
       const other = taken.get(value);
-      if (other) context.addIssue({ code: "custom", path: key.split("."), message: `${other} has this port already; every port of a site must differ` });
+      if (other) context.addIssue({ code: "custom", path: key.split("."), message: `port ${value} belongs to ${other} already; every port of a site must differ` });
       taken.set(value, key);
     }
   });
