@@ -156,7 +156,7 @@ function summarize({ read, acknowledged, unheard, failure, resumeAt }: Progress,
   console.log(`${read} rows read, ${acknowledged} acknowledged by the broker in ${seconds} s (${rate(acknowledged, began)}/s)`);
   if (unheard > 0) console.error(`${unheard} of them reached nobody: no client has subscribed to their topic.`);
   if (failure === undefined) return true;
-  console.error(`${failure}\n${read - acknowledged} rows sent were not acknowledged; resume with --from ${resumeAt}`);
+  console.error(`${failure}\nrows sent but not acknowledged: ${read - acknowledged}; resume with --from ${resumeAt}`);
   return false;
 }
 
