@@ -1,0 +1,258 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import * as pulumi from "@pulumi/pulumi";
+import { Site } from "../../components/site";
+import { images, type Service } from "../../configs/images";
+import { profiles } from "../../configs/profiles";
+import { temporaryFolder } from "../support/programs";
+
+/** A container's inputs, with Pulumi's marks of secrets taken off. */
+interface Container {
+  name: string;
+  image: string;
+  user?: string;
+  hostname: Service;
+  ports?: { internal: number; external: number; ip: string }[];
+  uploads: { file: string; content: string }[];
+  labels: { label: string; value: string }[];
+  networksAdvanced: { name: string }[];
+  [key: string]: unknown;
+}
+
+/** A resource as it was registered; `retained` is its retainOnDelete. */
+interface Made {
+  type: string;
+  name: string;
+  inputs: Record<string, unknown>;
+  retained?: boolean;
+}
+
+const secretMark = "4dabf18193072939515e22adb298388d";
+const unwrap = (value: unknown): unknown => {
+  if (Array.isArray(value)) return value.map(unwrap);
+  if (value === null || typeof value !== "object") return value;
+  if (secretMark in value) return unwrap((value as { value?: unknown }).value ?? null);
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, unwrap(inner)]));
+};
+const isSecret = (value: unknown) => value !== null && typeof value === "object" && secretMark in value;
+
+let made: Made[] = [];
+const retained = new Map<string, boolean | undefined>();
+
+/** What the providers would answer. */
+const outputs: Record<string, (name: string) => object> = {
+  "random:index/randomPassword:RandomPassword": (name) => ({ result: `secret-${name}` }),
+  "random:index/randomBytes:RandomBytes": (name) => ({ base64: Buffer.alloc(12, name).toString("base64") }),
+  "random:index/randomId:RandomId": () => ({ hex: "ab12cd34" }),
+  "command:local:Command": (name) => ({ stdout: `apiv3_${name}\n` }),
+  "docker:index/remoteImage:RemoteImage": (name) => ({ imageId: `sha256:${name}` }),
+};
+
+/** Deploys a site on mocks, and waits until every resource is registered. */
+async function deploy(config: unknown): Promise<Record<Service, Container>> {
+  made = [];
+  retained.clear();
+  pulumi.runtime.setMocks({
+    call: (call) => call.inputs,
+    newResource: (resource) => {
+      made.push({ ...resource, retained: retained.get(`${resource.type} ${resource.name}`) });
+      return { id: `${resource.name}-id`, state: { ...resource.inputs, ...outputs[resource.type]?.(resource.name) } };
+    },
+  });
+  const noteOptions: pulumi.ResourceTransformation = ({ type, name, opts }) => void retained.set(`${type} ${name}`, opts.retainOnDelete);
+  try {
+    new Site("dev", config, { transformations: [noteOptions] });
+  } finally {
+    await pulumi.runtime.disconnect();
+  }
+  return Object.fromEntries(ofType("docker:index/container:Container").map((found) => [found.inputs.hostname, unwrap(found.inputs) as Container])) as Record<
+    Service,
+    Container
+  >;
+}
+
+const ofType = (type: string) => made.filter((resource) => resource.type === type);
+const labelOf = (container: Container, label: string) => container.labels.find((found) => found.label === `bess-telemetry.${label}`)?.value;
+const upload = (container: Container, file: string) => container.uploads.find((found) => found.file.endsWith(file))?.content ?? "";
+const bindings = (containers: Record<string, Container>) =>
+  Object.fromEntries(Object.values(containers).flatMap(({ hostname, ports }) => (ports ?? []).map((port) => [`${hostname}:${port.internal}`, `${port.ip}:${port.external}`])));
+
+const dev = { name: "dev", simulator: { enabled: true } };
+const services = Object.keys(images) as Service[];
+const secretText = /secret-dev|apiv3_/;
+const root = join(__dirname, "../..");
+
+describe("the default site with its simulator", () => {
+  let containers: Record<Service, Container>;
+  beforeAll(async () => {
+    containers = await deploy(dev);
+  });
+
+  test("is one container for each service", () => {
+    expect(Object.keys(containers).sort()).toEqual([...services].sort());
+  });
+
+  describe.each(services)("runs %s", (service) => {
+    let container: Container;
+    beforeAll(() => {
+      container = containers[service];
+    });
+
+    test("with no capability", () => expect(container.capabilities).toEqual({ drops: ["ALL"] }));
+    test("with no new privileges", () => expect(container.securityOpts).toEqual(["no-new-privileges:true"]));
+    test("within its profile's memory, and no swap", () => {
+      expect([container.memory, container.memorySwap]).toEqual([profiles.dev.memory[service], profiles.dev.memory[service]]);
+    });
+    test("with bounded logs", () => {
+      expect([container.logDriver, container.logOpts]).toEqual(["json-file", { "max-size": "10m", "max-file": "3" }]);
+    });
+    test("with a health check that an update waits for", () => {
+      const { tests } = container.healthcheck as { tests: string[] };
+      expect(container.wait).toBe(true);
+      expect([tests[0], tests.length > 1]).toEqual([expect.stringMatching(/^CMD(-SHELL)?$/), true]);
+    });
+    test("again after a reboot", () => expect(container.restart).toBe("unless-stopped"));
+    test("as a user other than root", () => expect(container.user).toMatch(/^(telegraf|[1-9]\d*:\d+)$/));
+    test("from its pinned image", () => {
+      const image = made.find((found) => found.type.endsWith(":RemoteImage") && found.name === `dev-${service}`)!;
+      expect([image.inputs.name, container.image]).toEqual([images[service], `sha256:dev-${service}`]);
+    });
+    test("labelled with its site and revision", () => {
+      expect([labelOf(container, "site"), labelOf(container, "revision")]).toEqual(["dev", expect.stringMatching(/^[0-9a-f]{12}$/)]);
+    });
+    test("with its secrets in files alone", () => {
+      expect(JSON.stringify({ ...container, uploads: undefined })).not.toMatch(secretText);
+    });
+  });
+
+  test("gives each service its own secrets, and no other's", () => {
+    const held = Object.fromEntries(services.map((service) => [service, new Set(JSON.stringify(containers[service].uploads).match(/(secret|apiv3)[-_][\w-]*dev-[\w-]+/g))]));
+    expect(held).toEqual({
+      mosquitto: new Set(["secret-dev-mosquitto-monitor"]),
+      telegraf: new Set(["secret-dev-mosquitto-telegraf", "secret-dev-mosquitto-monitor", "apiv3_dev-influxdb-token-telegraf"]),
+      influxdb: new Set(["apiv3_secret-dev-influxdb-admin-token"]),
+      explorer: new Set(["apiv3_dev-influxdb-token-explorer", "secret-dev-explorer-session"]),
+      grafana: new Set(["secret-dev-grafana-admin", "secret-dev-grafana-secret-key"]),
+      simulator: new Set(["secret-dev-mosquitto-gateway"]),
+    });
+  });
+
+  test("keeps every input that holds a secret encrypted in the state", () => {
+    const open = made.flatMap(({ name, type, inputs }) =>
+      Object.entries(inputs).flatMap(([key, value]) => (!isSecret(value) && secretText.test(JSON.stringify(value)) ? [`${type} ${name} ${key}`] : [])),
+    );
+    expect(open).toEqual([]);
+  });
+
+  test("names no secret in a command that runs where Pulumi does", () => {
+    expect(JSON.stringify(ofType("command:local:Command").map(({ inputs }) => inputs))).not.toMatch(secretText);
+  });
+
+  test("opens nothing but loopback ports", () => {
+    expect(bindings(containers)).toEqual({ "mosquitto:1883": "127.0.0.1:1883", "explorer:8080": "127.0.0.1:8888", "grafana:3000": "127.0.0.1:3000" });
+  });
+
+  test.each([
+    ["mosquitto", ["dev-field"]],
+    ["telegraf", ["dev-field", "dev-data"]],
+    ["influxdb", ["dev-data"]],
+    ["explorer", ["dev-data"]],
+    ["grafana", ["dev-data"]],
+    ["simulator", ["dev-field"]],
+  ] as const)("puts %s on %j alone", (service, networks) => {
+    expect(containers[service].networksAdvanced.map((network) => network.name)).toEqual(networks);
+  });
+
+  test("keeps its data volumes when it is destroyed", () => {
+    expect(volumes()).toEqual({ "dev-explorer-data": true, "dev-grafana-data": true, "dev-influxdb-data": true, "dev-mosquitto-data": true });
+  });
+});
+
+const volumes = () => Object.fromEntries(ofType("docker:index/volume:Volume").map((volume) => [volume.name, volume.retained]));
+
+test("a site that is to be purged keeps no volume", async () => {
+  await deploy({ ...dev, purge: true });
+  expect(new Set(Object.values(volumes()))).toEqual(new Set([false]));
+});
+
+describe("what is published", () => {
+  const loopback = { "mosquitto:1883": "127.0.0.1:1883", "explorer:8080": "127.0.0.1:8888", "grafana:3000": "127.0.0.1:3000" };
+  const pem = (kind: string) => `-----BEGIN ${kind}-----\nAAAA\n-----END ${kind}-----\n`;
+  const tls = { certificate: pem("CERTIFICATE"), key: pem("PRIVATE KEY") };
+  const on = { enabled: true };
+
+  test.each([
+    ["only MQTT leaves loopback when the broker's address does", { mqtt: { address: "0.0.0.0" } }, { ...loopback, "mosquitto:1883": "0.0.0.0:1883" }],
+    ["WebSocket only where it is asked for", { mqtt: { websocket: on } }, { ...loopback, "mosquitto:9001": "127.0.0.1:9001" }],
+    ["TLS only where it is asked for", { mqtt: { tls } }, { ...loopback, "mosquitto:8883": "127.0.0.1:8883" }],
+    ["InfluxDB only where it is asked for, on loopback", { influxdb: {} }, { ...loopback, "influxdb:8181": "127.0.0.1:8181" }],
+    ["every port as configured", { mqtt: { port: 2883 }, grafana: { port: 2000 }, explorer: { port: 2088 } }, { "mosquitto:1883": "127.0.0.1:2883", "grafana:3000": "127.0.0.1:2000", "explorer:8080": "127.0.0.1:2088" }],
+    ["no Explorer that is off", { explorer: { enabled: false } }, { "mosquitto:1883": "127.0.0.1:1883", "grafana:3000": "127.0.0.1:3000" }],
+  ])("%s", async (_, config, expected) => {
+    expect(bindings(await deploy({ ...dev, ...config }))).toEqual(expected);
+  });
+
+  test("a TLS key is a file of the broker's, and encrypted in the state", async () => {
+    const { mosquitto } = await deploy({ ...dev, mqtt: { tls } });
+    expect(upload(mosquitto, "server.key")).toBe(tls.key);
+    expect(isSecret(ofType("docker:index/container:Container").find((found) => found.name === "dev-mosquitto")!.inputs.uploads)).toBe(true);
+  });
+});
+
+test.each(["explorer", "simulator"] as const)("a disabled %s leaves nothing behind", async (service) => {
+  await deploy({ ...dev, [service]: { enabled: false } });
+  expect(made.filter(({ name }) => name.includes(service))).toEqual([]);
+});
+
+describe("a refused site makes nothing:", () => {
+  test.each([
+    ["an unknown key", { ...dev, mqt: {} }],
+    ["no name", {}],
+    ["a model that is missing", { ...dev, model: "configs/none.yaml" }],
+  ])("%s", async (_, config) => {
+    await expect(deploy(config)).rejects.toMatchObject({ name: "InputError" });
+    expect(made).toEqual([]);
+  });
+});
+
+describe("a field that is added to the model", () => {
+  const folder = temporaryFolder();
+  afterAll(() => folder.remove());
+  const field = '- { name: soh, path: soh, type: float, unit: "%", range: [70, 100], quantity: state_of_health, meaning: State of health. }';
+  const model = readFileSync(join(root, "configs/telemetry.yaml"), "utf8");
+  const file = join(folder.path, "model.yaml");
+  let before: Record<Service, Container>;
+  let after: Record<Service, Container>;
+  let schemas: string[];
+
+  beforeAll(async () => {
+    const schema = () => made.find(({ name }) => name === "dev-influxdb-schema")!.inputs.stdin as string;
+    writeFileSync(file, model);
+    before = await deploy({ ...dev, model: file });
+    const first = schema();
+    writeFileSync(file, model.replace(/^( *)(- { name: soc,.*)$/m, `$1$2\n$1${field}`));
+    after = await deploy({ ...dev, model: file });
+    schemas = [first, schema()];
+  });
+
+  test("gives Telegraf a new revision", () => {
+    expect(labelOf(after.telegraf, "revision")).not.toBe(labelOf(before.telegraf, "revision"));
+  });
+  test.each(["mosquitto", "influxdb", "explorer", "grafana"] as const)("leaves %s as it is", (service) => {
+    expect(after[service]).toEqual(before[service]);
+  });
+  test("is in the schema", () => {
+    expect(schemas.map((schema) => schema.includes('{"name":"soh","type":"float64"}'))).toEqual([false, true]);
+  });
+});
+
+describe("a site with M5BAT's model", () => {
+  let containers: Record<Service, Container>;
+  beforeAll(async () => {
+    containers = await deploy({ ...dev, model: "configs/models/m5bat.yaml" });
+  });
+
+  test("lets the gateway publish its topic", () => expect(upload(containers.mosquitto, "/acl")).toContain("user gateway\ntopic write m5bat/+/evaluation\n"));
+  test("has Telegraf read its topic", () => expect(upload(containers.telegraf, "telegraf.conf")).toContain('"m5bat/+/evaluation"'));
+  test("has its dashboard", () => expect(made.some(({ name }) => name === "dev-grafana-bess-unit")).toBe(true));
+});
