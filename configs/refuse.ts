@@ -18,8 +18,10 @@ const keyOf = (path: PropertyKey[]) =>
 const valueAt = (input: unknown, path: PropertyKey[]) =>
   path.reduce<unknown>((value, part) => (value as Record<PropertyKey, unknown> | undefined)?.[part], input);
 
-const shown = (value: unknown) => {
-  const text = JSON.stringify(value) ?? "nothing";
+/** A value as JSON, without what stands under a secret key, and without any private key wherever it was pasted. */
+const shown = (value: unknown, secretKeys: string[]) => {
+  const hidden = (key: string, part: unknown) => (secretKeys.includes(key) || (typeof part === "string" && part.includes("PRIVATE KEY")) ? "[secret]" : part);
+  const text = JSON.stringify(value, hidden) ?? "nothing";
   return text.length > 80 ? `${text.slice(0, 77)}...` : text;
 };
 
@@ -36,7 +38,7 @@ export function parse<T extends z.ZodType>(schema: T, input: unknown, source: st
     if (issue.code === "unrecognized_keys")
       return issue.keys.map((k) => `${keyOf([...issue.path, k])} is no known key; allowed here: ${known.join(", ")}`);
     const secret = issue.path.some((part) => secretKeys.includes(String(part)));
-    return [`${key} is ${secret ? "[secret]" : shown(valueAt(input, issue.path))}: ${issue.message}`];
+    return [`${key} is ${secret ? "[secret]" : shown(valueAt(input, issue.path), secretKeys)}: ${issue.message}`];
   };
   throw new InputError(source, result.error.issues.flatMap(describe));
 }
