@@ -40,8 +40,8 @@ let made: Made[] = [];
 const retained = new Map<string, boolean | undefined>();
 
 /** What the providers would answer. */
-const outputs: Record<string, (name: string) => object> = {
-  "random:index/randomPassword:RandomPassword": (name) => ({ result: `secret-${name}` }),
+const outputs: Record<string, (name: string, inputs: { keepers?: { rotation: string } }) => object> = {
+  "random:index/randomPassword:RandomPassword": (name, { keepers }) => ({ result: `secret-${name}${keepers?.rotation ?? ""}` }),
   "random:index/randomBytes:RandomBytes": (name) => ({ base64: Buffer.alloc(12, name).toString("base64") }),
   "random:index/randomId:RandomId": () => ({ hex: "ab12cd34" }),
   "command:local:Command": (name) => ({ stdout: `apiv3_${name}\n` }),
@@ -56,7 +56,7 @@ async function deploy(config: unknown): Promise<Record<Service, Container>> {
     call: (call) => call.inputs,
     newResource: (resource) => {
       made.push({ ...resource, retained: retained.get(`${resource.type} ${resource.name}`) });
-      return { id: `${resource.name}-id`, state: { ...resource.inputs, ...outputs[resource.type]?.(resource.name) } };
+      return { id: `${resource.name}-id`, state: { ...resource.inputs, ...outputs[resource.type]?.(resource.name, resource.inputs) } };
     },
   });
   const noteOptions: pulumi.ResourceTransformation = ({ type, name, opts }) => void retained.set(`${type} ${name}`, opts.retainOnDelete);
@@ -243,6 +243,22 @@ describe("a field that is added to the model", () => {
   });
   test("is in the schema", () => {
     expect(schemas.map((schema) => schema.includes('{"name":"soh","type":"float64"}'))).toEqual([false, true]);
+  });
+});
+
+describe("a rotated password of Telegraf's", () => {
+  let before: Record<Service, Container>;
+  let after: Record<Service, Container>;
+  beforeAll(async () => {
+    before = await deploy(dev);
+    after = await deploy({ ...dev, rotate: { telegraf: "2" } });
+  });
+
+  test("touches the broker and Telegraf alone", () => {
+    expect(services.filter((service) => JSON.stringify(after[service]) !== JSON.stringify(before[service]))).toEqual(["mosquitto", "telegraf"]);
+  });
+  test("is no part of a revision", () => {
+    expect(services.map((service) => labelOf(after[service], "revision"))).toEqual(services.map((service) => labelOf(before[service], "revision")));
   });
 });
 
