@@ -51,7 +51,7 @@ describe("npm run replay", () => {
     broker = await Broker.start(m5bat);
     reader = await broker.read("m5bat/+/evaluation");
   });
-  afterEach(() => broker.stop());
+  afterEach(() => broker?.stop());
 
   function file(name: string, lines: string[], header = "DateAndTime,SOC"): string {
     const text = [header, ...lines, ""].join("\n");

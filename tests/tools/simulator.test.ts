@@ -46,7 +46,7 @@ describe("the simulator", () => {
   });
   afterEach(async () => {
     await simulator?.stop();
-    await broker.stop();
+    await broker?.stop();
     rmSync(alive, { force: true });
   });
 
