@@ -30,6 +30,11 @@ export const circuits = ["dc", "ac_a", "ac_b", "ac_c"] as const;
 /** Names that InfluxDB takes for itself, or that a query could not tell from its own words. */
 const reserved = ["time", "_time", "_field", "_measurement"];
 
+/** Tables that Telegraf writes about the pipeline and its host; `internal_*` stands for all that begin so. */
+export const pipelineTables = ["internal_*", "mosquitto", "cpu", "mem", "disk", "temp"];
+
+const isPipelineTable = (name: string) => pipelineTables.some((table) => (table.endsWith("*") ? name.startsWith(table.slice(0, -1)) : name === table));
+
 const identifier = z
   .string()
   .regex(/^[a-z][a-z0-9_]{0,62}$/, "write lower case letters, digits and _, starting with a letter, at most 63")
@@ -74,7 +79,9 @@ const field = z
   .refine((f) => f.unit === "" || f.type === "float" || f.type === "int", { path: ["unit"], error: "only a number has a unit" });
 
 const measurement = z.strictObject({
-  name: identifier.describe("Name of the table in InfluxDB."),
+  name: identifier
+    .refine((name) => !isPipelineTable(name), `${pipelineTables.join(", ")} are the pipeline's own tables`)
+    .describe("Name of the table in InfluxDB."),
   title: z.string().min(1).describe("Name that people read."),
   meaning: meaning.describe("What one message tells, in a sentence."),
   topic: z
@@ -124,6 +131,8 @@ export const modelSchema = z
         const levels = m.topic.split("/").length;
         if (t.segment !== undefined && t.segment >= levels)
           context.addIssue({ code: "custom", path: [...at, "tags", j, "segment"], message: `the topic ${m.topic} has segments 0 to ${levels - 1}` });
+        const other = m.tags.slice(0, j).find((earlier) => t.segment !== undefined && earlier.segment === t.segment);
+        if (other) context.addIssue({ code: "custom", path: [...at, "tags", j, "segment"], message: `tag "${other.name}" has this segment already; a segment makes one tag` });
       });
       model.measurements.slice(0, i).forEach((other) => {
         if (topicsOverlap(m.topic, other.topic))

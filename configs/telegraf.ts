@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { stringify } from "smol-toml";
 import { databases } from "./influxdb";
-import type { Measurement, Model } from "./model";
+import { type Measurement, type Model, pipelineTables } from "./model";
 import { durationSeconds } from "./units";
 
 /** Port of Telegraf's health output, inside its container only. */
@@ -21,9 +21,6 @@ const timeField = "__time";
 
 /** Messages that one consumer may hold before InfluxDB has them; the rest waits at the broker. */
 const undelivered = 1000;
-
-/** Tables that Telegraf writes about the pipeline itself. */
-const pipelineTables = ["internal_*", "mosquitto", "cpu", "mem", "disk", "temp"];
 
 /** Where Telegraf finds its neighbours. */
 export interface TelegrafOptions {
