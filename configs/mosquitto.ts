@@ -43,7 +43,7 @@ export function mosquittoConf(options: BrokerOptions): string {
     `password_file ${at.passwords}`,
     `acl_file ${at.acl}`,
     "",
-    "# What a reader has not acknowledged is on disk, and survives a killed broker.",
+    "# What a reader has not acknowledged survives a killed broker, but for what came since the last write.",
     "persistence true",
     `persistence_location ${at.data}/`,
     `autosave_interval ${options.profile.autosave}`,

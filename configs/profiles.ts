@@ -9,13 +9,13 @@ export interface Profile {
   memory: Record<Service, number>;
   /** Retention where a stack names none. */
   retention: string;
-  /** Disk that the CPU and the SD card are spared: how often the broker writes its queue, in seconds. */
+  /** Seconds between two writes of the broker's queue to disk: what a killed broker can lose of it. */
   autosave: number;
 }
 
 /**
- * The profiles that a stack can name. The broker holds a day's queue in memory, at about 0.7 KiB a message
- * (measured on 2.0.11 with 250-byte payloads), and twice that while it is written.
+ * The profiles that a stack can name. The broker holds a day's queue in memory: 0.58 KiB a message, measured on
+ * Mosquitto 2.0.11 with 100,000 messages of 250 bytes; writing them to disk took no more.
  */
 export const profiles = {
   dev: {

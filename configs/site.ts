@@ -26,7 +26,7 @@ export const rotatable = ["gateway", "telegraf", "monitor", "grafana", "influxTe
 /** One secret that can be rotated on its own. */
 export type Rotatable = (typeof rotatable)[number];
 
-/** A stack's configuration, `bess-telemetry:site`; the README's table is generated from it. */
+/** A stack's configuration, `bess-telemetry:site`; docs/configuration.md is generated from it. */
 export const siteSchema = z
   .strictObject({
     name: z
@@ -53,7 +53,7 @@ export const siteSchema = z
       .refine((text) => !durationPattern.test(text) || durationSeconds(text) >= 3600, "keep at least 1h")
       .optional()
       .describe(`How long data is kept. Without it by profile: ${Object.entries(profiles).map(([name, p]) => `${name} ${p.retention}`).join(", ")}.`),
-    purge: z.boolean().default(false).describe("Whether destroy deletes the data volumes."),
+    purge: z.boolean().default(false).describe("Whether destroy deletes the data volumes; an up must have seen it first."),
     mqtt: z
       .strictObject({
         address: address(loopback, "the broker"),
@@ -119,7 +119,7 @@ export const siteSchema = z
     rotate: z
       .partialRecord(z.enum(rotatable), z.string().min(1))
       .default({})
-      .describe(`A new value makes a new secret. Keys: ${rotatable.join(", ")}.`),
+      .describe("A new value makes a new secret."),
   })
   .superRefine((site, context) => {
     const taken = new Map<number, string>();
