@@ -121,7 +121,7 @@ describe("an outage loses nothing", () => {
   test("when the broker is killed with a queue", async () => {
     await pipeline.telegraf.stop();
     await pipeline.publish("battery/b1/status", numbered(1, 500));
-    await new Promise((resolve) => setTimeout(resolve, 2500));
+    await pipeline.queueOnDisk();
     await pipeline.broker.stop("SIGKILL");
     await pipeline.startBroker();
     await pipeline.startTelegraf();

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import mqtt, { type MqttClient } from "mqtt";
 import type { Model } from "../../configs/model";
@@ -51,6 +51,12 @@ export class Pipeline {
 
   connect(user: User, password = this.passwords[user]): Promise<MqttClient> {
     return mqtt.connectAsync(`mqtt://127.0.0.1:${this.port}`, { username: user, password, protocolVersion: 5, reconnectPeriod: 0 });
+  }
+
+  /** Waits until the broker has written all that it has taken so far. */
+  async queueOnDisk(): Promise<void> {
+    const now = Date.now();
+    await until("the queue is on disk", () => (statSync(this.at("data/mosquitto.db"), { throwIfNoEntry: false })?.mtimeMs ?? 0) > now);
   }
 
   async stop(): Promise<void> {
