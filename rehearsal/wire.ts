@@ -1,0 +1,61 @@
+/** A property bag as the engine sends it. */
+export type Values = Record<string, unknown>;
+
+// Marks of the engine's protocol: sdk/proto and sdk/nodejs/runtime/rpc of pulumi/pulumi.
+const signature = "4dabf18193072939515e22adb298388d";
+const secretMark = "1b47061264138c4ac30d75fd1eb44270";
+
+/** What the engine sends, and expects, for a value that nobody knows yet. */
+export const unknown = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
+
+const isBag = (value: unknown): value is Values => typeof value === "object" && value !== null && !Array.isArray(value);
+
+const isSecret = (value: unknown): value is { value: unknown } => isBag(value) && value[signature] === secretMark;
+
+/** Marks a value as a secret, so that the engine encrypts it in its state. */
+export const secret = (value: unknown): unknown => (isSecret(value) ? value : { [signature]: secretMark, value });
+
+/** The value without its marks of secrecy, at any depth. */
+export function reveal<T = unknown>(value: unknown): T {
+  const plain = (item: unknown): unknown => {
+    if (Array.isArray(item)) return item.map(plain);
+    if (isSecret(item)) return plain(item.value);
+    return isBag(item) ? Object.fromEntries(Object.entries(item).map(([key, inner]) => [key, plain(inner)])) : item;
+  };
+  return plain(value) as T;
+}
+
+/** What happened to one property between two property bags. */
+export interface Change {
+  /** Such as `uploads[1].content`. */
+  path: string;
+  /** First segment of the path: the input. */
+  input: string;
+  kind: "add" | "delete" | "update";
+}
+
+// Real providers note here which inputs they filled in, and what Terraform keeps for itself.
+const bookkeeping = new Set(["__defaults", "__meta"]);
+
+/** Terraform's types do not tell an empty value from none. */
+const isEmpty = (value: unknown) =>
+  value === undefined || value === null || (Array.isArray(value) ? value.length === 0 : isBag(value) && Object.keys(value).every((key) => bookkeeping.has(key)));
+
+/** Every property in which two property bags differ, secrets compared by what they hold. */
+export function changes(before: Values, after: Values): Change[] {
+  const found: Change[] = [];
+  const compare = (old: unknown, now: unknown, path: string, input: string) => {
+    if (isEmpty(old) && isEmpty(now)) return;
+    if (isEmpty(old)) found.push({ path, input, kind: "add" });
+    else if (isEmpty(now)) found.push({ path, input, kind: "delete" });
+    else if (Array.isArray(old) && Array.isArray(now)) {
+      for (let i = 0; i < Math.max(old.length, now.length); i++) compare(old[i], now[i], `${path}[${i}]`, input);
+    } else if (isBag(old) && isBag(now)) {
+      for (const key of keysOf(old, now)) compare(old[key], now[key], `${path}.${key}`, input);
+    } else if (old !== now) found.push({ path, input, kind: "update" });
+  };
+  for (const key of keysOf(before, after)) compare(reveal(before[key]), reveal(after[key]), key, key);
+  return found;
+}
+
+const keysOf = (...bags: Values[]) => [...new Set(bags.flatMap(Object.keys))].filter((key) => !bookkeeping.has(key));

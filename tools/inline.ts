@@ -1,0 +1,99 @@
+import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { LocalWorkspace, type PulumiFn, type Stack } from "@pulumi/pulumi/automation";
+import { parse } from "yaml";
+import program from "../index";
+import { Engine, type Fault, rehearse } from "../rehearsal";
+import { environment } from "./setup";
+import { localBackend, pulumiEnvironment, root } from "./stack";
+
+const project: { name: string; description: string } = parse(readFileSync(join(root, "Pulumi.yaml"), "utf8"));
+
+/** A stack whose program runs in this process, on rehearsed providers. */
+export interface InlineStack {
+  stack: Stack;
+  /** The simulated engine that the stack's config names, as it is now. */
+  engine(): Engine;
+  close(): void;
+}
+
+interface StackFile {
+  config?: Record<string, unknown>;
+  encryptionsalt?: string;
+}
+
+const stackFile = (folder: string, name: string): StackFile => {
+  const path = join(folder, `Pulumi.${name}.yaml`);
+  return existsSync(path) ? (parse(readFileSync(path, "utf8")) ?? {}) : {};
+};
+
+/** @throws Error with what is allowed, where a stack has no configuration. */
+function configOf(name: string): Record<string, unknown> {
+  const { config } = stackFile(root, name);
+  if (!config) throw new Error(`--stack ${name}: there is no config in Pulumi.${name}.yaml; write one as docs/configuration.md tells, or take dev`);
+  return config;
+}
+
+const engineOf = (config: Record<string, unknown>) => (config["bess-telemetry:site"] as { engine?: string } | undefined)?.engine;
+
+/** What stands for a secret of the config that a rehearsal does not open; it has the shape of the only kind there is. */
+const standIn = "-----BEGIN PRIVATE KEY-----\nrehearsed\n-----END PRIVATE KEY-----";
+
+/** A stack's config without its encrypted values. */
+function opened(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(opened);
+  if (typeof value !== "object" || value === null) return value;
+  if ("secure" in value) return standIn;
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, opened(inner)]));
+}
+
+/** Where rehearsals keep their state, far from that of any real stack. */
+export const rehearsals = join(root, ".cache/rehearsal");
+
+/** What a rehearsal may be told. */
+export interface RehearsedArgs {
+  faults?: readonly Fault[];
+  /** Where its state and its simulated engines are kept. Default: {@link rehearsals}. */
+  folder?: string;
+  /** The stack's config, instead of `Pulumi.NAME.yaml`'s. */
+  config?: Record<string, unknown>;
+  program?: PulumiFn;
+}
+
+/** A stack on a simulated site, with a state of its own: nothing real is read but its config. */
+export async function rehearsedStack(name: string, args: RehearsedArgs = {}): Promise<InlineStack> {
+  const { folder = rehearsals, faults, config = opened(configOf(name)) as Record<string, unknown> } = args;
+  const engine = engineOf(config);
+  const providers = await rehearse({ folder: join(folder, "engines"), engine, faults });
+  const workDir = join(folder, "stacks", name);
+  mkdirSync(workDir, { recursive: true });
+  const stack = await LocalWorkspace.createOrSelectStack(
+    { stackName: name, projectName: project.name, program: args.program ?? program },
+    {
+      workDir,
+      projectSettings: { ...project, name: project.name, runtime: "nodejs" },
+      // Pulumi keeps the salt of the state's encryption beside the config.
+      stackSettings: { [name]: { config: config as Record<string, string>, encryptionSalt: stackFile(workDir, name).encryptionsalt } },
+      envVars: inlineEnvironment({ ...localBackend(folder), ...providers.environment, PULUMI_HOME: join(folder, "home") }),
+    },
+  );
+  return { stack, engine: () => Engine.open(join(folder, "engines"), engine ?? "unix:///var/run/docker.sock"), close: providers.close };
+}
+
+/** A deployed stack, with its real state and config, on providers that plan as the real ones do and contact nothing. */
+export async function offlineStack(name: string): Promise<InlineStack> {
+  const folder = join(root, ".cache/offline");
+  const engine = engineOf(configOf(name));
+  const providers = await rehearse({ folder, engine });
+  const stack = await LocalWorkspace.selectStack(
+    { stackName: name, projectName: project.name, program },
+    { workDir: root, envVars: inlineEnvironment({ ...(pulumiEnvironment() as Record<string, string>), ...providers.environment }) },
+  );
+  return { stack, engine: () => Engine.open(folder, engine ?? ""), close: () => (providers.close(), rmSync(folder, { recursive: true, force: true })) };
+}
+
+const inlineEnvironment = (added: Record<string, string>) => ({
+  PATH: environment().PATH!,
+  PULUMI_SKIP_UPDATE_CHECK: "true",
+  ...added,
+});
