@@ -5,6 +5,7 @@ import { isMap, isNode, isScalar, LineCounter, parse as parseYaml, parseDocument
 import { z } from "zod";
 import { InputError, parse } from "../configs/refuse";
 import { parseSite, type SiteConfig, siteSchema } from "../configs/site";
+import type { Allowances } from "../policy/rules";
 
 const root = join(__dirname, "..");
 
@@ -25,6 +26,13 @@ const { name: siteName, engine, ...shareable } = siteSchema.shape;
 const settings = Object.fromEntries(Object.keys(shareable).map((key) => [key, z.unknown().optional()]));
 
 const fleetSchema = z.strictObject({
+  allow: z
+    .strictObject({
+      offLoopback: z.array(z.string().regex(/^[a-z0-9-]+:\d+$/, "write a container's host name and its own port, such as grafana:3000")).default([]).describe("Ports that other hosts may reach, beside MQTT."),
+      deletedVolumes: z.array(z.string()).default([]).describe("Volumes that may be deleted with their data."),
+    })
+    .prefault({})
+    .describe("What is allowed beyond the rules of policy/."),
   labels: z.record(word, z.array(word).min(1, "list at least one value")).describe("Every label, and the values it may have."),
   defaults: z.strictObject(settings).default({}).describe("Settings of every site."),
   overrides: z
@@ -72,6 +80,8 @@ export interface FleetSite {
 
 /** The fleet, each site with all that the inventory says of it. */
 export interface Fleet {
+  /** What the fleet allows itself beyond the rules of policy/. */
+  allow: Allowances;
   /** Names, in the order of a rollout. */
   waves: string[];
   /** In the order of the file. */
@@ -202,6 +212,7 @@ export function parseFleet(input: unknown, source = inventoryFile): Fleet {
   ];
   if (findings.length > 0) throw new InputError(source, findings);
   return {
+    allow: inventory.allow,
     waves: inventory.waves.map(({ name }) => name),
     sites: sites.map((site) => {
       const found = settingsOf(inventory, site.name);
@@ -305,4 +316,15 @@ export function stackConfig({ stack, settings: inventory }: Pick<FleetSite, "sta
   const twice = inBoth(added, inventory);
   if (twice.length > 0) throw new InputError(stackFile(stack), twice.map((key) => `${configKey}.${key} is set by ${inventoryFile} too: keep it there alone`));
   return over(inventory, added);
+}
+
+/** What stands for a secret of the config where it is not to be opened: another ciphertext, another stand-in. It has the shape of the only kind there is. */
+const standIn = (ciphertext: unknown) => `-----BEGIN PRIVATE KEY-----\n${createHash("sha256").update(String(ciphertext)).digest("base64")}\n-----END PRIVATE KEY-----`;
+
+/** A config with stand-ins for its encrypted values. */
+export function withStandIns(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withStandIns);
+  if (!isSettings(value)) return value;
+  if ("secure" in value) return standIn(value.secure);
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, withStandIns(inner)]));
 }

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import { structuredPatch } from "diff";
 import { stringify } from "yaml";
-import { placeholders, type SitePlan, type Step, type Values } from "../plan";
+import type { Allowances, Violation } from "../../policy/rules";
+import { placeholders, planViolations, type SitePlan, type Step, type Values } from "../plan";
 import { kindOf, rank, reasonsOf, tellingInputs } from "./reasons";
 
 /** A text that is rendered for a resource, before and after. */
@@ -18,6 +19,8 @@ export interface SiteChange {
   counts: Record<"create" | "update" | "replace" | "delete", number>;
   /** What happens and what it means, in sentences; the gravest first. */
   reasons: string[];
+  /** What it breaks of the fleet's policy. */
+  violations: Violation[];
   /** Equal for two sites if the same happens at both, but for their names. */
   digest: string;
 }
@@ -106,15 +109,17 @@ function editsOf(step: Step, plan: SitePlan, seen: Seen): string {
 }
 
 /** What changes at a site. @param seen shared by the sites of one report. */
-export function changeOf(plan: SitePlan, seen: Seen = new Map()): SiteChange {
+export function changeOf(plan: SitePlan, allowances: Allowances, seen: Seen): SiteChange {
   const steps = plan.steps.filter(({ op }) => op !== "same").sort((a, b) => rank(a) - rank(b));
   const count = (op: string) => steps.filter((step) => step.op === op).length;
   const reasons = reasonsOf({ ...plan, steps });
-  const told = [...steps.map((step) => [step.op, anonymous(step.urn, plan), step.changed, editsOf(step, plan, seen)]), anonymous(reasons.join("\n"), plan)];
+  const broken = planViolations(plan, allowances);
+  const told = [...steps.map((step) => [step.op, anonymous(step.urn, plan), step.changed, editsOf(step, plan, seen)]), anonymous(JSON.stringify([reasons, broken]), plan)];
   return {
     plan: { ...plan, steps },
     counts: { create: count("create"), update: count("update"), replace: count("replace"), delete: count("delete") },
     reasons,
+    violations: broken,
     digest: createHash("sha256").update(JSON.stringify([plan.failed, told])).digest("hex"),
   };
 }
@@ -128,11 +133,11 @@ export interface Group {
 }
 
 /** Folds the sites at which the same happens into one, in the order of the plans; only one plan of each group is kept. */
-export function groups(plans: Iterable<SitePlan>): Group[] {
+export async function groups(plans: Iterable<SitePlan> | AsyncIterable<SitePlan>, allowances: Allowances = {}): Promise<Group[]> {
   const found = new Map<string, Group>();
   const seen: Seen = new Map();
-  for (const plan of plans) {
-    const change = changeOf(plan, seen);
+  for await (const plan of plans) {
+    const change = changeOf(plan, allowances, seen);
     const group = found.get(change.digest) ?? { example: change, sites: [], waves: [] };
     group.sites.push(plan.site);
     if (plan.wave && !group.waves.includes(plan.wave)) group.waves.push(plan.wave);

@@ -1,5 +1,4 @@
-import type { SitePlan } from "../plan";
-import { type Group, groups, type TextChange, textChanges } from "./changes";
+import { type Group, type TextChange, textChanges } from "./changes";
 import { code } from "./reasons";
 
 /** Hidden first line by which the comment is found again, to be updated in place. */
@@ -31,7 +30,8 @@ function names(sites: readonly string[], most: number): string {
   return sites.length > most + 1 ? `${shown} and ${sites.length - most} more` : shown;
 }
 
-const changes = ({ example: { counts, plan } }: Group) => plan.failed !== undefined || Object.values(counts).some((count) => count > 0);
+/** Whether there is anything to tell of a group. */
+const changes = ({ example: { counts, plan, violations } }: Group) => plan.failed !== undefined || violations.length > 0 || Object.values(counts).some((count) => count > 0);
 
 const columns = ["create", "update", "replace", "delete"] as const;
 
@@ -62,13 +62,14 @@ const escaped = (text: string) => text.replaceAll("&", "&amp;").replaceAll("<", 
 
 /** What is told of a group, in the order in which it may be cut. */
 function section(group: Group, number: number): { title: string; parts: Part[] } {
-  const { plan, reasons } = group.example;
+  const { plan, reasons, violations } = group.example;
+  const broken = violations.map(({ rule, resource, message }) => `**Against the policy ${code(rule)}**: ${code(resource)}: ${message}.`);
   const title = `### Change ${number}: ${group.sites.length === 1 ? code(group.sites[0]) : `${plural(group.sites.length, "site")}, shown for ${code(plan.site)}`}\n`;
   if (plan.failed !== undefined) return { title, parts: [{ kind: "reason", text: `**No plan could be made**: ${code(plan.failed)}\n` }] };
   return {
     title,
     parts: [
-      ...reasons.map((text): Part => ({ kind: "reason", text: `- ${text}\n` })),
+      ...[...broken, ...reasons].map((text): Part => ({ kind: "reason", text: `- ${text}\n` })),
       ...plan.steps.flatMap(textChanges).map((change): Part => ({ kind: "diff", text: `\n${diffBlock(change)}` })),
     ],
   };
@@ -77,18 +78,18 @@ function section(group: Group, number: number): { title: string; parts: Part[] }
 /** The report's first lines. */
 function head(all: readonly Group[], changing: readonly Group[], how: string): string {
   const count = (found: readonly Group[]) => found.reduce((sum, { sites }) => sum + sites.length, 0);
-  const [total, touched] = [count(all), count(changing)];
+  const [total, touched] = [count(all), count(changing.filter(({ example }) => example.plan.failed !== undefined || example.plan.steps.length > 0))];
+  const broken = changing.reduce((sum, { example, sites }) => sum + example.violations.length * sites.length, 0);
   const title = touched === 0 ? `No change at ${plural(total, "site")}` : `${touched} of ${plural(total, "site")} change${touched === 1 ? "s" : ""}`;
-  return `${marker}\n## ${title}\n\n${how}\n`;
+  return `${marker}\n## ${title}${broken > 0 ? `; ${plural(broken, "violation")} of the policy` : ""}\n\n${how}\n`;
 }
 
 /**
- * The comment of a pull request: a table of the sites, each change in words, and the diffs of what is rendered.
+ * The comment of a pull request, from the groups of its plans: a table of the sites, each change in words, and the diffs of what is rendered.
  * Sites at which the same happens are shown once. It is never longer than GitHub takes: diffs are left out first, then
  * reasons, then rows, each as a whole, and the last line says what was left out.
  */
-export function comment(plans: Iterable<SitePlan>, { how, limit = sizeLimit }: CommentOptions): string {
-  const all = groups(plans);
+export function comment(all: readonly Group[], { how, limit = sizeLimit }: CommentOptions): string {
   const changing = all.filter(changes);
   const top = head(all, changing, how);
   if (changing.length === 0) return top;
