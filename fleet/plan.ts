@@ -1,6 +1,6 @@
 import type { EngineEvent, StepEventMetadata } from "@pulumi/pulumi/automation";
 import { type Allowances, type Violation, violations } from "../policy/rules";
-import { isUnknown, isWrapped } from "../rehearsal/wire";
+import { changes, isUnknown, isWrapped } from "../rehearsal/wire";
 
 /** A resource's inputs, secrets masked. */
 export type Values = Record<string, unknown>;
@@ -41,14 +41,16 @@ export interface SitePlan {
 /** What stands in the place of a secret, and of what is known only once it is made. */
 export const placeholders = { secret: "[secret]", unknown: "[known once it is made]" } as const;
 
-/** A value as it may be shown: secrets, private keys and the engine's own marks replaced, at any depth. */
+/** A value as it may be shown, at any depth: without secrets and private keys, and without what a provider filled in itself. */
 export function masked(value: unknown): unknown {
   if (isUnknown(value)) return placeholders.unknown;
   if (typeof value === "string") return value.includes("PRIVATE KEY-----") ? placeholders.secret : value;
   if (Array.isArray(value)) return value.map(masked);
   if (typeof value !== "object" || value === null) return value;
   if (isWrapped(value)) return placeholders.secret;
-  return Object.fromEntries(Object.entries(value).flatMap(([key, inner]) => (key.startsWith("__") ? [] : [[key, masked(inner)]])));
+  const { __defaults: filled = [], ...rest } = value as { __defaults?: unknown };
+  const given = Object.entries(rest).filter(([key]) => !key.startsWith("__") && !(Array.isArray(filled) && filled.includes(key)));
+  return Object.fromEntries(given.map(([key, inner]) => [key, masked(inner)]));
 }
 
 const operations: Record<string, Operation> = {
@@ -80,25 +82,51 @@ export function planFromEvents(events: Iterable<EngineEvent>, site: Omit<SitePla
     // A resource that waits to be deleted since an earlier update was cut off has the URN of its successor.
     if (!op || !isTold(step) || (step.op === "delete" && step.old?.delete)) continue;
     const before = steps.get(step.urn);
+    const changed = before?.changed.length ? before.changed : Object.keys(step.detailedDiff ?? {});
     steps.set(step.urn, {
       op,
       urn: step.urn,
       type: step.type,
       name: step.urn.slice(step.urn.lastIndexOf("::") + 2),
-      changed: before?.changed.length ? before.changed : Object.keys(step.detailedDiff ?? {}).length > 0 ? Object.keys(step.detailedDiff!) : (step.diffs ?? []),
+      changed: changed.length > 0 ? changed : (step.diffs ?? []),
       old: before?.old ?? inputsOf(step.old),
       new: before?.new ?? inputsOf(step.new),
       retained: before?.retained || Boolean((step.old ?? step.new)?.retainOnDelete),
     });
   }
-  return { ...site, steps: [...steps.values()].map(withoutAbsent) };
+  return { ...site, steps: [...steps.values()].map(completed) };
 }
 
 const inputsOf = (state: StepEventMetadata["old"]) => (state ? (masked(state.inputs) as Values) : undefined);
 
-/** An event of a replacement may name a side that another one leaves out; a creation has no old, a deletion no new. */
-function withoutAbsent(step: Step): Step {
-  return { ...step, old: step.op === "create" ? undefined : step.old, new: step.op === "delete" ? undefined : step.new };
+/** A creation has no old side, a deletion no new; and a change that the provider could not name is found in the inputs. */
+function completed(step: Step): Step {
+  const [old, now] = [step.op === "create" ? undefined : step.old, step.op === "delete" ? undefined : step.new];
+  const found = step.op === "update" && step.changed.length === 0 && old && now ? [...new Set(changes(old, now).map(({ input }) => input))] : step.changed;
+  return { ...step, changed: found, old, new: now };
+}
+
+const hidden = (value: unknown) => Object.values<unknown>(placeholders).includes(value);
+
+/**
+ * A plan with the files of its containers as they are rendered, where the engine hides them: a real provider keeps all
+ * uploads of a container secret as soon as one of them is.
+ * @param rendered the same change, rendered without secrets.
+ */
+export function withRenderedFiles(plan: SitePlan, rendered: SitePlan): SitePlan {
+  const known = new Map(rendered.steps.map((step) => [`${step.type}::${step.name}`, step]));
+  const steps = plan.steps.map((step): Step => {
+    const twin = known.get(`${step.type}::${step.name}`);
+    if (!twin || !(hidden(step.old?.uploads) || hidden(step.new?.uploads))) return step;
+    const files = twin.changed.filter((path) => path.startsWith("uploads"));
+    return {
+      ...step,
+      changed: files.length > 0 ? [...step.changed.filter((path) => !path.startsWith("uploads")), ...files] : step.changed,
+      old: step.old && { ...step.old, uploads: twin.old?.uploads },
+      new: step.new && { ...step.new, uploads: twin.new?.uploads },
+    };
+  });
+  return { ...plan, steps };
 }
 
 /** A plan without what stays as it is: all that a report needs, and a small part of the memory. */

@@ -123,8 +123,11 @@ const deleted: Record<string, Reason> = {
 };
 
 const worded = { replace: replaced, update: updated, delete: deleted } as const;
-const verbs = { replace: "replaced", update: "changed in place", delete: "deleted", create: "created" } as const;
-type Told = keyof typeof verbs;
+const verbs = { replace: "replaced", update: "changed in place", unsure: "perhaps written again, with no change: the preview cannot ask who holds it", delete: "deleted", create: "created" } as const;
+type Told = Exclude<Step["op"], "same">;
+
+/** An update that names no change is planned where the provider itself is changed, Grafana's password for instance. */
+const verbOf = ({ op, changed }: Step) => verbs[op === "update" && changed.length === 0 ? "unsure" : (op as Told)];
 
 const kindsByWeight = ["Volume", "Network", "Container", "Command"];
 
@@ -141,14 +144,15 @@ export function rank({ op, type, retained }: Step): number {
  */
 export function reasonsOf(plan: SitePlan): string[] {
   const sentences: string[] = [];
-  const together = new Map<string, { op: Told; kind: string; names: string[] }>();
+  const together = new Map<string, { verb: string; kind: string; names: string[] }>();
   for (const step of [...plan.steps].filter(({ op }) => op !== "same").sort((a, b) => rank(a) - rank(b))) {
     const [op, kind] = [step.op as Told, kindOf(step.type)];
     const own = op === "create" ? undefined : worded[op][kind];
     if (own) sentences.push(own(step, plan));
     else {
-      const key = op === "create" ? op : `${op} ${kind}`;
-      const group = together.get(key) ?? { op, kind, names: [] };
+      const verb = verbOf(step);
+      const key = op === "create" ? op : `${verb} ${kind}`;
+      const group = together.get(key) ?? { verb, kind, names: [] };
       group.names.push(op === "create" ? kind : step.name);
       together.set(key, group);
     }
@@ -156,8 +160,8 @@ export function reasonsOf(plan: SitePlan): string[] {
   return [...sentences, ...[...together.values()].map(toldTogether)];
 }
 
-function toldTogether({ op, kind, names }: { op: Told; kind: string; names: string[] }): string {
-  if (op !== "create") return `${kind} ${list(names.map(code))}: ${verbs[op]}.`;
+function toldTogether({ verb, kind, names }: { verb: string; kind: string; names: string[] }): string {
+  if (verb !== verbs.create) return `${kind} ${list(names.map(code))}: ${verb}.`;
   const counts = [...new Set(names)].map((name) => `${names.filter((other) => other === name).length} × ${name}`);
   return `${names.length} ${names.length === 1 ? "resource is" : "resources are"} created: ${counts.join(", ")}.`;
 }
