@@ -92,6 +92,7 @@ function add(name: string, { engine, label: labels, stack, profile, model }: Add
 interface Preview extends Selection {
   since: string;
   markdown?: string;
+  report?: string;
 }
 
 const how = (ref: string) =>
@@ -101,9 +102,10 @@ async function preview(selection: Preview): Promise<number> {
   const fleet = loadFleet();
   const isAsked = (name: string) => fits(selection)({ name, labels: {} });
   const found = await report().groups(since().plansSince(selection.since, selected(fleet, selection), isAsked), fleet.allow);
-  const text = report().comment(found, { how: how(selection.since) });
-  if (selection.markdown) writeFileSync(selection.markdown, text);
-  else process.stdout.write(text);
+  const text = (limit?: number) => report().comment(found, { how: how(selection.since), limit });
+  if (selection.markdown) writeFileSync(selection.markdown, text());
+  if (selection.report) writeFileSync(selection.report, text(Infinity));
+  if (!selection.markdown && !selection.report) process.stdout.write(text(Infinity));
   return found.some(({ example }) => example.violations.length > 0) ? 1 : 0;
 }
 
@@ -164,7 +166,8 @@ selecting(command.command("preview"))
   .description("shows what a change would do at which sites; those with the same change are shown once")
   .addOption(new Option("--rendered", "compare what two revisions render, without state, secrets or contact to a site").makeOptionMandatory())
   .option("--since <ref>", "the revision to compare with", "origin/main")
-  .option("--markdown <file>", "write the comment of a pull request there")
+  .option("--markdown <file>", "write the comment of a pull request there, cut to what GitHub takes")
+  .option("--report <file>", "write the same there, whole")
   .addHelpText(
     "after",
     `

@@ -22,7 +22,7 @@ export interface Step {
   old?: Values;
   /** Inputs after; none where it is deleted. */
   new?: Values;
-  /** Whether what stands at the site outlives its deletion from the stack. */
+  /** Whether what stands at the site outlives its deletion from the stack: the former one, where this step deletes it. */
   retained: boolean;
 }
 
@@ -52,6 +52,8 @@ export function masked(value: unknown): unknown {
   const given = Object.entries(rest).filter(([key]) => !key.startsWith("__") && !(Array.isArray(filled) && filled.includes(key)));
   return Object.fromEntries(given.map(([key, inner]) => [key, masked(inner)]));
 }
+
+const hidden = (value: unknown) => Object.values<unknown>(placeholders).includes(value);
 
 const operations: Record<string, Operation> = {
   same: "same",
@@ -91,22 +93,23 @@ export function planFromEvents(events: Iterable<EngineEvent>, site: Omit<SitePla
       changed: changed.length > 0 ? changed : (step.diffs ?? []),
       old: before?.old ?? inputsOf(step.old),
       new: before?.new ?? inputsOf(step.new),
-      retained: before?.retained || Boolean((step.old ?? step.new)?.retainOnDelete),
+      retained: before?.retained ?? isRetained(op, step),
     });
   }
   return { ...site, steps: [...steps.values()].map(completed) };
 }
+
+/** What goes now goes as the last update left it; what stays would go as this one leaves it. */
+const isRetained = (op: Operation, { old, new: now }: StepEventMetadata) => Boolean((op === "delete" || op === "replace" ? (old ?? now) : (now ?? old))?.retainOnDelete);
 
 const inputsOf = (state: StepEventMetadata["old"]) => (state ? (masked(state.inputs) as Values) : undefined);
 
 /** A creation has no old side, a deletion no new; and a change that the provider could not name is found in the inputs. */
 function completed(step: Step): Step {
   const [old, now] = [step.op === "create" ? undefined : step.old, step.op === "delete" ? undefined : step.new];
-  const found = step.op === "update" && step.changed.length === 0 && old && now ? [...new Set(changes(old, now).map(({ input }) => input))] : step.changed;
+  const found = step.op === "update" && step.changed.length === 0 && old && now ? [...new Set(changes(old, now).map(({ input }) => input))].filter((input) => !hidden(now[input])) : step.changed;
   return { ...step, changed: found, old, new: now };
 }
-
-const hidden = (value: unknown) => Object.values<unknown>(placeholders).includes(value);
 
 /**
  * A plan with the files of its containers as they are rendered, where the engine hides them: a real provider keeps all

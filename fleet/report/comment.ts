@@ -17,17 +17,29 @@ export interface CommentOptions {
 
 /** A part of the report that is shown as a whole or not at all. */
 interface Part {
-  kind: "row" | "reason" | "diff";
+  kind: "row" | "reason" | "list" | "diff";
   text: string;
 }
+
+/** The kinds of parts as they are called where they are cut. */
+const kinds = [
+  { kind: "row", one: "row of the table", many: "rows of the table" },
+  { kind: "reason", one: "sentence", many: "sentences" },
+  { kind: "list", one: "list of sites", many: "lists of sites" },
+  { kind: "diff", one: "diff", many: "diffs" },
+] as const satisfies { kind: Part["kind"]; one: string; many: string }[];
 
 const size = (text: string) => Buffer.byteLength(text);
 const plural = (count: number, what: string) => `${count} ${what}${count === 1 ? "" : "s"}`;
 
+/** Most names of sites in a cell of the table. */
+const mostNames = 6;
+
 /** Names of sites: few in full, of many the first ones and their number. */
-function names(sites: readonly string[], most: number): string {
-  const shown = sites.slice(0, sites.length > most + 1 ? most : sites.length).map(code).join(", ");
-  return sites.length > most + 1 ? `${shown} and ${sites.length - most} more` : shown;
+function names(sites: readonly string[]): string {
+  const more = sites.length > mostNames + 1 ? sites.length - mostNames : 0;
+  const shown = sites.slice(0, sites.length - more).map(code).join(", ");
+  return more > 0 ? `${shown} and ${more} more` : shown;
 }
 
 /** Whether there is anything to tell of a group. */
@@ -38,7 +50,7 @@ const columns = ["create", "update", "replace", "delete"] as const;
 function row(group: Group, number: number): string {
   const { counts, plan } = group.example;
   const cells = plan.failed !== undefined ? columns.map(() => "?") : columns.map((column) => (counts[column] || "") as string | number);
-  return `| ${[number, names(group.sites, 6), group.waves.join(", "), ...cells].join(" | ")} |`;
+  return `| ${[number, names(group.sites), group.waves.join(", "), ...cells].join(" | ")} |`;
 }
 
 /** A fence that nothing in the text can close. */
@@ -63,13 +75,14 @@ const escaped = (text: string) => text.replaceAll("&", "&amp;").replaceAll("<", 
 /** What is told of a group, in the order in which it may be cut. */
 function section(group: Group, number: number): { title: string; parts: Part[] } {
   const { plan, reasons, violations } = group.example;
-  const broken = violations.map(({ rule, resource, message }) => `**Against the policy ${code(rule)}**: ${code(resource)}: ${message}.`);
+  const broken = violations.map(({ rule, resource, message }) => `**Against the policy ${code(rule)}**: ${message.includes(resource) ? "" : `${code(resource)}: `}${message}.`);
   const title = `### Change ${number}: ${group.sites.length === 1 ? code(group.sites[0]) : `${plural(group.sites.length, "site")}, shown for ${code(plan.site)}`}\n`;
-  if (plan.failed !== undefined) return { title, parts: [{ kind: "reason", text: `**No plan could be made**: ${code(plan.failed)}\n` }] };
+  if (plan.failed !== undefined) return { title, parts: [{ kind: "reason", text: `**Not planned**: ${code(plan.failed)}\n` }] };
   return {
     title,
     parts: [
       ...[...broken, ...reasons].map((text): Part => ({ kind: "reason", text: `- ${text}\n` })),
+      ...(group.sites.length > mostNames + 1 ? [{ kind: "list" as const, text: `\n<details><summary>All ${group.sites.length} sites</summary>\n\n${group.sites.map(code).join(", ")}\n\n</details>\n` }] : []),
       ...plan.steps.flatMap(textChanges).map((change): Part => ({ kind: "diff", text: `\n${diffBlock(change)}` })),
     ],
   };
@@ -86,7 +99,7 @@ function head(all: readonly Group[], changing: readonly Group[], how: string): s
 
 /**
  * The comment of a pull request, from the groups of its plans: a table of the sites, each change in words, and the diffs of what is rendered.
- * Sites at which the same happens are shown once. It is never longer than GitHub takes: diffs are left out first, then
+ * Sites at which the same happens are shown once. It is never longer than the limit: diffs are left out first, then
  * reasons, then rows, each as a whole, and the last line says what was left out.
  */
 export function comment(all: readonly Group[], { how, limit = sizeLimit }: CommentOptions): string {
@@ -99,10 +112,12 @@ export function comment(all: readonly Group[], { how, limit = sizeLimit }: Comme
   const budget = new Budget(limit - size(top) - size(table));
   const shownRows = budget.fit(rows);
   const reasons = sections.map(({ title, parts }) => budget.fit(parts.filter(({ kind }) => kind === "reason"), `\n${title}\n`));
-  const diffs = sections.map(({ parts }, i) => budget.fit(reasons[i] === "" ? [] : parts.filter(({ kind }) => kind === "diff")));
-  const left = reasons.flatMap((text, i) => (text === "" ? sections[i].parts.filter(({ kind }) => kind === "diff") : []));
+  const diffs = sections.map(({ parts }, i) => budget.fit(reasons[i] === "" ? [] : parts.filter(isDetail)));
+  const left = reasons.flatMap((text, i) => (text === "" ? sections[i].parts.filter(isDetail) : []));
   return top + table + shownRows + reasons.map((text, i) => text + diffs[i]).join("") + budget.note(left);
 }
+
+const isDetail = ({ kind }: Part) => kind === "list" || kind === "diff";
 
 /** What is left of the comment's size, and what did not fit. */
 class Budget {
@@ -131,12 +146,7 @@ class Budget {
   /** Says what was cut. @param more parts that were not even tried. */
   note(more: readonly Part[]): string {
     const count = (kind: Part["kind"]) => [...this.cut, ...more].filter((part) => part.kind === kind).length;
-    const told = [
-      [count("row"), "row of the table"],
-      [count("reason"), "sentence on what happens"],
-      [count("diff"), "diff"],
-    ] as const;
-    const parts = told.flatMap(([number, what]) => (number > 0 ? [number === 1 ? `1 ${what}` : `${number} ${what.replace(/^(\w+)/, "$1s")}`] : []));
+    const parts = kinds.flatMap(({ kind, one, many }) => (count(kind) === 0 ? [] : [count(kind) === 1 ? `1 ${one}` : `${count(kind)} ${many}`]));
     return parts.length === 0 ? "" : `\n**Cut to GitHub's limit:** ${parts.join(", ")} did not fit here. The whole report is in the run's artifact.\n`;
   }
 }
