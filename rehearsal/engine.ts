@@ -36,7 +36,8 @@ const refused = (text: string) => new Error(`Error response from daemon: ${text}
  */
 export class Engine {
   private constructor(
-    private readonly file: string,
+    /** Where it is kept. */
+    readonly file: string,
     readonly held: Held,
   ) {}
 

@@ -29,6 +29,8 @@ export interface ResourceType {
   secrets?: readonly string[];
   /** Inputs that are JSON, and differ only where what they say differs. */
   json?: readonly string[];
+  /** Output that the real provider writes once all went well: where the state lacks it, the resource is replaced. */
+  completedBy?: string;
   /** Makes it at the simulated site. @throws Error as the real one fails, and then nothing was made. */
   create(inputs: Values, context: Context, name: string): Made;
   /** Brings it up to date. @returns the outputs that changed. */
@@ -66,13 +68,16 @@ export function checked(before: Values, wanted: Values): Values {
 }
 
 /** What an update would change, and which of it replaces the resource. */
-export function difference(type: ResourceType, before: Values, after: Values): (Change & { replaces: boolean })[] {
+export function difference(type: ResourceType, before: Values, after: Values, state: Values): (Change & { replaces: boolean })[] {
   const comparable = (inputs: Values) =>
     Object.fromEntries(Object.entries(inputs).map(([key, value]) => [key, type.json?.includes(key) ? parsed(reveal(value)) : value]));
-  return changes(comparable(before), comparable(after)).map((change) => ({
+  const found = changes(comparable(before), comparable(after)).map((change) => ({
     ...change,
     replaces: type.replaces === "all" || type.replaces.includes(change.input),
   }));
+  const { completedBy: lacking } = type;
+  const failed = lacking !== undefined && (state[lacking] ?? null) === null;
+  return failed ? [...found, { path: lacking, input: lacking, kind: "add", replaces: true }] : found;
 }
 
 function parsed(text: unknown): unknown {

@@ -1,5 +1,4 @@
 import * as grpc from "@grpc/grpc-js";
-import * as errors from "@pulumi/pulumi/proto/provider_pb";
 import * as plugin from "@pulumi/pulumi/proto/plugin_pb";
 import * as rpc from "@pulumi/pulumi/proto/provider_pb";
 import { type IResourceProviderServer, ResourceProviderService } from "@pulumi/pulumi/proto/provider_grpc_pb";
@@ -61,7 +60,7 @@ export class ProviderServer {
       check: answering((request: rpc.CheckRequest) => new rpc.CheckResponse().setInputs(struct(checked(bag(request.getOlds()), bag(request.getNews()))))),
       diff: answering((request: rpc.DiffRequest) => {
         const type = typeOf(this.provider, request.getType());
-        return diffResponse(difference(type, bag(request.getOldInputs()), bag(request.getNews())));
+        return diffResponse(difference(type, bag(request.getOldInputs()), bag(request.getNews()), bag(request.getOlds())));
       }),
       create: answering((request: rpc.CreateRequest, peer) => this.create(request, peer)),
       read: answering((request: rpc.ReadRequest, peer) => this.read(request, peer)),
@@ -140,7 +139,7 @@ function diffResponse(found: ReturnType<typeof difference>): rpc.DiffResponse {
 
 /** The error by which the engine learns that a resource is there and does not work: it keeps it in its state. */
 function initFailed({ id, failed = "" }: Made, state: Struct, inputs: Values): grpc.ServiceError {
-  const detail = new errors.ErrorResourceInitFailed().setId(id).setProperties(state).setReasonsList([failed]).setInputs(struct(inputs));
+  const detail = new rpc.ErrorResourceInitFailed().setId(id).setProperties(state).setReasonsList([failed]).setInputs(struct(inputs));
   const wrapped = new Any();
   wrapped.pack(detail.serializeBinary(), "pulumirpc.ErrorResourceInitFailed");
   const metadata = new grpc.Metadata();

@@ -9,6 +9,14 @@ import { localBackend, pulumiEnvironment, root } from "./stack";
 
 const project: { name: string; description: string } = parse(readFileSync(join(root, "Pulumi.yaml"), "utf8"));
 
+// The Automation API looks for its command line here alone.
+process.env.PATH = environment().PATH;
+
+// A program whose update fails goes on registering with an engine that has ended; that is no failure of this process.
+process.on("unhandledRejection", (error) => {
+  if (!(error instanceof Error && error.message.includes("Resource monitor is terminating"))) throw error;
+});
+
 /** A stack whose program runs in this process, on rehearsed providers. */
 export interface InlineStack {
   stack: Stack;
@@ -93,7 +101,6 @@ export async function offlineStack(name: string): Promise<InlineStack> {
 }
 
 const inlineEnvironment = (added: Record<string, string>) => ({
-  PATH: environment().PATH!,
   PULUMI_SKIP_UPDATE_CHECK: "true",
   ...added,
 });
