@@ -59,14 +59,6 @@ export function typeOf(provider: Provider, type: string): ResourceType {
   return found;
 }
 
-/** Inputs as the engine keeps them: a value that the real provider filled in before stays. */
-export function checked(before: Values, wanted: Values): Values {
-  const filled = reveal<string[] | undefined>(before.__defaults);
-  if (!filled) return wanted;
-  const kept = filled.filter((key) => !(key in wanted) && key in before);
-  return { ...Object.fromEntries(kept.map((key) => [key, before[key]])), ...wanted, __defaults: kept };
-}
-
 /** What an update would change, and which of it replaces the resource. */
 export function difference(type: ResourceType, before: Values, after: Values, state: Values): (Change & { replaces: boolean })[] {
   const comparable = (inputs: Values) =>

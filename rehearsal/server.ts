@@ -7,7 +7,7 @@ import { Any } from "google-protobuf/google/protobuf/any_pb";
 import { Empty } from "google-protobuf/google/protobuf/empty_pb";
 import { type JavaScriptValue, Struct } from "google-protobuf/google/protobuf/struct_pb";
 import type { Context, Made, Provider } from "./provider";
-import { checked, difference, kindOf, made, planned, plannedUpdate, typeOf } from "./provider";
+import { difference, kindOf, made, planned, plannedUpdate, typeOf } from "./provider";
 import { changes, reveal, type Values } from "./wire";
 
 const bag = (struct?: Struct): Values => (struct?.toJavaScript() ?? {}) as Values;
@@ -54,10 +54,13 @@ export class ProviderServer {
     return {
       attach: answering(() => new Empty()),
       getPluginInfo: answering(() => new plugin.PluginInfo().setVersion(this.provider.version)),
-      checkConfig: answering((request: rpc.CheckRequest) => new rpc.CheckResponse().setInputs(struct(checked(bag(request.getOlds()), bag(request.getNews()))))),
-      diffConfig: answering((request: rpc.DiffRequest) => diffResponse(changes(bag(request.getOldInputs()), bag(request.getNews())).map((change) => ({ ...change, replaces: false })))),
+      checkConfig: answering((request: rpc.CheckRequest) => new rpc.CheckResponse().setInputs(request.getNews())),
+      diffConfig: answering((request: rpc.DiffRequest) => {
+        const found = changes(bag(request.getOldInputs()), bag(request.getNews()));
+        return diffResponse(found.map((change) => ({ ...change, replaces: false })));
+      }),
       configure: answering((request: rpc.ConfigureRequest, peer) => this.configure(bag(request.getArgs()), peer)),
-      check: answering((request: rpc.CheckRequest) => new rpc.CheckResponse().setInputs(struct(checked(bag(request.getOlds()), bag(request.getNews()))))),
+      check: answering((request: rpc.CheckRequest) => new rpc.CheckResponse().setInputs(request.getNews())),
       diff: answering((request: rpc.DiffRequest) => {
         const type = typeOf(this.provider, request.getType());
         return diffResponse(difference(type, bag(request.getOldInputs()), bag(request.getNews()), bag(request.getOlds())));
