@@ -82,5 +82,10 @@ export const docker: Provider = {
       throw new Error(`${engine(config.host).held.host}: failed to connect to any docker daemon (rehearsed fault)`);
     });
   },
-  types: { Container: container, Network: network, Volume: volume, RemoteImage: remoteImage },
+  types: {
+    "docker:index/container:Container": container,
+    "docker:index/network:Network": network,
+    "docker:index/volume:Volume": volume,
+    "docker:index/remoteImage:RemoteImage": remoteImage,
+  },
 };

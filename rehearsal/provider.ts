@@ -40,7 +40,7 @@ export interface ResourceType {
   remove?(id: string, state: Values, context: Context): void;
 }
 
-/** A rehearsed provider: its package, and the table of its resource types by the last part of their token. */
+/** A rehearsed provider: its package, and the table of its resource types by their tokens. */
 export interface Provider {
   package: string;
   version: string;
@@ -54,7 +54,7 @@ export const kindOf = (type: string) => type.slice(type.lastIndexOf(":") + 1);
 
 /** The type of a resource. @throws Error where this provider is not rehearsed so far. */
 export function typeOf(provider: Provider, type: string): ResourceType {
-  const found = provider.types[kindOf(type)];
+  const found = provider.types[type];
   if (!found) throw new Error(`${type} cannot be rehearsed; ${provider.package} can: ${Object.keys(provider.types).join(", ")}`);
   return found;
 }

@@ -65,14 +65,19 @@ export class RehearsedSite {
   }
 
   private run(site: object, operate: (stack: InlineStack["stack"], onEvent: (event: EngineEvent) => void) => Promise<unknown>) {
-    const steps: Step[] = [];
-    const note = (event: EngineEvent) => {
-      const { op, urn, type } = event.resourcePreEvent?.metadata ?? {};
-      // A replacement comes with the creation and the deletion that it is made of.
-      if (urn && type && op && !["same", "create-replacement", "delete-replaced", "read", "refresh"].includes(op)) {
-        steps.push(`${op} ${type.slice(type.lastIndexOf(":") + 1)}:${urn.slice(urn.lastIndexOf("::") + 2)}`);
-      }
-    };
-    return this.within(async ({ stack }) => (await operate(stack, note), steps.sort()), site);
+    return this.within(({ stack }) => stepsOf((onEvent) => operate(stack, onEvent)), site);
   }
+}
+
+/** Every step of an operation that changes something. */
+export async function stepsOf(operate: (onEvent: (event: EngineEvent) => void) => Promise<unknown>): Promise<Step[]> {
+  const steps: Step[] = [];
+  await operate((event) => {
+    const { op, urn, type } = event.resourcePreEvent?.metadata ?? {};
+    // A replacement comes with the creation and the deletion that it is made of.
+    if (urn && type && op && !["same", "create-replacement", "delete-replaced", "read", "refresh"].includes(op)) {
+      steps.push(`${op} ${type.slice(type.lastIndexOf(":") + 1)}:${urn.slice(urn.lastIndexOf("::") + 2)}`);
+    }
+  });
+  return steps.sort();
 }
