@@ -10,3 +10,6 @@ export const images = {
 
 /** A service that has an image. */
 export type Service = keyof typeof images;
+
+/** An image that is pinned: by a tag other than latest, or by a digest. */
+export const pinnedImage = /^[^\s@]+(:(?!latest$)[\w.-]+|@sha256:[0-9a-f]{64})$/;

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { images } from "./images";
+import { images, pinnedImage } from "./images";
 import { profiles } from "./profiles";
 import { parse } from "./refuse";
 import { durationPattern, durationSeconds } from "./units";
@@ -17,7 +17,7 @@ const pem = (kind: string) =>
 const image = (service: keyof typeof images) =>
   z
     .string()
-    .regex(/^[^\s@]+(:(?!latest$)[\w.-]+|@sha256:[0-9a-f]{64})$/, "pin it by a tag other than latest, or by a digest")
+    .regex(pinnedImage, "pin it by a tag other than latest, or by a digest")
     .default(images[service])
     .describe(`Image of ${service}.`);
 

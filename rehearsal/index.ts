@@ -3,13 +3,26 @@ import { docker } from "./docker";
 import { Engine } from "./engine";
 import { type Fault, Faults } from "./faults";
 import { grafana } from "./grafana";
+import { difference, typeOf } from "./provider";
 import { random } from "./random";
 import { ProviderServer } from "./server";
+import type { Values } from "./wire";
 
 export { Engine } from "./engine";
 export { type Fault, faultHelp, parseFault } from "./faults";
 
 const providers = [docker, random, commands, grafana];
+
+/**
+ * What a change of a resource's inputs would do, planned as its real provider plans it.
+ * @throws Error where its provider is not rehearsed so far.
+ */
+export function planChange(type: string, before: Values, after: Values): { changed: string[]; replaces: boolean } {
+  const provider = providers.find(({ package: name }) => name === type.slice(0, type.indexOf(":")));
+  if (!provider) throw new Error(`${type} cannot be rehearsed; these can: ${providers.map(({ package: name }) => name).join(", ")}`);
+  const found = difference(typeOf(provider, type), before, after);
+  return { changed: found.map(({ path }) => path), replaces: found.some(({ replaces }) => replaces) };
+}
 
 /** What a rehearsal is made of. */
 export interface RehearsalArgs {

@@ -10,6 +10,12 @@ export const unknown = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
 
 const isBag = (value: unknown): value is Values => typeof value === "object" && value !== null && !Array.isArray(value);
 
+/** Whether a value is what the engine sends for one that nobody knows yet. */
+export const isUnknown = (value: unknown): boolean => value === unknown;
+
+/** Whether a value is wrapped by the engine: a secret, an asset, an archive or a resource. */
+export const isWrapped = (value: unknown): boolean => isBag(value) && signature in value;
+
 const isSecret = (value: unknown): value is { value: unknown } => isBag(value) && value[signature] === secretMark;
 
 /** Marks a value as a secret, so that the engine encrypts it in its state. */

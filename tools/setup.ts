@@ -49,20 +49,30 @@ const telegrafTags = [
   "secretstores.docker",
 ].join(",");
 
-/** Telegraf in the version that is deployed, from the Go module proxy where it is not here yet. */
-function telegraf(): Part {
-  const name = "telegraf";
-  const found = locations(name).find((path) => run(path, ["--version"]).stdout?.includes(telegrafVersion));
+/** A Go program in one version, from the Go module proxy where it is not here yet. @param title how a person calls it. */
+function goProgram(name: string, title: string, from: { version: string; program: string; flags: string[] }): Part {
+  const found = locations(name).find((path) => run(path, ["--version"]).stdout?.includes(from.version));
   if (found) return { name, state: "found", note: found };
-  const missing: Part = { name, state: "missing", note: `install Telegraf ${telegrafVersion}, or Go to build it` };
+  const missing: Part = { name, state: "missing", note: `install ${title} ${from.version}, or Go to build it` };
   if (!locate("go")) return missing;
-  const failed = build(name, {
+  const failed = build(name, from);
+  return failed ? { ...missing, note: `${missing.note} (${failed})` } : { name, state: "installed", note: "built from the Go module proxy" };
+}
+
+/** Telegraf in the version that is deployed. */
+const telegraf = () =>
+  goProgram("telegraf", "Telegraf", {
     version: telegrafVersion,
     program: "github.com/influxdata/telegraf/cmd/telegraf",
     flags: ["-tags", telegrafTags, "-ldflags", `-s -w -X github.com/influxdata/telegraf/internal.Version=${telegrafVersion}`],
   });
-  return failed ? { ...missing, note: `${missing.note} (${failed})` } : { name, state: "installed", note: "built from the Go module proxy" };
-}
+
+/** What checks the workflows in .github. */
+const actionlint = () => {
+  const version = "1.7.12";
+  const flags = ["-ldflags", `-s -w -X github.com/rhysd/actionlint.version=${version}`];
+  return goProgram("actionlint", "actionlint", { version, program: "github.com/rhysd/actionlint/cmd/actionlint", flags });
+};
 
 /** Builds a Go program into the cache, in a module of its own. @returns why it failed. */
 function build(name: string, from: { version: string; program: string; replace?: string; flags: string[] }): string | undefined {
@@ -153,7 +163,7 @@ function dockerClient(): Part {
 const sets = {
   deploy: [pulumi, dockerClient],
   rehearse: [pulumi],
-  test: [pulumi, () => debian("mosquitto", ["mosquitto", "mosquitto-clients"]), () => debian("influxd", ["influxdb"]), telegraf],
+  test: [pulumi, () => debian("mosquitto", ["mosquitto", "mosquitto-clients"]), () => debian("influxd", ["influxdb"]), telegraf, actionlint],
 };
 
 /** One line for a person. */
