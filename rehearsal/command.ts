@@ -39,4 +39,4 @@ const command: ResourceType = {
 };
 
 /** Commands, of which none is run. */
-export const commands: Provider = { package: "command", version: versionOf("@pulumi/command"), types: { Command: command } };
+export const commands: Provider = { package: "command", version: versionOf("@pulumi/command"), types: { "command:local:Command": command } };

@@ -15,6 +15,7 @@ const container: ResourceType = {
     "workingDir",
   ],
   computed: ["bridge", "containerLogs", "exitCode", "networkDatas"],
+  completedBy: "networkDatas",
   create(inputs, { config, engine, faults }, resource) {
     const { name, image, wait, healthcheck, readOnly = false, uploads = [], networksAdvanced = [], ports = [], volumes = [] } = inputs as {
       name: string; image: string; wait?: boolean; healthcheck?: Values; readOnly?: boolean; uploads?: unknown[];
@@ -34,8 +35,8 @@ const container: ResourceType = {
       },
       { readOnly, uploads: uploads.length },
     );
-    const outputs = { bridge: "", containerLogs: "", exitCode: 0, networkDatas: networks.map((networkName) => ({ networkName })) };
-    return { id, outputs, ...(wait && !healthy && { failed: "container failed to be in healthy state" }) };
+    if (wait && !healthy) return { id, outputs: {}, failed: "container failed to be in healthy state" };
+    return { id, outputs: { bridge: "", containerLogs: "", exitCode: 0, networkDatas: networks.map((networkName) => ({ networkName })) } };
   },
   present: (id, state, { config, engine }) => engine(config.host).held.containers[state.name as string]?.id === id,
   remove: (_, state, { config, engine }) => engine(config.host).removeContainer(state.name as string),
@@ -81,5 +82,10 @@ export const docker: Provider = {
       throw new Error(`${engine(config.host).held.host}: failed to connect to any docker daemon (rehearsed fault)`);
     });
   },
-  types: { Container: container, Network: network, Volume: volume, RemoteImage: remoteImage },
+  types: {
+    "docker:index/container:Container": container,
+    "docker:index/network:Network": network,
+    "docker:index/volume:Volume": volume,
+    "docker:index/remoteImage:RemoteImage": remoteImage,
+  },
 };

@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from "node:crypto";
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 
 /** A container on a simulated engine. */
 export interface Container {
@@ -36,13 +36,13 @@ const refused = (text: string) => new Error(`Error response from daemon: ${text}
  */
 export class Engine {
   private constructor(
-    private readonly file: string,
+    /** Where it is kept. */
+    readonly file: string,
     readonly held: Held,
   ) {}
 
-  /** Opens the engine of a host, `unix:///var/run/docker.sock` for instance; a host never seen has an empty one. */
-  static open(folder: string, host: string): Engine {
-    mkdirSync(folder, { recursive: true });
+  /** Opens the engine of a host; a host never seen has an empty one. Default: the local engine's usual address. */
+  static open(folder: string, host = "unix:///var/run/docker.sock"): Engine {
     const file = join(folder, `${host.replace(/[^\w.-]+/g, "-")}-${createHash("sha256").update(host).digest("hex").slice(0, 8)}.json`);
     const empty: Held = { host, networks: {}, volumes: {}, containers: {}, asked: {} };
     try {
@@ -106,6 +106,7 @@ export class Engine {
   /** Writes down what was changed. */
   keep<T>(change: () => T): T {
     const result = change();
+    mkdirSync(dirname(this.file), { recursive: true });
     writeFileSync(`${this.file}.new`, JSON.stringify(this.held));
     renameSync(`${this.file}.new`, this.file);
     return result;

@@ -41,17 +41,17 @@ export const grafana: Provider = {
   package: "grafana",
   version: versionOf("@pulumiverse/grafana"),
   types: {
-    Folder: object(
+    "grafana:oss/folder:Folder": object(
       { replaces: ["orgId", "uid"], computed: ["orgId", "uid", "url"] },
       ({ uid }) => uid as string | undefined,
       (uid) => ({ orgId: "0", uid, url: `/dashboards/f/${uid}` }),
     ),
-    DataSource: object(
+    "grafana:oss/dataSource:DataSource": object(
       { replaces: ["orgId", "uid"], computed: ["orgId", "uid"], secrets: ["httpHeaders", "secureJsonDataEncoded"], json: ["jsonDataEncoded", "secureJsonDataEncoded"] },
       ({ uid }) => uid as string | undefined,
       (uid) => ({ orgId: "1", uid }),
     ),
-    Dashboard: object(
+    "grafana:oss/dashboard:Dashboard": object(
       { replaces: ["orgId"], computed: ["dashboardId", "orgId", "uid", "url", "version"], json: ["configJson"] },
       ({ configJson }) => JSON.parse(configJson as string).uid,
       (uid) => ({ dashboardId: 1, orgId: "1", uid, url: `/d/${uid}`, version: 1 }),

@@ -43,10 +43,10 @@ export interface Rehearsal {
 }
 
 /** Serves the rehearsed providers of one site. What they make is kept in `folder`. */
-export async function rehearse({ folder, engine = "unix:///var/run/docker.sock", faults = [] }: RehearsalArgs): Promise<Rehearsal> {
+export async function rehearse({ folder, engine, faults = [] }: RehearsalArgs): Promise<Rehearsal> {
   const engines = new Map<unknown, Engine>();
   const open = (host: unknown = engine) => {
-    const opened = engines.get(host) ?? Engine.open(folder, host as string);
+    const opened = engines.get(host) ?? Engine.open(folder, host as string | undefined);
     engines.set(host, opened);
     return opened;
   };

@@ -29,6 +29,8 @@ export interface ResourceType {
   secrets?: readonly string[];
   /** Inputs that are JSON, and differ only where what they say differs. */
   json?: readonly string[];
+  /** Output that the real provider writes once all went well: where the state lacks it, the resource is replaced. */
+  completedBy?: string;
   /** Makes it at the simulated site. @throws Error as the real one fails, and then nothing was made. */
   create(inputs: Values, context: Context, name: string): Made;
   /** Brings it up to date. @returns the outputs that changed. */
@@ -38,7 +40,7 @@ export interface ResourceType {
   remove?(id: string, state: Values, context: Context): void;
 }
 
-/** A rehearsed provider: its package, and the table of its resource types by the last part of their token. */
+/** A rehearsed provider: its package, and the table of its resource types by their tokens. */
 export interface Provider {
   package: string;
   version: string;
@@ -52,27 +54,22 @@ export const kindOf = (type: string) => type.slice(type.lastIndexOf(":") + 1);
 
 /** The type of a resource. @throws Error where this provider is not rehearsed so far. */
 export function typeOf(provider: Provider, type: string): ResourceType {
-  const found = provider.types[kindOf(type)];
+  const found = provider.types[type];
   if (!found) throw new Error(`${type} cannot be rehearsed; ${provider.package} can: ${Object.keys(provider.types).join(", ")}`);
   return found;
 }
 
-/** Inputs as the engine keeps them: a value that the real provider filled in before stays. */
-export function checked(before: Values, wanted: Values): Values {
-  const filled = reveal<string[] | undefined>(before.__defaults);
-  if (!filled) return wanted;
-  const kept = filled.filter((key) => !(key in wanted) && key in before);
-  return { ...Object.fromEntries(kept.map((key) => [key, before[key]])), ...wanted, __defaults: kept };
-}
-
 /** What an update would change, and which of it replaces the resource. */
-export function difference(type: ResourceType, before: Values, after: Values): (Change & { replaces: boolean })[] {
+export function difference(type: ResourceType, before: Values, after: Values, state: Values): (Change & { replaces: boolean })[] {
   const comparable = (inputs: Values) =>
     Object.fromEntries(Object.entries(inputs).map(([key, value]) => [key, type.json?.includes(key) ? parsed(reveal(value)) : value]));
-  return changes(comparable(before), comparable(after)).map((change) => ({
+  const found = changes(comparable(before), comparable(after)).map((change) => ({
     ...change,
     replaces: type.replaces === "all" || type.replaces.includes(change.input),
   }));
+  const { completedBy: lacking } = type;
+  const failed = lacking !== undefined && (state[lacking] ?? null) === null;
+  return failed ? [...found, { path: lacking, input: lacking, kind: "add", replaces: true }] : found;
 }
 
 function parsed(text: unknown): unknown {

@@ -44,5 +44,9 @@ const randomId: ResourceType = {
 export const random: Provider = {
   package: "random",
   version: versionOf("@pulumi/random"),
-  types: { RandomPassword: randomPassword, RandomBytes: randomByteString, RandomId: randomId },
+  types: {
+    "random:index/randomPassword:RandomPassword": randomPassword,
+    "random:index/randomBytes:RandomBytes": randomByteString,
+    "random:index/randomId:RandomId": randomId,
+  },
 };

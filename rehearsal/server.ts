@@ -1,5 +1,4 @@
 import * as grpc from "@grpc/grpc-js";
-import * as errors from "@pulumi/pulumi/proto/provider_pb";
 import * as plugin from "@pulumi/pulumi/proto/plugin_pb";
 import * as rpc from "@pulumi/pulumi/proto/provider_pb";
 import { type IResourceProviderServer, ResourceProviderService } from "@pulumi/pulumi/proto/provider_grpc_pb";
@@ -8,7 +7,7 @@ import { Any } from "google-protobuf/google/protobuf/any_pb";
 import { Empty } from "google-protobuf/google/protobuf/empty_pb";
 import { type JavaScriptValue, Struct } from "google-protobuf/google/protobuf/struct_pb";
 import type { Context, Made, Provider } from "./provider";
-import { checked, difference, kindOf, made, planned, plannedUpdate, typeOf } from "./provider";
+import { difference, kindOf, made, planned, plannedUpdate, typeOf } from "./provider";
 import { changes, reveal, type Values } from "./wire";
 
 const bag = (struct?: Struct): Values => (struct?.toJavaScript() ?? {}) as Values;
@@ -55,13 +54,16 @@ export class ProviderServer {
     return {
       attach: answering(() => new Empty()),
       getPluginInfo: answering(() => new plugin.PluginInfo().setVersion(this.provider.version)),
-      checkConfig: answering((request: rpc.CheckRequest) => new rpc.CheckResponse().setInputs(struct(checked(bag(request.getOlds()), bag(request.getNews()))))),
-      diffConfig: answering((request: rpc.DiffRequest) => diffResponse(changes(bag(request.getOldInputs()), bag(request.getNews())).map((change) => ({ ...change, replaces: false })))),
+      checkConfig: answering((request: rpc.CheckRequest) => new rpc.CheckResponse().setInputs(request.getNews())),
+      diffConfig: answering((request: rpc.DiffRequest) => {
+        const found = changes(bag(request.getOldInputs()), bag(request.getNews()));
+        return diffResponse(found.map((change) => ({ ...change, replaces: false })));
+      }),
       configure: answering((request: rpc.ConfigureRequest, peer) => this.configure(bag(request.getArgs()), peer)),
-      check: answering((request: rpc.CheckRequest) => new rpc.CheckResponse().setInputs(struct(checked(bag(request.getOlds()), bag(request.getNews()))))),
+      check: answering((request: rpc.CheckRequest) => new rpc.CheckResponse().setInputs(request.getNews())),
       diff: answering((request: rpc.DiffRequest) => {
         const type = typeOf(this.provider, request.getType());
-        return diffResponse(difference(type, bag(request.getOldInputs()), bag(request.getNews())));
+        return diffResponse(difference(type, bag(request.getOldInputs()), bag(request.getNews()), bag(request.getOlds())));
       }),
       create: answering((request: rpc.CreateRequest, peer) => this.create(request, peer)),
       read: answering((request: rpc.ReadRequest, peer) => this.read(request, peer)),
@@ -140,7 +142,7 @@ function diffResponse(found: ReturnType<typeof difference>): rpc.DiffResponse {
 
 /** The error by which the engine learns that a resource is there and does not work: it keeps it in its state. */
 function initFailed({ id, failed = "" }: Made, state: Struct, inputs: Values): grpc.ServiceError {
-  const detail = new errors.ErrorResourceInitFailed().setId(id).setProperties(state).setReasonsList([failed]).setInputs(struct(inputs));
+  const detail = new rpc.ErrorResourceInitFailed().setId(id).setProperties(state).setReasonsList([failed]).setInputs(struct(inputs));
   const wrapped = new Any();
   wrapped.pack(detail.serializeBinary(), "pulumirpc.ErrorResourceInitFailed");
   const metadata = new grpc.Metadata();

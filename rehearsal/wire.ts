@@ -40,28 +40,31 @@ export interface Change {
   kind: "add" | "delete" | "update";
 }
 
-// Real providers note here which inputs they filled in, and what Terraform keeps for itself.
-const bookkeeping = new Set(["__defaults", "__meta"]);
+// Real providers keep notes of their own among the inputs, such as `__defaults`: which of them they filled in.
+const isNote = (key: string) => key.startsWith("__");
 
 /** Terraform's types do not tell an empty value from none. */
 const isEmpty = (value: unknown) =>
-  value === undefined || value === null || (Array.isArray(value) ? value.length === 0 : isBag(value) && Object.keys(value).every((key) => bookkeeping.has(key)));
+  value === undefined || value === null || (Array.isArray(value) ? value.length === 0 : isBag(value) && Object.keys(value).every(isNote));
 
 /** Every property in which two property bags differ, secrets compared by what they hold. */
 export function changes(before: Values, after: Values): Change[] {
   const found: Change[] = [];
+  const compareBags = (old: Values, now: Values, path: (key: string) => string, input?: string) => {
+    const filledIn = (old.__defaults ?? []) as string[];
+    for (const key of new Set([...Object.keys(old), ...Object.keys(now)])) {
+      if (!isNote(key) && (key in now || !filledIn.includes(key))) compare(old[key], now[key], path(key), input ?? key);
+    }
+  };
   const compare = (old: unknown, now: unknown, path: string, input: string) => {
     if (isEmpty(old) && isEmpty(now)) return;
     if (isEmpty(old)) found.push({ path, input, kind: "add" });
     else if (isEmpty(now)) found.push({ path, input, kind: "delete" });
     else if (Array.isArray(old) && Array.isArray(now)) {
       for (let i = 0; i < Math.max(old.length, now.length); i++) compare(old[i], now[i], `${path}[${i}]`, input);
-    } else if (isBag(old) && isBag(now)) {
-      for (const key of keysOf(old, now)) compare(old[key], now[key], `${path}.${key}`, input);
-    } else if (old !== now) found.push({ path, input, kind: "update" });
+    } else if (isBag(old) && isBag(now)) compareBags(old, now, (key) => `${path}.${key}`, input);
+    else if (old !== now) found.push({ path, input, kind: "update" });
   };
-  for (const key of keysOf(before, after)) compare(reveal(before[key]), reveal(after[key]), key, key);
+  compareBags(reveal(before), reveal(after), (key) => key);
   return found;
 }
-
-const keysOf = (...bags: Values[]) => [...new Set(bags.flatMap(Object.keys))].filter((key) => !bookkeeping.has(key));

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { LocalWorkspace, type PulumiFn, type Stack } from "@pulumi/pulumi/automation";
 import { parse } from "yaml";
@@ -8,6 +8,14 @@ import { environment } from "./setup";
 import { localBackend, pulumiEnvironment, root } from "./stack";
 
 const project: { name: string; description: string } = parse(readFileSync(join(root, "Pulumi.yaml"), "utf8"));
+
+// The Automation API looks for its command line here alone.
+process.env.PATH = environment().PATH;
+
+// A program whose update fails goes on registering with an engine that has ended; that is no failure of this process.
+process.on("unhandledRejection", (error) => {
+  if (!(error instanceof Error && error.message.includes("Resource monitor is terminating"))) throw error;
+});
 
 /** A stack whose program runs in this process, on rehearsed providers. */
 export interface InlineStack {
@@ -65,35 +73,43 @@ export async function rehearsedStack(name: string, args: RehearsedArgs = {}): Pr
   const { folder = rehearsals, faults, config = opened(configOf(name)) as Record<string, unknown> } = args;
   const engine = engineOf(config);
   const providers = await rehearse({ folder: join(folder, "engines"), engine, faults });
-  const workDir = join(folder, "stacks", name);
+  const environment = { ...localBackend(folder), ...providers.environment, PULUMI_HOME: join(folder, "home") };
+  const stack = await open({ name, environment, workDir: join(folder, "stacks", name), config, program: args.program });
+  return { stack, engine: () => Engine.open(join(folder, "engines"), engine), close: providers.close };
+}
+
+/** What may be told of a stack that is, or will be, deployed. */
+export interface DeployedArgs {
+  /** Whether it is only looked at from its state: providers plan as the real ones do, and contact nothing. Default: false. */
+  offline?: boolean;
+  /** Where its config lies. Default: the project. */
+  workDir?: string;
+  /** The stack's config, instead of what lies in `workDir`: it is written there. */
+  config?: Record<string, unknown>;
+  /** Environment that names the backend. Default: as `npm run up`. */
+  environment?: Record<string, string>;
+  program?: PulumiFn;
+}
+
+/** A real stack. */
+export async function deployedStack(name: string, args: DeployedArgs = {}): Promise<Omit<InlineStack, "engine">> {
+  const { workDir = root, offline = false, config, environment = pulumiEnvironment() as Record<string, string> } = args;
+  const folder = join(root, ".cache/offline");
+  const providers = offline ? await rehearse({ folder, engine: engineOf(config ?? configOf(name)) }) : undefined;
+  const stack = await open({ name, workDir, config, program: args.program, environment: { ...environment, ...providers?.environment } });
+  return { stack, close: () => providers?.close() };
+}
+
+async function open({ name, workDir, config, environment, program: run = program }: DeployedArgs & { name: string; workDir: string }): Promise<Stack> {
   mkdirSync(workDir, { recursive: true });
-  const stack = await LocalWorkspace.createOrSelectStack(
-    { stackName: name, projectName: project.name, program: args.program ?? program },
+  // Pulumi keeps the salt of the state's encryption beside the config.
+  const settings = config && { config: config as Record<string, string>, encryptionSalt: stackFile(workDir, name).encryptionsalt };
+  return LocalWorkspace.createOrSelectStack(
+    { stackName: name, projectName: project.name, program: run },
     {
       workDir,
-      projectSettings: { ...project, name: project.name, runtime: "nodejs" },
-      // Pulumi keeps the salt of the state's encryption beside the config.
-      stackSettings: { [name]: { config: config as Record<string, string>, encryptionSalt: stackFile(workDir, name).encryptionsalt } },
-      envVars: inlineEnvironment({ ...localBackend(folder), ...providers.environment, PULUMI_HOME: join(folder, "home") }),
+      envVars: { PULUMI_SKIP_UPDATE_CHECK: "true", ...environment },
+      ...(settings && { projectSettings: { ...project, runtime: "nodejs" as const }, stackSettings: { [name]: settings } }),
     },
   );
-  return { stack, engine: () => Engine.open(join(folder, "engines"), engine ?? "unix:///var/run/docker.sock"), close: providers.close };
 }
-
-/** A deployed stack, with its real state and config, on providers that plan as the real ones do and contact nothing. */
-export async function offlineStack(name: string): Promise<InlineStack> {
-  const folder = join(root, ".cache/offline");
-  const engine = engineOf(configOf(name));
-  const providers = await rehearse({ folder, engine });
-  const stack = await LocalWorkspace.selectStack(
-    { stackName: name, projectName: project.name, program },
-    { workDir: root, envVars: inlineEnvironment({ ...(pulumiEnvironment() as Record<string, string>), ...providers.environment }) },
-  );
-  return { stack, engine: () => Engine.open(folder, engine ?? ""), close: () => (providers.close(), rmSync(folder, { recursive: true, force: true })) };
-}
-
-const inlineEnvironment = (added: Record<string, string>) => ({
-  PATH: environment().PATH!,
-  PULUMI_SKIP_UPDATE_CHECK: "true",
-  ...added,
-});

@@ -1,6 +1,6 @@
 import { CommandError } from "@pulumi/pulumi/automation";
 import type { Engine, Fault } from "../rehearsal";
-import { type InlineStack, offlineStack, rehearsedStack } from "./inline";
+import { deployedStack, rehearsedStack } from "./inline";
 
 /** What can be rehearsed. */
 export type Operation = "up" | "preview" | "refresh" | "destroy";
@@ -40,12 +40,12 @@ const rehearsed = "REHEARSAL: nothing is deployed; Pulumi's engine works on a si
  */
 export async function previewOffline(stackName: string, options: { diff?: boolean } = {}): Promise<number> {
   console.log("OFFLINE: planned from the stack's state; the site is not contacted, so what changed there behind Pulumi's back is not seen.");
-  return within(offlineStack(stackName), async ({ stack }) => void (await stack.preview({ onOutput: print, diff: options.diff })));
+  return within(deployedStack(stackName, { offline: true }), async ({ stack }) => void (await stack.preview({ onOutput: print, diff: options.diff })));
 }
 
 /** Works on a stack, and closes it. @returns the exit code; Pulumi has told its own errors by then. */
-async function within(opening: Promise<InlineStack>, work: (inline: InlineStack) => Promise<void>): Promise<number> {
-  let inline: InlineStack | undefined;
+async function within<T extends { close(): void }>(opening: Promise<T>, work: (inline: T) => Promise<void>): Promise<number> {
+  let inline: T | undefined;
   try {
     inline = await opening;
     await work(inline);
