@@ -59,8 +59,8 @@ export function typeOf(provider: Provider, type: string): ResourceType {
   return found;
 }
 
-/** What an update would change, and which of it replaces the resource. */
-export function difference(type: ResourceType, before: Values, after: Values, state: Values): (Change & { replaces: boolean })[] {
+/** What an update would change, and which of it replaces the resource. @param state as it was made, where it is known. */
+export function difference(type: ResourceType, before: Values, after: Values, state?: Values): (Change & { replaces: boolean })[] {
   const comparable = (inputs: Values) =>
     Object.fromEntries(Object.entries(inputs).map(([key, value]) => [key, type.json?.includes(key) ? parsed(reveal(value)) : value]));
   const found = changes(comparable(before), comparable(after)).map((change) => ({
@@ -68,7 +68,7 @@ export function difference(type: ResourceType, before: Values, after: Values, st
     replaces: type.replaces === "all" || type.replaces.includes(change.input),
   }));
   const { completedBy: lacking } = type;
-  const failed = lacking !== undefined && (state[lacking] ?? null) === null;
+  const failed = state !== undefined && lacking !== undefined && (state[lacking] ?? null) === null;
   return failed ? [...found, { path: lacking, input: lacking, kind: "add", replaces: true }] : found;
 }
 
