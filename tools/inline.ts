@@ -27,6 +27,8 @@ export interface InlineStack {
 
 interface StackFile {
   config?: Record<string, unknown>;
+  secretsprovider?: string;
+  encryptedkey?: string;
   encryptionsalt?: string;
 }
 
@@ -96,14 +98,15 @@ export async function deployedStack(name: string, args: DeployedArgs = {}): Prom
   const { workDir = root, offline = false, config, environment = pulumiEnvironment() as Record<string, string> } = args;
   const folder = join(root, ".cache/offline");
   const providers = offline ? await rehearse({ folder, engine: engineOf(config ?? configOf(name)) }) : undefined;
-  const stack = await open({ name, workDir, config, program: args.program, environment: { ...environment, ...providers?.environment } });
+  const stack = await open({ name, workDir, config, keys: stackFile(root, name), program: args.program, environment: { ...environment, ...providers?.environment } });
   return { stack, close: () => providers?.close() };
 }
 
-async function open({ name, workDir, config, environment, program: run = program }: DeployedArgs & { name: string; workDir: string }): Promise<Stack> {
+/** @param keys a stack's file that tells how its secrets are encrypted, where `workDir` has none yet. */
+async function open({ name, workDir, config, environment, keys, program: run = program }: DeployedArgs & { name: string; workDir: string; keys?: StackFile }): Promise<Stack> {
   mkdirSync(workDir, { recursive: true });
-  // Pulumi keeps the salt of the state's encryption beside the config.
-  const settings = config && { config: config as Record<string, string>, encryptionSalt: stackFile(workDir, name).encryptionsalt };
+  const { secretsprovider, encryptedkey, encryptionsalt } = { ...keys, ...stackFile(workDir, name) };
+  const settings = config && { config: config as Record<string, string>, secretsProvider: secretsprovider, encryptedKey: encryptedkey, encryptionSalt: encryptionsalt };
   return LocalWorkspace.createOrSelectStack(
     { stackName: name, projectName: project.name, program: run },
     {

@@ -83,6 +83,15 @@ export class Records {
     return file && JSON.parse(readFileSync(join(this.folder, file), "utf8"));
   }
 
+  /** What each site had before the last rollout, which its resumes went on with. */
+  touched(): Map<string, string> {
+    const all = this.files().map((file): RolloutRecord => JSON.parse(readFileSync(join(this.folder, file), "utf8")));
+    const begun = all.map(({ kind }) => kind).lastIndexOf("up");
+    // The first record of a site tells; a resume finds it where the rollout had brought it.
+    const entries = all.slice(begun < 0 ? all.length : begun).reverse().filter(({ kind }) => kind !== "rollback").flatMap(({ sites }) => Object.entries(sites));
+    return new Map(entries.flatMap(([name, { before, result }]) => (before && result !== "there" ? [[name, before]] : [])));
+  }
+
   file = (id: string) => join(this.folder, `${id}.json`);
 
   private files(): string[] {
@@ -94,7 +103,7 @@ export class Records {
   }
 
   /**
-   * Holds the folder against a second rollout, until {@link Lock.release}. One whose process is gone is taken over.
+   * Holds the folder against a second rollout, until it is released. One whose process is gone is taken over.
    * @throws Error naming who holds it.
    */
   lock(): { release(): void; tookOver?: string } {
