@@ -31,14 +31,14 @@ function run(command: string, args: string[], cwd: string): void {
 }
 
 /** Commit that a revision names. @throws InputError if there is none. */
-function commitOf(ref: string): string {
+export function commitOf(ref: string): string {
   const { status, stdout } = spawnSync("git", ["rev-parse", "--verify", "--quiet", "--end-of-options", `${ref}^{commit}`], { cwd: root, encoding: "utf8" });
   if (status !== 0) throw new InputError("--since", [`${ref} is no revision that git knows here: name a branch, a tag or a commit that has been fetched`]);
   return stdout.trim();
 }
 
 /** The project's files at a commit, with packages of that commit's own lock file. */
-function checkOut(commit: string, folder: string): void {
+export function checkOut(commit: string, folder: string): void {
   const archive = join(folder, "base.tar");
   const base = join(folder, "base");
   mkdirSync(base, { recursive: true });

@@ -1,10 +1,10 @@
-import { existsSync, mkdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
-import { LocalWorkspace, type PulumiFn, type Stack } from "@pulumi/pulumi/automation";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { LocalWorkspace, PulumiCommand, type PulumiFn, type Stack } from "@pulumi/pulumi/automation";
 import { parse } from "yaml";
 import program from "../index";
 import { Engine, type Fault, rehearse } from "../rehearsal";
-import { environment } from "./setup";
+import { environment, locate } from "./setup";
 import { localBackend, pulumiEnvironment, root } from "./stack";
 
 const project: { name: string; description: string } = parse(readFileSync(join(root, "Pulumi.yaml"), "utf8"));
@@ -108,8 +108,24 @@ async function open({ name, workDir, config, environment, program: run = program
     { stackName: name, projectName: project.name, program: run },
     {
       workDir,
+      pulumiCommand: await (commandLine ??= detached()),
       envVars: { PULUMI_SKIP_UPDATE_CHECK: "true", ...environment },
       ...(settings && { projectSettings: { ...project, runtime: "nodejs" as const }, stackSettings: { [name]: settings } }),
     },
   );
+}
+
+let commandLine: Promise<PulumiCommand> | undefined;
+
+/**
+ * Pulumi's command line in a session of its own, where there are such: a terminal's Ctrl-C then reaches this process
+ * alone, which decides what is finished first.
+ */
+function detached(): Promise<PulumiCommand> {
+  const [setsid, pulumi] = [locate("setsid"), locate("pulumi")];
+  if (!setsid || !pulumi || process.platform !== "linux") return PulumiCommand.get();
+  const bin = join(root, ".cache/detached/bin");
+  mkdirSync(bin, { recursive: true });
+  writeFileSync(join(bin, "pulumi"), `#!/bin/sh\nexec ${setsid} --wait ${pulumi} "$@"\n`, { mode: 0o755 });
+  return PulumiCommand.get({ root: dirname(bin) });
 }

@@ -1,7 +1,7 @@
 // Behind every npm command: makes sure of the packages, then runs a tool of this folder. Plain JavaScript, for
 // before `npm ci` nothing here can read TypeScript.
 const { spawnSync } = require("node:child_process");
-const { existsSync, readFileSync } = require("node:fs");
+const { existsSync, lstatSync, readFileSync } = require("node:fs");
 const { join } = require("node:path");
 
 const root = join(__dirname, "..");
@@ -9,6 +9,8 @@ const lock = (file) => JSON.parse(readFileSync(join(root, file), "utf8")).packag
 
 /** Whether what npm installed last is what the lock file asks for, other platforms' packages aside. */
 function installed() {
+  // A link leads to another checkout's packages, which npm ci would empty.
+  if (lstatSync(join(root, "node_modules"), { throwIfNoEntry: false })?.isSymbolicLink()) return true;
   if (!existsSync(join(root, "node_modules/.package-lock.json"))) return false;
   const have = lock("node_modules/.package-lock.json");
   return Object.entries(lock("package-lock.json")).every(([path, { version, optional }]) => !path || optional || have[path]?.version === version);

@@ -22,7 +22,8 @@ function locations(name: string): string[] {
   return [...(process.env.PATH ?? "").split(delimiter), cache, "/usr/sbin"].map((folder) => join(folder, name)).filter(existsSync);
 }
 
-const locate = (name: string): string | undefined => locations(name)[0];
+/** Where a program lies first. */
+export const locate = (name: string): string | undefined => locations(name)[0];
 
 /** A program of Debian's, installed where this may be done. */
 function debian(name: string, packages: string[]): Part {
