@@ -25,7 +25,8 @@ const { name: siteName, engine, ...shareable } = siteSchema.shape;
 /** What a site, a default or an override may set: keys of `bess-telemetry:site`. Their values are checked as a whole later. */
 const settings = Object.fromEntries(Object.keys(shareable).map((key) => [key, z.unknown().optional()]));
 
-const fleetSchema = z.strictObject({
+/** The inventory's schema; docs/inventory.md is generated from it. */
+export const fleetSchema = z.strictObject({
   allow: z
     .strictObject({
       offLoopback: z.array(z.string().regex(/^[a-z0-9-]+:\d+$/, "write a container's host name and its own port, such as grafana:3000")).default([]).describe("Ports that other hosts may reach, beside MQTT."),
@@ -36,14 +37,14 @@ const fleetSchema = z.strictObject({
   labels: z.record(word, z.array(word).min(1, "list at least one value")).describe("Every label, and the values it may have."),
   defaults: z.strictObject(settings).default({}).describe("Settings of every site."),
   overrides: z
-    .array(z.strictObject({ when: labels.describe("Labels that a site must have, all of them."), set: z.strictObject(settings) }))
+    .array(z.strictObject({ when: labels.describe("Labels that a site must have, all of them."), set: z.strictObject(settings).describe("What these sites are set to.") }))
     .default([])
     .describe("Settings of the sites with given labels; a later one wins over an earlier one."),
   waves: z
     .array(
       z
         .strictObject({
-          name: word,
+          name: word.describe("Name of the wave."),
           when: labels.optional().describe("Takes the sites with all these labels."),
           share: z
             .string()
@@ -56,7 +57,7 @@ const fleetSchema = z.strictObject({
     .min(1, "name at least one wave")
     .describe("In the order of a rollout. A site belongs to the first that takes it; one without when and share takes all that are left."),
   sites: z
-    .record(siteName, z.strictObject({ ...settings, engine: engine.unwrap(), labels: labels.default({}), stack: word.optional().describe("Default: the site's name.") }))
+    .record(siteName, z.strictObject({ ...settings, engine: engine.unwrap().describe("Docker engine of the site; no two sites share a host."), labels: labels.default({}).describe("Its labels; each must be declared."), stack: word.optional().describe("Default: the site's name.") }))
     .describe("The sites by name, a line each."),
 });
 

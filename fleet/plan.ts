@@ -53,7 +53,8 @@ export function masked(value: unknown): unknown {
   return Object.fromEntries(given.map(([key, inner]) => [key, masked(inner)]));
 }
 
-const hidden = (value: unknown) => Object.values<unknown>(placeholders).includes(value);
+/** Whether a value is one of {@link placeholders}. */
+export const isHidden = (value: unknown): boolean => Object.values<unknown>(placeholders).includes(value);
 
 const operations: Record<string, Operation> = {
   same: "same",
@@ -107,7 +108,7 @@ const inputsOf = (state: StepEventMetadata["old"]) => (state ? (masked(state.inp
 /** A creation has no old side, a deletion no new; and a change that the provider could not name is found in the inputs. */
 function completed(step: Step): Step {
   const [old, now] = [step.op === "create" ? undefined : step.old, step.op === "delete" ? undefined : step.new];
-  const found = step.op === "update" && step.changed.length === 0 && old && now ? [...new Set(changes(old, now).map(({ input }) => input))].filter((input) => !hidden(now[input])) : step.changed;
+  const found = step.op === "update" && step.changed.length === 0 && old && now ? [...new Set(changes(old, now).map(({ input }) => input))].filter((input) => !isHidden(now[input])) : step.changed;
   return { ...step, changed: found, old, new: now };
 }
 
@@ -120,7 +121,7 @@ export function withRenderedFiles(plan: SitePlan, rendered: SitePlan): SitePlan 
   const known = new Map(rendered.steps.map((step) => [`${step.type}::${step.name}`, step]));
   const steps = plan.steps.map((step): Step => {
     const twin = known.get(`${step.type}::${step.name}`);
-    if (!twin || !(hidden(step.old?.uploads) || hidden(step.new?.uploads))) return step;
+    if (!twin || !(isHidden(step.old?.uploads) || isHidden(step.new?.uploads))) return step;
     const files = twin.changed.filter((path) => path.startsWith("uploads"));
     return {
       ...step,

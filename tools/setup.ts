@@ -164,7 +164,7 @@ function dockerClient(): Part {
 const sets = {
   deploy: [pulumi, dockerClient],
   rehearse: [pulumi],
-  test: [pulumi, () => debian("mosquitto", ["mosquitto", "mosquitto-clients"]), () => debian("influxd", ["influxdb"]), telegraf, actionlint],
+  test: [pulumi, () => debian("mosquitto", ["mosquitto", "mosquitto-clients"]), () => debian("influxd", ["influxdb"]), () => debian("git", ["git"]), telegraf, actionlint],
 };
 
 /** One line for a person. */

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { structuredPatch } from "diff";
 import { stringify } from "yaml";
 import type { Allowances, Violation } from "../../policy/rules";
-import { placeholders, planViolations, type SitePlan, type Step, type Values } from "../plan";
+import { isHidden, planViolations, type SitePlan, type Step, type Values } from "../plan";
 import { kindOf, rank, reasonsOf, tellingInputs } from "./reasons";
 
 /** A text that is rendered for a resource, before and after. */
@@ -45,7 +45,7 @@ function pretty(text: string): string {
   }
 }
 
-const isText = (value: unknown): value is string => typeof value === "string" && (value.includes("\n") || /^[[{]/.test(value));
+const isText = (value: unknown): value is string => typeof value === "string" && !isHidden(value) && (value.includes("\n") || /^[[{]/.test(value));
 
 /** The rendered texts of a resource, by what they are called: its files, scripts and dashboards, and the rest of its inputs as YAML. */
 function texts(step: Step, inputs: Values = {}): Record<string, string> {
@@ -64,7 +64,7 @@ function texts(step: Step, inputs: Values = {}): Record<string, string> {
 }
 
 function fileContent({ file, content }: { file?: string; content?: unknown }, taken: (key: string, text: string) => string): unknown {
-  return typeof content === "string" && !Object.values<string>(placeholders).includes(content) ? taken(file ?? "file", content) : content;
+  return typeof content === "string" && !isHidden(content) ? taken(file ?? "file", content) : content;
 }
 
 /** Kinds of which the reason says all there is. */
