@@ -138,7 +138,7 @@ interface Status {
 
 /** What each site stands at; with `live` the sites are looked at too. */
 export async function status(sites: readonly FleetSite[], asked: Operating & { live?: boolean; json?: boolean }): Promise<Status[]> {
-  const { current } = revisions();
+  const current = rollout.workingTree();
   const openStack = opener(sites, asked);
   const found = await rollout.each(sites, asked.parallel, (site) =>
     rollout.within(site, current, openStack, async (session): Promise<Partial<Status>> => {
@@ -158,7 +158,7 @@ const told = (error: Error) => rollout.reasonOf(error);
 /** What differs at sites from their state, as Markdown; `refresh` takes it into the state. @returns the exit code. */
 export async function drift(sites: readonly FleetSite[], asked: Operating & { markdown?: string }, refresh = false): Promise<number> {
   if (!(await setUp(asked.rehearse ? "rehearse" : "deploy"))) return 1;
-  const { current } = revisions();
+  const current = rollout.workingTree();
   const found = await rollout.each(sites, asked.parallel, (site) => rollout.within(site, current, opener(sites, asked), (session) => (refresh ? session.refresh() : session.drift())));
   const rows = [...found].filter(([, steps]) => steps.length > 0).map(([site, steps]) => `| ${site} | ${steps.join("<br>").replaceAll("|", "\\|")} |`);
   const text = rows.length ? `| site | differs from its state, or why it could not be looked at |\n| --- | --- |\n${rows.join("\n")}\n` : "";
@@ -169,7 +169,7 @@ export async function drift(sites: readonly FleetSite[], asked: Operating & { ma
 
 /** Passes a site through its gate. @returns the exit code. */
 export async function verify(site: FleetSite, asked: Operating): Promise<number> {
-  const { current } = revisions();
+  const current = rollout.workingTree();
   const findings = await rollout.within(site, current, opener([site], asked), (session) => session.verify());
   console.log(findings.length === 0 ? `${site.name}: a marked message arrived in InfluxDB and Grafana, and every container is healthy` : `${site.name}: ${findings.join("; ")}`);
   return findings.length === 0 ? 0 : 2;
@@ -184,7 +184,7 @@ export async function down(site: FleetSite, asked: Operating & { yesDestroy?: st
     const typed = await asking.question(`This removes the containers of ${site.name}. Type its name: `).finally(() => asking.close());
     if (typed.trim() !== site.name) throw new InputError("the name", [`it is ${typed.trim() || "nothing"}, and not ${site.name}: nothing was touched`]);
   }
-  const { current } = revisions();
+  const current = rollout.workingTree();
   await rollout.within(site, current, opener([site], asked), (session) => session.destroy());
   console.log(`${site.name}: removed; what its data volumes hold stays unless it said purge`);
   return 0;
@@ -192,7 +192,7 @@ export async function down(site: FleetSite, asked: Operating & { yesDestroy?: st
 
 /** Plans of sites against their stacks' state: `offline` contacts no site. */
 export async function* plans(sites: readonly FleetSite[], offline: boolean, rendered: AsyncIterable<SitePlan>): AsyncGenerator<SitePlan> {
-  const { current } = revisions();
+  const current = rollout.workingTree();
   const openStack = rollout.real(sites, { offline, existing: true });
   for await (const drawn of rendered) {
     const site = sites.find(({ name }) => name === drawn.site);

@@ -13,10 +13,12 @@ const project: { name: string; description: string } = parse(readFileSync(join(r
 // The Automation API looks for its command line here alone.
 process.env.PATH = environment().PATH;
 
-// A program whose update fails goes on registering with an engine that has ended; that is no failure of this process.
-process.on("unhandledRejection", (error) => {
-  if (!(error instanceof Error && error.message.includes("Resource monitor is terminating"))) throw error;
-});
+// A program whose update fails goes on calling an engine that has ended. Pulumi's SDK would count each such call as a
+// failure of every program that runs in this process; the engine itself has told its own failure by then.
+const emit = process.emit.bind(process) as (event: string, ...args: unknown[]) => boolean;
+process.emit = ((event: string, ...args: unknown[]) => (event === "unhandledRejection" && isLateCall(args[0])) || emit(event, ...args)) as typeof process.emit;
+
+const isLateCall = (error: unknown) => typeof error === "object" && error !== null && "details" in error && "code" in error && "metadata" in error;
 
 /** A stack whose program runs in this process, on rehearsed providers. */
 export interface InlineStack {

@@ -11,7 +11,7 @@ import { type Report, Rollout, type RolloutOptions, type Target } from "./rollou
 
 export { reasonOf } from "./operator";
 export { Records, type Result, type RolloutRecord } from "./record";
-export { currentRevision, type Revision, revisionAt } from "./revision";
+export { currentRevision, type Revision, revisionAt, workingTree } from "./revision";
 export { type Report, type RolloutOptions } from "./rollout";
 
 /** A site as its stack is found. */
