@@ -18,7 +18,7 @@ process.env.PATH = environment().PATH;
 const emit = process.emit.bind(process) as (event: string, ...args: unknown[]) => boolean;
 process.emit = ((event: string, ...args: unknown[]) => (event === "unhandledRejection" && isLateCall(args[0])) || emit(event, ...args)) as typeof process.emit;
 
-const isLateCall = (error: unknown) => typeof error === "object" && error !== null && "details" in error && "code" in error && "metadata" in error;
+const isLateCall = (error: unknown) => error instanceof Error && ("details" in error || error.message === "Resource monitor is terminating");
 
 /** A stack whose program runs in this process, on rehearsed providers. */
 export interface InlineStack {
