@@ -13,12 +13,27 @@ const project: { name: string; description: string } = parse(readFileSync(join(r
 // The Automation API looks for its command line here alone.
 process.env.PATH = environment().PATH;
 
-// A program whose update fails goes on calling an engine that has ended. Pulumi's SDK would count each such call as a
-// failure of every program that runs in this process; the engine itself has told its own failure by then.
-const emit = process.emit.bind(process) as (event: string, ...args: unknown[]) => boolean;
-process.emit = ((event: string, ...args: unknown[]) => (event === "unhandledRejection" && isLateCall(args[0])) || emit(event, ...args)) as typeof process.emit;
-
-const isLateCall = (error: unknown) => error instanceof Error && ("details" in error || error.message === "Resource monitor is terminating");
+/**
+ * A program whose update fails goes on calling an engine that has ended, and Pulumi's SDK counts each such call as a
+ * failure of every program that runs in this process. The engine has told its own failure by then, so nobody is told.
+ */
+function hearNoLateCalls(): void {
+  type Listener = (error: unknown) => void;
+  const isLate = (error: unknown) => error instanceof Error && error.message === "Resource monitor is terminating";
+  const hearing = new Map<Listener, Listener>();
+  const [on, off] = [process.on.bind(process), process.off.bind(process)] as ((event: string, listener: Listener) => NodeJS.Process)[];
+  process.on = ((event: string, listener: Listener) => {
+    if (event !== "unhandledRejection") return on(event, listener);
+    hearing.set(listener, (error) => isLate(error) || listener(error));
+    return on(event, hearing.get(listener)!);
+  }) as typeof process.on;
+  process.off = ((event: string, listener: Listener) => off(event, hearing.get(listener) ?? listener)) as typeof process.off;
+  // Where no program runs any more, it would end the process.
+  process.on("unhandledRejection", (error) => {
+    throw error;
+  });
+}
+hearNoLateCalls();
 
 /** A stack whose program runs in this process, on rehearsed providers. */
 export interface InlineStack {
