@@ -188,7 +188,7 @@ Examples:
     npm run fleet -- up --parallel 8 --budget 1
 
 Exit codes: 0 done; 1 refused, and nothing was touched; 2 halted, or a gate was not passed; 3 done, but for sites that
-could not be reached; 130 interrupted. docs/fleet.md is the guide, and the runbook of a stopped rollout.`,
+failed within the budget or could not be reached; 130 interrupted. docs/fleet.md is the guide, and the runbook of a stopped rollout.`,
   );
 
 /** Runs a command, and ends with its exit code; bad input is told without a stack trace. */

@@ -35,20 +35,20 @@ export function summary(record: RolloutRecord, file: string): string {
     const shown = names.length > 10 || result === "verified" || result === "there" ? "" : `: ${names.join(", ")}`;
     return names.length ? [`  ${String(names.length).padStart(4)} ${result}${shown}`] : [];
   });
-  const unreached = record.outcome === "done" && named("unreachable").length > 0 ? "npm run fleet -- resume takes those that could not be reached." : "";
+  const missed = record.outcome === "done" && exitCodeOf(record) !== exitCodes.done ? "npm run fleet -- resume takes the sites that are not there yet." : "";
   return [
     `${record.kind} ${record.outcome}${record.reason ? `: ${record.reason}` : ""}`,
     ...counted,
     `Record: ${file}`,
-    ...[nextSteps[record.outcome] || unreached].filter(Boolean),
+    ...[nextSteps[record.outcome] || missed].filter(Boolean),
   ].join("\n");
 }
 
 /** Exit code of a rollout. */
-export const exitCodes = { done: 0, halted: 2, unreachable: 3, stopped: 130 } as const;
+export const exitCodes = { done: 0, halted: 2, incomplete: 3, stopped: 130 } as const;
 
 /** Exit code by what became of it. */
 export function exitCodeOf({ outcome, sites }: RolloutRecord): number {
-  if (outcome === "done") return Object.values(sites).some(({ result }) => result === "unreachable") ? exitCodes.unreachable : exitCodes.done;
+  if (outcome === "done") return Object.values(sites).every(({ result }) => result === "verified" || result === "there") ? exitCodes.done : exitCodes.incomplete;
   return outcome === "stopped" ? exitCodes.stopped : exitCodes.halted;
 }
