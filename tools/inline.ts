@@ -27,13 +27,20 @@ function hearNoLateCalls(): void {
     hearing.set(listener, (error) => isLate(error) || listener(error));
     return on(event, hearing.get(listener)!);
   }) as typeof process.on;
-  process.off = ((event: string, listener: Listener) => off(event, hearing.get(listener) ?? listener)) as typeof process.off;
+  process.off = ((event: string, listener: Listener) => {
+    const heard = event === "unhandledRejection" ? hearing.get(listener) : undefined;
+    if (heard) hearing.delete(listener);
+    return off(event, heard ?? listener);
+  }) as typeof process.off;
   // Where no program runs any more, it would end the process.
   process.on("unhandledRejection", (error) => {
     throw error;
   });
 }
 hearNoLateCalls();
+
+/** What Pulumi's SDK keeps of a program that runs; its types do not tell. */
+const { getStore } = require("@pulumi/pulumi/runtime/state") as { getStore(): object };
 
 /** A stack whose program runs in this process, on rehearsed providers. */
 export interface InlineStack {
@@ -83,8 +90,8 @@ export async function rehearsedStack(name: string, args: RehearsedArgs = {}): Pr
   const engine = engineOf(config);
   const providers = await rehearse({ folder: join(folder, "engines"), engine, faults });
   const environment = { ...localBackend(folder), ...providers.environment, PULUMI_HOME: join(folder, "home") };
-  const stack = await open({ name, environment, workDir: join(folder, "stacks", name), config, program: args.program });
-  return { stack, engine: () => Engine.open(join(folder, "engines"), engine), close: providers.close };
+  const { stack, forget } = await open({ name, environment, workDir: join(folder, "stacks", name), config, program: args.program });
+  return { stack, engine: () => Engine.open(join(folder, "engines"), engine), close: () => (providers.close(), forget()) };
 }
 
 /** What may be told of a stack that is, or will be, deployed. */
@@ -107,18 +114,23 @@ export async function deployedStack(name: string, args: DeployedArgs = {}): Prom
   const { workDir = root, offline = false, config, environment = pulumiEnvironment() as Record<string, string> } = args;
   const folder = join(root, ".cache/offline");
   const providers = offline ? await rehearse({ folder, engine: engineOf(config ?? configOf(name)) }) : undefined;
-  const stack = await open({ name, workDir, config, keys: stackFile(root, name), existing: args.existing, program: args.program, environment: { ...environment, ...providers?.environment } });
-  return { stack, close: () => providers?.close() };
+  const { stack, forget } = await open({ name, workDir, config, keys: stackFile(root, name), existing: args.existing, program: args.program, environment: { ...environment, ...providers?.environment } });
+  return { stack, close: () => (providers?.close(), forget()) };
 }
 
 /** @param keys a stack's file that tells how its secrets are encrypted, where `workDir` has none yet. */
-async function open(args: DeployedArgs & { name: string; workDir: string; keys?: StackFile }): Promise<Stack> {
+async function open(args: DeployedArgs & { name: string; workDir: string; keys?: StackFile }): Promise<{ stack: Stack; forget(): void }> {
   const { name, workDir, config, environment, keys, existing = false, program: run = program } = args;
   mkdirSync(workDir, { recursive: true });
   const { secretsprovider, encryptedkey, encryptionsalt } = { ...keys, ...stackFile(workDir, name) };
   const settings = config && { config: config as Record<string, string>, secretsProvider: secretsprovider, encryptedKey: encryptedkey, encryptionSalt: encryptionsalt };
-  return LocalWorkspace[existing ? "selectStack" : "createOrSelectStack"](
-    { stackName: name, projectName: project.name, program: run },
+  const ran = new Set<object>();
+  const remembered: PulumiFn = async () => {
+    ran.add(getStore());
+    return run();
+  };
+  const stack = await LocalWorkspace[existing ? "selectStack" : "createOrSelectStack"](
+    { stackName: name, projectName: project.name, program: remembered },
     {
       workDir,
       pulumiCommand: await (commandLine ??= detached()),
@@ -126,6 +138,11 @@ async function open(args: DeployedArgs & { name: string; workDir: string; keys?:
       ...(settings && { projectSettings: { ...project, runtime: "nodejs" as const }, stackSettings: { [name]: settings } }),
     },
   );
+  // gRPC's resolvers keep what a program ran in for as long as the process lives, and with it each resource it has made.
+  // It is emptied once the program's late calls are over too.
+  const empty = () => ran.forEach((store) => Object.keys(store).forEach((key) => Reflect.deleteProperty(store, key)));
+  const forget = () => void setTimeout(empty, 10_000).unref();
+  return { stack, forget };
 }
 
 let commandLine: Promise<PulumiCommand> | undefined;
