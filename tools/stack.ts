@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { environment, setUp } from "./setup";
+import { withTunnel } from "./tunnel";
 
 const root = join(__dirname, "..");
 const local = join(root, ".pulumi-state");
@@ -38,9 +39,9 @@ function pulumi(env: NodeJS.ProcessEnv, args: string[]): number {
  * anybody else gets a local one in the project, with a generated passphrase.
  * @returns the exit code.
  */
-export function act(args: string[], stack: string): number {
+export async function act(args: string[], stack: string): Promise<number> {
   if (!setUp("deploy")) return 1;
   const env = pulumiEnvironment();
   const selected = pulumi(env, ["stack", "select", "--create", "--stack", stack, "--non-interactive"]);
-  return selected || pulumi(env, args.concat("--stack", stack));
+  return selected || withTunnel(stack, () => pulumi(env, args.concat("--stack", stack)));
 }
