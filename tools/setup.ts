@@ -86,7 +86,12 @@ function docker(): Part {
 
 const sets = {
   deploy: [pulumi, docker],
-  test: [() => debian("mosquitto", ["mosquitto", "mosquitto-clients"]), () => debian("influxd", ["influxdb"]), telegraf],
+  test: [
+    () => debian("mosquitto", ["mosquitto", "mosquitto-clients"]),
+    () => debian("influxd", ["influxdb"]),
+    () => debian("sshd", ["openssh-server", "openssh-client"]),
+    telegraf,
+  ],
 };
 
 /**

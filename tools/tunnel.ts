@@ -1,5 +1,6 @@
 import { spawn, spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
+import { homedir } from "node:os";
 import { join } from "node:path";
 import { parse as parseYaml } from "yaml";
 import { z } from "zod";
@@ -51,6 +52,8 @@ export async function withTunnel(stack: string, run: () => number | Promise<numb
   const reach = reachOf(site);
   const tunnel = apiTunnel(site);
   if (!reach || !tunnel) return run();
+  // The shared connection's socket lies there; ssh does not make the folder.
+  mkdirSync(join(homedir(), ".ssh"), { recursive: true, mode: 0o700 });
   const opened = ssh([...sharedOptions(reach), "-T", ...destination(reach), "true"], forwardArguments(reach, [tunnel]));
   if (opened !== undefined) {
     console.error(`The site ${site.name} at ${reach.engine} cannot be worked on:\n  - ${unreachable(reach, opened)}`);
