@@ -1,8 +1,8 @@
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
-import { findings, parseFacts, preflightScript, type HostConfig, type Required } from "../configs/host";
+import { type HostConfig, judge, preflightScript, refusal, type Required, unreachedSign } from "../configs/host";
 import { bootScript, dockerScript, rebootSign, udevRemoval, udevScript, updatesScript } from "../configs/prepare";
-import { destination, forwardArguments, type Forward, quoted, type Reach, remoteLine, sharedOptions, sshLine, unreachable } from "../configs/ssh";
+import { destination, type Forward, forwardArguments, quoted, type Reach, remoteLine, sharedOptions, sshLine } from "../configs/ssh";
 
 /** A host that is reached over SSH, and what the site asks of it. */
 export interface HostArgs extends Reach {
@@ -54,26 +54,17 @@ export class Host extends pulumi.ComponentResource {
   private preflight(preparing: boolean, after: command.local.Command[] = []): pulumi.Output<string> {
     const { required, tunnel, engine } = this.args;
     const forward = tunnel ? ` && ${sshLine(forwardArguments(this.args, [tunnel]))} < /dev/null` : "";
-    const line = `${remoteLine(this.args, "bash -s")}${forward} || printf 'ssh\\t%s\\n' $?`;
+    const line = `${remoteLine(this.args, "bash -s")}${forward} || printf '${unreachedSign}\\t%s\\n' $?`;
     const read = command.local.runOutput(
       { command: pulumi.all(after.map((part) => part.stdout)).apply(() => line), stdin: preflightScript(required), logging: "none" },
       { parent: this },
     );
-    return read.apply(({ stdout, stderr }) => {
-      this.judge(stdout, stderr, { ...required, preparing });
+    return read.apply((answer) => {
+      const { refused, noted } = judge(answer, this.args, { ...required, preparing }, Date.now() / 1000);
+      if (refused.length > 0) throw new HostRefused(refusal(engine, required.site, refused), this);
+      for (const note of noted) void pulumi.log.warn(`The host ${engine}: ${note}`, this);
       return engine;
     });
-  }
-
-  private judge(stdout: string, stderr: string, required: Required) {
-    const refuse = (reasons: string[]) => {
-      const list = reasons.map((reason) => `  - ${reason}`).join("\n");
-      throw new HostRefused(`The host ${this.args.engine} cannot carry the site ${required.site}, and no container was touched:\n${list}`, this);
-    };
-    if (/^ssh\t/m.test(stdout)) refuse([unreachable(this.args, stderr)]);
-    const { refused, noted } = findings(parseFacts(stdout), required, Date.now() / 1000);
-    if (refused.length > 0) refuse(refused);
-    for (const note of noted) void pulumi.log.warn(`The host ${this.args.engine}: ${note}`, this);
   }
 
   /** Makes the host ready; each part is a resource of its own, so that a preview shows its script. */

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { Model } from "./model";
+import { type Reach, unreachable } from "./ssh";
 import { durationSeconds } from "./units";
 
 const usbId = z.string('write four hex digits in quotes, such as "0403"').regex(/^[0-9a-f]{4}$/, 'write four hex digits in quotes, such as "0403"');
@@ -106,7 +107,6 @@ engine() { timeout 30 docker "$@"; }
 say machine "$(uname -m)"
 say bits "$(getconf LONG_BIT)"
 say system "$(. /etc/os-release; echo "\${ID:-} \${VERSION_ID:-} \${PRETTY_NAME:-}")"
-say board "$(tr -d '\\0' < /proc/device-tree/model 2> /dev/null)"
 say page "$(getconf PAGESIZE)"
 say controllers "$(cat /sys/fs/cgroup/cgroup.controllers 2> /dev/null || awk '$4 == 1 { print $1 }' /proc/cgroups)"
 say memory "$(awk '/^MemTotal/ { print $2 }' /proc/meminfo)"
@@ -131,14 +131,13 @@ ${images.map((image) => `engine image inspect --format x ${image} > /dev/null 2>
 /** What the script has read: every value of each key. */
 export type Facts = Map<string, string[]>;
 
-/** @throws Error if the script did not come to its end: what is missing would be taken for what is not there. */
+/** The script's output, taken apart. */
 export function parseFacts(text: string): Facts {
   const facts: Facts = new Map();
   for (const line of text.split("\n")) {
     const tab = line.indexOf("\t");
     if (tab > 0) facts.set(line.slice(0, tab), [...(facts.get(line.slice(0, tab)) ?? []), line.slice(tab + 1).trim()]);
   }
-  if (!facts.has("end")) throw new Error("the host's answer broke off");
   return facts;
 }
 
@@ -149,6 +148,25 @@ export interface Findings {
   /** What does not keep it from that, but should be known. */
   noted: string[];
 }
+
+/** Mark of a host that was not reached: it stands in the answer's place, with ssh's exit code. */
+export const unreachedSign = "ssh";
+
+/**
+ * Judges what a host has answered to {@link preflightScript}.
+ * @param now this machine's time, in seconds since 1970.
+ */
+export function judge(answer: { stdout: string; stderr: string }, reach: Reach, required: Required, now: number): Findings {
+  if (new RegExp(`^${unreachedSign}\t`, "m").test(answer.stdout)) return { refused: [unreachable(reach, answer.stderr)], noted: [] };
+  const facts = parseFacts(answer.stdout);
+  // What is missing from half an answer would be taken for what is not there.
+  if (!facts.has("end")) return { refused: ["its answer broke off: look at the link, and run the same command again"], noted: [] };
+  return findings(facts, required, now);
+}
+
+/** What a person is told of a host that is refused. */
+export const refusal = (engine: string, site: string, reasons: string[]): string =>
+  `The host ${engine} cannot carry the site ${site}, and no container was touched:\n${reasons.map((reason) => `  - ${reason}`).join("\n")}`;
 
 /** One finding; `prepared`: prepare mends it. */
 interface Finding {

@@ -2,7 +2,7 @@ import { z } from "zod";
 
 /** How OpenSSH reaches a site, where the user's own ssh config does not say it already. */
 export const sshSchema = z.strictObject({
-  key: z
+  identity: z
     .string()
     .regex(/^(~\/|\/)[^\s%]+$/, "write the path of a private key file, from / or ~/")
     .optional()
@@ -49,7 +49,7 @@ function options({ ssh }: Reach): string[] {
     "ServerAliveInterval=5",
     `ServerAliveCountMax=${silenceSeconds / 5}`,
     "Compression=yes",
-    ...(ssh.key ? [`IdentityFile=${ssh.key}`, "IdentitiesOnly=yes"] : []),
+    ...(ssh.identity ? [`IdentityFile=${ssh.identity}`, "IdentitiesOnly=yes"] : []),
     ...(ssh.jump ? [`ProxyJump=${ssh.jump}`] : []),
     ...(ssh.knownHosts ? [`UserKnownHostsFile=${ssh.knownHosts}`] : []),
   ].flatMap((option) => ["-o", option]);

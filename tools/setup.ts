@@ -90,6 +90,7 @@ const sets = {
     () => debian("mosquitto", ["mosquitto", "mosquitto-clients"]),
     () => debian("influxd", ["influxdb"]),
     () => debian("sshd", ["openssh-server", "openssh-client"]),
+    () => debian("jq", ["jq"]),
     telegraf,
   ],
 };

@@ -1,4 +1,4 @@
-import { findings, type Findings, parseFacts, preflightScript, type Required, storage } from "../../configs/host";
+import { findings, type Findings, judge, parseFacts, preflightScript, refusal, type Required, storage } from "../../configs/host";
 import { loadModel } from "../../configs/model";
 
 const now = 1_764_000_000;
@@ -7,7 +7,6 @@ const good = {
   machine: "aarch64",
   bits: "64",
   system: "debian 12 Debian GNU/Linux 12 (bookworm)",
-  board: "Raspberry Pi 5 Model B Rev 1.0",
   page: "4096",
   controllers: "cpuset cpu io memory pids",
   memory: "4146248",
@@ -47,7 +46,7 @@ const judged = (change: object, asked: Partial<Required> = {}): Findings => find
 describe("a host that can carry the site is taken:", () => {
   test.each<[string, object]>([
     ["a Raspberry Pi", {}],
-    ["an amd64 Debian 13", { machine: "x86_64", system: "debian 13 Debian GNU/Linux 13 (trixie)", throttled: "", board: "" }],
+    ["an amd64 Debian 13", { machine: "x86_64", system: "debian 13 Debian GNU/Linux 13 (trixie)", throttled: "" }],
     ["Debian's own Docker", { docker: "20.10.24+dfsg1" }],
     ["one whose time service cannot be asked, with a right clock", { synchronised: "" }],
     ["a file system that makes inodes as it needs them", { disk: "52000000000 0 0" }],
@@ -175,8 +174,28 @@ describe("the room for the data", () => {
   });
 });
 
-test("an answer that broke off is no answer", () => {
-  expect(() => parseFacts(read({}).replace("end\tyes\n", ""))).toThrow("the host's answer broke off");
+describe("a host's answer", () => {
+  const reach = { engine: "ssh://pi@bess-pi.local", ssh: {} };
+
+  test("is judged by its facts", () => {
+    expect(judge({ stdout: read({ page: "16384" }), stderr: "" }, reach, required, now).refused).toEqual([expect.stringContaining("pages of 16 KiB")]);
+  });
+
+  test("that did not come is told by what ssh said", () => {
+    expect(judge({ stdout: "ssh\t255\n", stderr: "Host key verification failed.\r\n" }, reach, required, now).refused).toEqual([
+      expect.stringContaining("its host key is not known here: run ssh pi@bess-pi.local once"),
+    ]);
+  });
+
+  test("that broke off is no answer", () => {
+    expect(judge({ stdout: read({}).replace("end\tyes\n", ""), stderr: "" }, reach, required, now).refused).toEqual([expect.stringContaining("its answer broke off")]);
+  });
+
+  test("is told in one message", () => {
+    expect(refusal(reach.engine, "pi", ["one: do this", "two: do that"])).toBe(
+      "The host ssh://pi@bess-pi.local cannot carry the site pi, and no container was touched:\n  - one: do this\n  - two: do that",
+    );
+  });
 });
 
 test("the script names the site's own volume and the images it must find", () => {

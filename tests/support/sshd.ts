@@ -65,11 +65,11 @@ export class Sshd {
   }
 
   /** How it is reached. */
-  reach(change: { key?: "stranger"; knownHosts?: "none" | "changed" } = {}): Reach {
+  reach(change: { identity?: "stranger"; knownHosts?: "none" | "changed" } = {}): Reach {
     const knownHosts = this.path(change.knownHosts ?? "known_hosts");
     if (change.knownHosts === "none") writeFileSync(knownHosts, "");
     if (change.knownHosts === "changed") writeFileSync(knownHosts, `[127.0.0.1]:${this.port} ${readFileSync(this.path("stranger.pub"), "utf8")}`);
-    return { engine: `ssh://${userInfo().username}@127.0.0.1:${this.port}`, ssh: { key: this.path(change.key ?? "id"), knownHosts } };
+    return { engine: `ssh://${userInfo().username}@127.0.0.1:${this.port}`, ssh: { identity: this.path(change.identity ?? "id"), knownHosts } };
   }
 
   /** Connections that were let in so far. */
