@@ -3,7 +3,10 @@ import type { Model } from "./model";
 import { type Reach, unreachable } from "./ssh";
 import { durationSeconds } from "./units";
 
-const usbId = z.string('write four hex digits in quotes, such as "0403"').regex(/^[0-9a-f]{4}$/, 'write four hex digits in quotes, such as "0403"');
+// YAML reads an id of digits as a number, and drops its leading zeros.
+const idRule = 'write four hex digits in quotes, such as "0403"';
+const serialRule = "write it in quotes, as udevadm info --attribute-walk shows ATTRS{serial}";
+const usbId = z.string(idRule).regex(/^[0-9a-f]{4}$/, idRule);
 
 /** What is done to the host of a site that is reached over SSH. */
 export const hostSchema = z.strictObject({
@@ -23,8 +26,8 @@ export const hostSchema = z.strictObject({
         vendor: usbId.describe("USB vendor id, as lsusb shows it."),
         product: usbId.describe("USB product id, as lsusb shows it."),
         serial: z
-          .string("write it in quotes")
-          .regex(/^[\w.:-]+$/, "write it as udevadm info --attribute-walk shows ATTRS{serial}")
+          .string(serialRule)
+          .regex(/^[\w.:-]+$/, serialRule)
           .optional()
           .describe("Serial number of the adapter. Without it, any adapter with these ids."),
       }),

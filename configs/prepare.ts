@@ -96,7 +96,7 @@ function ruleLine({ symlink, vendor, product, serial }: UdevRule): string {
   return [...matches, `SYMLINK+="${symlink}"`].join(", ");
 }
 
-const applyRules = "udevadm control --reload && udevadm trigger --subsystem-match=tty";
+const applyRules = "{ udevadm control --reload && udevadm trigger --subsystem-match=tty; } || echo 'udev does not run: the change works from the next start on'";
 
 /** Writes the rules, and applies them to what is plugged in. */
 export function udevScript(site: string, rules: HostConfig["udev"]): string {

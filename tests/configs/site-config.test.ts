@@ -69,7 +69,7 @@ describe("a configuration is refused, with the key, its value and what is allowe
     ["a reboot without prepare", named({ engine: "ssh://pi@host", host: { reboot: true } }), "host.reboot", "true", "set host.prepare: true too"],
     ["a USB id that YAML took for a number", prepared({ udev: [{ symlink: "bms", vendor: 403, product: "6001" }] }), "host.udev[0].vendor", "403", 'write four hex digits in quotes, such as "0403"'],
     ["a link outside /dev", prepared({ udev: [{ symlink: "../bms", vendor: "0403", product: "6001" }] }), "host.udev[0].symlink", '"../bms"', "write letters, digits, _ and -"],
-    ["a serial number that ends the rule", prepared({ udev: [{ symlink: "bms", vendor: "0403", product: "6001", serial: 'A"' }] }), "host.udev[0].serial", '"A\\""', "write it as udevadm info"],
+    ["a serial number that ends the rule", prepared({ udev: [{ symlink: "bms", vendor: "0403", product: "6001", serial: 'A"' }] }), "host.udev[0].serial", '"A\\""', "write it in quotes, as udevadm info"],
     ["a mirror with a scheme", named({ images: { mirror: "https://mirror.lan" } }), "images.mirror", '"https://mirror.lan"', "write a registry such as mirror.lan:5000"],
     ["an unknown way to pull", named({ images: { pull: "always" } }), "images.pull", '"always"', '"missing"|"never"'],
     ["the latest image", named({ images: { grafana: "grafana/grafana:latest" } }), "images.grafana", '"grafana/grafana:latest"', pinned],
