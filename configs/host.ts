@@ -229,7 +229,7 @@ export const bootLines = { config: "kernel=kernel8.img", cmdline: "cgroup_enable
 const mostSkew = 15;
 
 function clock(facts: Facts, now: number): Finding[] {
-  const skew = numeric(facts, "clock") - now;
+  const skew = Math.round(numeric(facts, "clock") - now);
   const off = Math.abs(skew) > mostSkew;
   const unsynchronised = fact(facts, "synchronised") === "no";
   if (!off && !unsynchronised) return [];
@@ -240,16 +240,20 @@ function clock(facts: Facts, now: number): Finding[] {
 /** Oldest Docker Engine that the components are tried on. */
 const oldestDocker = [20, 10];
 
+// The answer to docker version is the version, or what went wrong.
+const lacksDocker = (said: string) => /not found|no such file/i.test(said) && !/docker\.sock/.test(said);
+const dockerVersion = (said: string) => /^(\d+)\.(\d+)/.exec(said)?.slice(1).map(Number);
+
 function docker(facts: Facts): Finding[] {
   const said = fact(facts, "docker");
-  const [, major, minor] = /^(\d+)\.(\d+)/.exec(said)?.map(Number) ?? [];
+  const [major, minor] = dockerVersion(said) ?? [];
   const user = fact(facts, "user");
   if (major !== undefined) {
     if (major > oldestDocker[0] || (major === oldestDocker[0] && minor >= oldestDocker[1])) return [];
     return [{ text: `its Docker Engine is ${said}, older than ${oldestDocker.join(".")}: remove it, and install Docker's own package (docs/raspberry-pi.md)` }];
   }
   if (/permission denied/i.test(said)) return [{ text: `${user} may not use its Docker Engine: run sudo usermod -aG docker ${user} there, and log in anew`, prepared: true }];
-  if (/not found|no such file/i.test(said) && !/docker\.sock/.test(said)) return [{ text: "it has no Docker: set host.prepare: true, or install it (docs/raspberry-pi.md)", prepared: true }];
+  if (lacksDocker(said)) return [{ text: "it has no Docker: set host.prepare: true, or install it (docs/raspberry-pi.md)", prepared: true }];
   return [{ text: `its Docker Engine does not answer (${said || "no answer in 30 s"}): look at sudo systemctl status docker there`, prepared: true }];
 }
 
@@ -283,6 +287,9 @@ function endpoint(text: string): { address: string; port: number } {
 }
 
 function ports(facts: Facts, required: Required): Finding[] {
+  // An engine that does not answer may hold them for this very site.
+  const said = fact(facts, "docker");
+  if (!dockerVersion(said) && !lacksDocker(said)) return [];
   const containers = (facts.get("container") ?? []).map((line) => {
     const [site, name, published = ""] = line.split("|");
     return { site, name, ports: published.split(", ").flatMap((entry) => (entry.includes("->") ? [endpoint(entry.split("->")[0]).port] : [])) };
@@ -298,8 +305,7 @@ function ports(facts: Facts, required: Required): Finding[] {
 
 function images(facts: Facts): Finding[] {
   const lacking = facts.get("lacks") ?? [];
-  const answers = /^\d/.test(fact(facts, "docker"));
-  if (lacking.length === 0 || !answers) return [];
+  if (lacking.length === 0 || !dockerVersion(fact(facts, "docker"))) return [];
   return [{ text: `its engine lacks ${lacking.join(", ")}, and images.pull is never: run npm run images -- load --stack with this site's stack` }];
 }
 

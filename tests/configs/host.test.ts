@@ -91,7 +91,7 @@ describe("a host is refused, with what to do, for", () => {
     ],
     [
       "a user outside Docker's group",
-      { docker: "permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock" },
+      { docker: "permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock", listens: ["*:1883"] },
       "pi may not use its Docker Engine: run sudo usermod -aG docker pi there, and log in anew",
     ],
     ["an old Docker", { docker: "19.03.13" }, "its Docker Engine is 19.03.13, older than 20.10: remove it, and install Docker's own package (docs/raspberry-pi.md)"],
