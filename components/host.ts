@@ -21,8 +21,8 @@ class HostRefused extends pulumi.ResourceError {
   }
 }
 
-/** Shell command line that runs a script from standard input as root. */
-const asRoot = (reach: Reach) => remoteLine(reach, '$([ "$(id -u)" = 0 ] || echo sudo -n) bash -s');
+/** Shell command line that runs a command at the host as root; by default, a script from standard input. */
+const asRoot = (reach: Reach, run = "bash -s") => remoteLine(reach, `$([ "$(id -u)" = 0 ] || echo sudo -n) ${run}`);
 
 /** The host of a site: prepared where the stack says so, and checked in every preview and update before anything is made on it. */
 export class Host extends pulumi.ComponentResource {
@@ -73,13 +73,15 @@ export class Host extends pulumi.ComponentResource {
     const user = new URL(this.args.engine).username;
     const docker = this.part("docker", dockerScript(user), found, { create: this.joinGroup() });
     const boot = this.part("boot", bootScript, found, { create: this.boot(), dependsOn: [docker] });
-    const udev = host.udev.length > 0 ? [this.part("udev", udevScript(required.site, host.udev), found, { delete: udevRemoval(required.site), dependsOn: [docker] })] : [];
-    const updates = host.updates ? [this.part("updates", updatesScript, found, { dependsOn: [docker] })] : [];
+    // A reboot would break off what runs beside it.
+    const dependsOn = [boot];
+    const udev = host.udev.length > 0 ? [this.part("udev", udevScript(required.site, host.udev), found, { delete: udevRemoval(required.site), dependsOn })] : [];
+    const updates = host.updates ? [this.part("updates", updatesScript, found, { dependsOn })] : [];
     return [docker, boot, ...udev, ...updates];
   }
 
   private part(part: string, script: string, found: pulumi.Output<string>, own: { create?: string; delete?: string; dependsOn?: pulumi.Resource[] }) {
-    const undo = own.delete ? remoteLine(this.args, `$([ "$(id -u)" = 0 ] || echo sudo -n) sh -c ${quoted(own.delete)}`) : undefined;
+    const undo = own.delete ? asRoot(this.args, `sh -c ${quoted(own.delete)}`) : undefined;
     return new command.local.Command(
       `${this.name}-${part}`,
       { create: found.apply(() => own.create ?? asRoot(this.args)), delete: undo, stdin: script },
@@ -100,11 +102,11 @@ case $said in *"to the group docker"*) ${close} 2> /dev/null || true ;; esac`;
     const boots = remoteLine(this.args, "cat /proc/sys/kernel/random/boot_id");
     const ready = remoteLine(this.args, "docker version > /dev/null && cat /proc/sys/kernel/random/boot_id");
     const restart = this.args.host.reboot
-      ? `${remoteLine(this.args, '$([ "$(id -u)" = 0 ] || echo sudo -n) systemctl reboot')} < /dev/null || true
+      ? `${asRoot(this.args, "systemctl reboot")} < /dev/null || true
 tries=60
 until now=$(${ready} < /dev/null 2> /dev/null) && [ "$now" != "$before" ]; do
   tries=$((tries - 1))
-  [ $tries -gt 0 ] || { echo "the host did not come back within 5 minutes of its reboot" >&2; exit 1; }
+  [ $tries -gt 0 ] || { echo "the host did not come back from its reboot" >&2; exit 1; }
   sleep 5
 done`
       : `echo "its kernel lines work after a reboot: run sudo reboot there and then up again, or set host.reboot: true" >&2; exit 1`;

@@ -100,7 +100,8 @@ export class Service extends pulumi.ComponentResource {
         ],
       },
       // The engine cannot change these in place, though the provider says that it did; and a name can be had only once.
-      { parent: this, deleteBeforeReplace: true, replaceOnChanges: ["healthcheck", "tmpfs"] },
+      // It adds its host's own log options to a container's, which would look like a change for ever.
+      { parent: this, deleteBeforeReplace: true, replaceOnChanges: ["healthcheck", "tmpfs"], ignoreChanges: ["logOpts"] },
     );
     this.registerOutputs({ container: this.container, revision: this.revision });
   }

@@ -25,11 +25,11 @@ const reachedSchema = z.object({
 export type ReachedSite = z.output<typeof reachedSchema>;
 
 /**
- * The site of a stack, from `Pulumi.<stack>.yaml`.
+ * The site of a stack, from `Pulumi.<stack>.yaml`; the stack may be named with its organization and project.
  * @throws InputError if the file cannot be read, is no YAML, or what it says is refused.
  */
 export function siteOf(stack: string, folder = root): ReachedSite {
-  const file = `Pulumi.${stack}.yaml`;
+  const file = `Pulumi.${stack.split("/").at(-1)}.yaml`;
   let text: { config?: Record<string, unknown> } | null;
   try {
     text = parseYaml(readFileSync(join(folder, file), "utf8"));

@@ -1,7 +1,4 @@
-import { fromMirror, images } from "../../configs/images";
-import { siteImages, siteServices, parseSite } from "../../configs/site";
 import { apiTunnel, apiUrl, destination, localPorts, quoted, remoteLine, sharedOptions } from "../../configs/ssh";
-import architectures from "../../configs/architectures.json";
 
 const reach = { engine: "ssh://pi@bess-pi.local:2222", ssh: { identity: "~/.ssh/id_site", jump: "ops@gate.example:22" } };
 
@@ -48,27 +45,5 @@ describe("the tunnel to Grafana's API", () => {
     ["is not there where Grafana is reached without it", { name: "pi", engine: "ssh://pi@host", grafana: { port: 3000, url: "https://grafana.example" } }, undefined, "https://grafana.example"],
   ])("%s", (_, site, tunnel, url) => {
     expect([apiTunnel(site), apiUrl(site)]).toEqual([tunnel, url]);
-  });
-});
-
-describe("images", () => {
-  test.each([
-    ["telegraf:1.39.3-alpine", "mirror.lan:5000/library/telegraf:1.39.3-alpine"],
-    ["grafana/grafana:13.1.1", "mirror.lan:5000/grafana/grafana:13.1.1"],
-    ["ghcr.io/grafana/grafana:13.1.1", "ghcr.io/grafana/grafana:13.1.1"],
-    ["localhost/grafana:1", "localhost/grafana:1"],
-  ])("%s comes from a mirror as %s", (image, expected) => {
-    expect(fromMirror("mirror.lan:5000", image)).toBe(expected);
-  });
-  test("come from where the stack says, for the services that it runs", () => {
-    const site = parseSite({ name: "pi", explorer: { enabled: false }, images: { mirror: "mirror.lan", grafana: "ghcr.io/g/g:1" } });
-    expect(siteServices(site)).toEqual(["mosquitto", "telegraf", "influxdb", "grafana"]);
-    expect(siteImages(site)).toMatchObject({ telegraf: `mirror.lan/library/${images.telegraf}`, grafana: "ghcr.io/g/g:1" });
-  });
-  test.each(Object.values(images))("%s has a recorded manifest for a Raspberry Pi and for a server", (image) => {
-    expect((architectures.architectures as Record<string, string[]>)[image]).toEqual(expect.arrayContaining(["arm64", "amd64"]));
-  });
-  test("that are recorded are the pinned ones, and no others", () => {
-    expect(Object.keys(architectures.architectures).sort()).toEqual([...new Set(Object.values(images))].sort());
   });
 });
