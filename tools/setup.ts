@@ -84,8 +84,15 @@ function docker(): Part {
     : { name: "docker", state: "missing", note: "install Docker's command line: https://docs.docker.com/engine/install/" };
 }
 
+/** OpenSSH, with which a site elsewhere is reached; that site's Docker is its own. */
+function ssh(): Part {
+  const found = locate("ssh");
+  return found ? { name: "ssh", state: "found", note: found } : { name: "ssh", state: "missing", note: "install OpenSSH's client: apt-get install openssh-client" };
+}
+
 const sets = {
   deploy: [pulumi, docker],
+  deployOverSsh: [pulumi, ssh],
   test: [
     () => debian("mosquitto", ["mosquitto", "mosquitto-clients"]),
     () => debian("influxd", ["influxdb"]),

@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { environment, setUp } from "./setup";
-import { withTunnel } from "./tunnel";
+import { reachOf, siteOf, withTunnel } from "./tunnel";
 
 const root = join(__dirname, "..");
 const local = join(root, ".pulumi-state");
@@ -40,7 +40,7 @@ function pulumi(env: NodeJS.ProcessEnv, args: string[]): number {
  * @returns the exit code.
  */
 export async function act(args: string[], stack: string): Promise<number> {
-  if (!setUp("deploy")) return 1;
+  if (!setUp(reachOf(siteOf(stack)) ? "deployOverSsh" : "deploy")) return 1;
   const env = pulumiEnvironment();
   const selected = pulumi(env, ["stack", "select", "--create", "--stack", stack, "--non-interactive"]);
   return selected || withTunnel(stack, () => pulumi(env, args.concat("--stack", stack)));
