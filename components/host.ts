@@ -55,10 +55,8 @@ export class Host extends pulumi.ComponentResource {
     const { required, tunnel, engine } = this.args;
     const forward = tunnel ? ` && ${sshLine(forwardArguments(this.args, [tunnel]))} < /dev/null` : "";
     const line = `${remoteLine(this.args, "bash -s")}${forward} || printf '${unreachedSign}\\t%s\\n' $?`;
-    const read = command.local.runOutput(
-      { command: pulumi.all(after.map((part) => part.stdout)).apply(() => line), stdin: preflightScript(required), logging: "none" },
-      { parent: this },
-    );
+    const args = { command: line, stdin: preflightScript(required), logging: "none" } as const;
+    const read = pulumi.all(after.map((part) => part.stdout)).apply(() => command.local.run(args, { parent: this }));
     return read.apply((answer) => {
       const { refused, noted } = judge(answer, this.args, { ...required, preparing }, Date.now() / 1000);
       if (refused.length > 0) throw new HostRefused(refusal(engine, required.site, refused), this);

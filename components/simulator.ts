@@ -57,8 +57,11 @@ export class Simulator extends pulumi.ComponentResource {
   }
 }
 
-/** The simulator and the libraries it uses, as one file that plain Node runs. */
+let bundled: string | undefined;
+
+/** The simulator and the libraries it uses, as one file that plain Node runs; made once for all sites of a process. */
 function bundle(): string {
+  if (bundled !== undefined) return bundled;
   const root = join(__dirname, "..");
   const built = buildSync({
     entryPoints: [join(root, "tools/simulator/main.ts")],
@@ -70,5 +73,5 @@ function bundle(): string {
     write: false,
     legalComments: "none",
   });
-  return built.outputFiles[0].text;
+  return (bundled = built.outputFiles[0].text);
 }

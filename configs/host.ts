@@ -280,6 +280,12 @@ function disk(facts: Facts, { bytes, inodes, retention }: Storage, now: number):
 
 const anywhere = (address: string) => ["0.0.0.0", "*", "::"].includes(address);
 
+/** Whether two addresses cannot have one port. ss prints * for a socket of both families, and [::] for one of IPv6 alone. */
+function clash(one: string, other: string): boolean {
+  const apart = ![one, other].includes("*") && one.includes(":") !== other.includes(":");
+  return !apart && (anywhere(one) || anywhere(other) || one === other);
+}
+
 /** An address and a port as ss and Docker print them. */
 function endpoint(text: string): { address: string; port: number } {
   const colon = text.lastIndexOf(":");
@@ -296,7 +302,7 @@ function ports(facts: Facts, required: Required): Finding[] {
   });
   const listening = (facts.get("listens") ?? []).map(endpoint);
   return required.ports.flatMap(({ key, address, port }) => {
-    const taken = listening.some((other) => other.port === port && (anywhere(other.address) || anywhere(address) || other.address === address));
+    const taken = listening.some((other) => other.port === port && clash(other.address, address));
     const holder = containers.find((container) => container.ports.includes(port));
     if (!taken || holder?.site === required.site) return [];
     return [{ text: `its port ${port} is taken${holder ? ` by the container ${holder.name}` : ""}: stop what listens there (sudo ss -ltnp 'sport = :${port}'), or change ${key}` }];

@@ -20,3 +20,6 @@ export function fromMirror(mirror: string | undefined, image: string): string {
   if (mirror === undefined || (rest.length > 0 && /[.:]|^localhost$/.test(first))) return image;
   return rest.length > 0 ? `${mirror}/${image}` : `${mirror}/library/${image}`;
 }
+
+/** An image that is pinned: by a tag other than latest, or by a digest. */
+export const pinnedImage = /^[^\s@]+(:(?!latest$)[\w.-]+|@sha256:[0-9a-f]{64})$/;

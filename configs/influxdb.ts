@@ -83,7 +83,8 @@ exec influxdb3 "$@"
 export const healthCheck = ["CMD", "curl", "-fsS", "-o", "/dev/null", `http://127.0.0.1:${port}/health`];
 
 // The token reaches curl by a file descriptor: an argument could be read in the process list.
-const api = `set -euo pipefail
+/** Beginning of a bash script that calls the API from within the container: `call METHOD PATH BODY` sets `status` and `answer`. */
+export const inServer = `set -euo pipefail
 token=$(sed -n 's/.*"token" *: *"\\([^"]*\\)".*/\\1/p' ${paths.adminToken})
 call() { # method path body; sets status and answer
   answer=$(curl -sS -m 60 -X "$1" -K <(printf 'header = "Authorization: Bearer %s"\\n' "$token") \\
@@ -125,11 +126,11 @@ esac
   const table = (body: Table) => `call POST /api/v3/configure/table ${quoted(body)}
 case $status in 200|409) ;; *) refuse "table ${body.table}" ;; esac
 `;
-  return api + wanted.databases.map(database).join("") + wanted.tables.map(table).join("");
+  return inServer + wanted.databases.map(database).join("") + wanted.tables.map(table).join("");
 }
 
 /** A bash script that makes a named token and prints it alone; the name stands in `$TOKEN_NAME`. */
-export const createTokenScript = `${api}call POST /api/v3/configure/token/named_admin "{\\"token_name\\":\\"$TOKEN_NAME\\"}"
+export const createTokenScript = `${inServer}call POST /api/v3/configure/token/named_admin "{\\"token_name\\":\\"$TOKEN_NAME\\"}"
 case $status in
   200|201) ;;
   409) # An update that was cut off had made it, and nobody holds it: make it again.
@@ -141,6 +142,6 @@ printf '%s' "$answer" | sed -n 's/.*"token" *: *"\\([^"]*\\)".*/\\1/p'
 `;
 
 /** A bash script that revokes the token named in `$TOKEN_NAME`; one that is gone already is no error. */
-export const deleteTokenScript = `${api}call DELETE "/api/v3/configure/token?token_name=$TOKEN_NAME" ''
+export const deleteTokenScript = `${inServer}call DELETE "/api/v3/configure/token?token_name=$TOKEN_NAME" ''
 case $status in 200|404) ;; *) refuse "revoking token $TOKEN_NAME" ;; esac
 `;

@@ -37,6 +37,7 @@ export function parse<T extends z.ZodType>(schema: T, input: unknown, source: st
     const known = issue.code === "unrecognized_keys" ? allowedKeys(schema, issue.path) : [];
     if (issue.code === "unrecognized_keys")
       return issue.keys.map((k) => `${keyOf([...issue.path, k])} is no known key; allowed here: ${known.join(", ")}`);
+    if (issue.code === "invalid_key") return issue.issues.map(({ message }) => `${key} is no possible name: ${message}`);
     const secret = issue.path.some((part) => secretKeys.includes(String(part)));
     return [`${key} is ${secret ? "[secret]" : shown(valueAt(input, issue.path), secretKeys)}: ${issue.message}`];
   };
@@ -46,7 +47,7 @@ export function parse<T extends z.ZodType>(schema: T, input: unknown, source: st
 /** The keys that the object at `path` of a schema may have. */
 function allowedKeys(schema: z.ZodType, path: PropertyKey[]): string[] {
   let at: z.core.JSONSchema.BaseSchema = z.toJSONSchema(schema, { io: "input", unrepresentable: "any" });
-  for (const part of path) at = ((typeof part === "number" ? at.items : at.properties?.[String(part)]) ?? {}) as z.core.JSONSchema.BaseSchema;
+  for (const part of path) at = ((typeof part === "number" ? at.items : (at.properties?.[String(part)] ?? at.additionalProperties)) ?? {}) as z.core.JSONSchema.BaseSchema;
   const names = at.propertyNames as z.core.JSONSchema.BaseSchema | undefined;
   return Object.keys(at.properties ?? {}).concat((names?.enum as string[] | undefined) ?? []);
 }

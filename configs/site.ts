@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { hostSchema } from "./host";
-import { fromMirror, images, type Service } from "./images";
+import { fromMirror, images, pinnedImage, type Service } from "./images";
 import { profiles } from "./profiles";
 import { parse } from "./refuse";
 import { isSsh, sshSchema } from "./ssh";
@@ -19,7 +19,7 @@ const pem = (kind: string) =>
 const image = (service: Service) =>
   z
     .string()
-    .regex(/^[^\s@]+(:(?!latest$)[\w.-]+|@sha256:[0-9a-f]{64})$/, "pin it by a tag other than latest, or by a digest")
+    .regex(pinnedImage, "pin it by a tag other than latest, or by a digest")
     .default(images[service])
     .describe(`Image of ${service}.`);
 

@@ -4,6 +4,7 @@ import { Command } from "commander";
 import { z } from "zod";
 import { loadModel, type Measurement, type Model, modelSchema } from "../configs/model";
 import { siteSchema } from "../configs/site";
+import { fleetSchema } from "../fleet/inventory";
 
 const root = join(__dirname, "..");
 
@@ -70,9 +71,13 @@ function allowedIn(schema: Schema): string {
 function keysOf(schema: Schema, prefix = ""): Key[] {
   return Object.entries(schema.properties ?? {}).flatMap(([name, value]) => {
     const property = value as Schema;
+    // What may be anything is told where it belongs.
+    if (Object.keys(property).length === 0) return [];
     const key = prefix + name;
     const items = property.items as Schema | undefined;
-    const nested = property.properties ? keysOf(property, `${key}.`) : items?.properties ? keysOf(items, `${key}[].`) : [];
+    const named = property.additionalProperties as Schema | undefined;
+    const [inner, prefixed] = property.properties ? [property, `${key}.`] : items?.properties ? [items, `${key}[].`] : [named ?? {}, `${key}.<name>.`];
+    const nested = keysOf(inner, prefixed);
     if (nested.length > 0 && !property.description) return nested;
     return [{ key, allowed: allowedIn(property), preset: presetOf(property, schema.required?.includes(name) ?? false), meaning: property.description ?? "" }, ...nested];
   });
@@ -124,6 +129,11 @@ export const pages = (): Record<string, string> => ({
     "Keys of `bess-telemetry:site` in `Pulumi.<stack>.yaml`. A wrong or unknown one is refused before anything is touched.",
     siteSchema,
   ),
+  "docs/inventory.md": schemaReference(
+    "Inventory of a fleet",
+    "Keys of `fleet/fleet.yaml`. `defaults`, `overrides[].set` and each site also take the keys of [a site's configuration](configuration.md) other than `name` and `engine`; a site's own line wins over the overrides, and those over the defaults.",
+    fleetSchema,
+  ),
   "docs/telemetry-model.md": schemaReference(
     "Telemetry model",
     "Keys of a model file, such as `configs/telemetry.yaml`. Names must not repeat, and no message may match the topics of two measurements.",
@@ -155,4 +165,5 @@ function main() {
   console.log(stale.length > 0 ? `written: ${stale.join(", ")}` : "all pages are up to date");
 }
 
-if (require.main === module) main();
+// Run as a command, which tools/run.js begins; a test only imports it.
+if (require.main?.path === __dirname) main();

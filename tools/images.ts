@@ -46,7 +46,8 @@ function load(stack: string, file: string): Promise<void> {
   });
 }
 
-if (require.main === module) {
+// Run as a command, which tools/run.js begins; a test only imports it.
+if (require.main?.path === __dirname) {
   const command = new Command("npm run images --").description("Brings a site's pinned images to an engine that reaches no registry.").showHelpAfterError();
   const action = (name: "save" | "load", does: string) =>
     command

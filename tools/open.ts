@@ -64,7 +64,8 @@ async function open(stack: string): Promise<number> {
   return 1;
 }
 
-if (require.main === module) {
+// Run as a command, which tools/run.js begins; a test only imports it.
+if (require.main?.path === __dirname) {
   const command = new Command("npm run open --")
     .description("Opens a site's Grafana, Explorer and InfluxDB on this machine, until Ctrl-C.")
     .option("--stack <name>", "stack of the site", "dev")

@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync } from "node:fs";
-import { delimiter, join } from "node:path";
+import { existsSync, mkdirSync, rmSync } from "node:fs";
+import { delimiter, dirname, join } from "node:path";
 import { images } from "../configs/images";
 
 const root = join(__dirname, "..");
@@ -17,10 +17,13 @@ export interface Part {
 const run = (command: string, args: string[], options: { cwd?: string; seconds?: number; env?: NodeJS.ProcessEnv } = {}) =>
   spawnSync(command, args, { cwd: options.cwd, env: options.env, encoding: "utf8", timeout: (options.seconds ?? 10) * 1000 });
 
-/** Where a program lies: in the project's cache, on the PATH, or where Debian keeps servers. */
-function locate(name: string): string | undefined {
-  return [cache, ...(process.env.PATH ?? "").split(delimiter), "/usr/sbin"].map((folder) => join(folder, name)).find(existsSync);
+/** Where a program lies: on the PATH, in the project's cache, or where Debian keeps servers. */
+function locations(name: string): string[] {
+  return [...(process.env.PATH ?? "").split(delimiter), cache, "/usr/sbin"].map((folder) => join(folder, name)).filter(existsSync);
 }
+
+/** Where a program lies first. */
+export const locate = (name: string): string | undefined => locations(name)[0];
 
 /** A program of Debian's, installed where this may be done. */
 function debian(name: string, packages: string[]): Part {
@@ -47,72 +50,155 @@ const telegrafTags = [
   "secretstores.docker",
 ].join(",");
 
-/** Telegraf in the version that is deployed, from the Go module proxy where it is not here yet. */
-function telegraf(): Part {
-  const name = "telegraf";
-  const found = locate(name);
-  if (found && run(found, ["--version"]).stdout.includes(telegrafVersion)) return { name, state: "found", note: found };
-  const missing: Part = { name, state: "missing", note: `install Telegraf ${telegrafVersion}, or Go to build it` };
+/** A Go program in one version, from the Go module proxy where it is not here yet. @param title how a person calls it. */
+function goProgram(name: string, title: string, from: { version: string; program: string; flags: string[] }): Part {
+  const found = locations(name).find((path) => run(path, ["--version"]).stdout?.includes(from.version));
+  if (found) return { name, state: "found", note: found };
+  const missing: Part = { name, state: "missing", note: `install ${title} ${from.version}, or Go to build it` };
   if (!locate("go")) return missing;
-  const cwd = join(root, ".cache/telegraf");
+  const failed = build(name, from);
+  return failed ? { ...missing, note: `${missing.note} (${failed})` } : { name, state: "installed", note: "built from the Go module proxy" };
+}
+
+/** Telegraf in the version that is deployed. */
+const telegraf = () =>
+  goProgram("telegraf", "Telegraf", {
+    version: telegrafVersion,
+    program: "github.com/influxdata/telegraf/cmd/telegraf",
+    flags: ["-tags", telegrafTags, "-ldflags", `-s -w -X github.com/influxdata/telegraf/internal.Version=${telegrafVersion}`],
+  });
+
+/** What checks the workflows in .github. */
+const actionlint = () => {
+  const version = "1.7.12";
+  const flags = ["-ldflags", `-s -w -X github.com/rhysd/actionlint.version=${version}`];
+  return goProgram("actionlint", "actionlint", { version, program: "github.com/rhysd/actionlint/cmd/actionlint", flags });
+};
+
+/** Builds a Go program into the cache, in a module of its own. @returns why it failed. */
+function build(name: string, from: { version: string; program: string; replace?: string; flags: string[] }): string | undefined {
+  const cwd = join(root, ".cache", name);
   mkdirSync(cwd, { recursive: true });
   mkdirSync(cache, { recursive: true });
-  if (!existsSync(join(cwd, "go.mod"))) run("go", ["mod", "init", "telegraf"], { cwd });
-  const program = "github.com/influxdata/telegraf/cmd/telegraf";
-  const got = run("go", ["get", `${program}@v${telegrafVersion}`], { cwd, seconds: 900 });
-  if (got.status !== 0) return { ...missing, note: `${missing.note} (go get: ${lastLine(got.stderr)})` };
-  const version = `-s -w -X github.com/influxdata/telegraf/internal.Version=${telegrafVersion}`;
-  const built = run("go", ["build", "-mod=mod", "-tags", telegrafTags, "-ldflags", version, "-o", join(cache, name), program], { cwd, seconds: 1800 });
-  return built.status === 0 ? { name, state: "installed", note: "built from the Go module proxy" } : { ...missing, note: `${missing.note} (go build: ${lastLine(built.stderr)})` };
+  rmSync(join(cwd, "go.mod"), { force: true });
+  const steps = [
+    ["mod", "init", name],
+    ...(from.replace ? [["mod", "edit", `-replace=${from.replace}`]] : []),
+    ["get", `${from.program}@v${from.version}`],
+    ["build", "-mod=mod", ...from.flags, "-o", join(cache, name), from.program],
+  ];
+  for (const step of steps) {
+    const done = run("go", step, { cwd, seconds: 1800 });
+    if (done.status !== 0) return `go ${step[0]}: ${lastLine(done.stderr)}`;
+  }
+  return undefined;
 }
 
 const lastLine = (text: string | null) => text?.trim().split("\n").at(-1) ?? "no answer";
 
-/** The Pulumi CLI. */
-function pulumi(): Part {
-  const found = locate("pulumi");
-  return found
-    ? { name: "pulumi", state: "found", note: `${run(found, ["version"]).stdout.trim()} at ${found}` }
-    : { name: "pulumi", state: "missing", note: "install the Pulumi CLI: https://www.pulumi.com/docs/install/" };
+/** The command line that the SDK was tried with: an older one does not know all that it asks for. */
+const pulumiVersion: string = require("@pulumi/pulumi/package.json").version;
+
+const fits = (version: string) => {
+  const [[major, minor], [wantedMajor, wantedMinor]] = [version, pulumiVersion].map((text) => text.replace(/^v/, "").split(".").map(Number));
+  return major === wantedMajor && minor >= wantedMinor;
+};
+
+/** The Pulumi CLI: the user's own where it fits, else one in the project's cache, downloaded or built. */
+async function pulumi(): Promise<Part> {
+  const name = "pulumi";
+  for (const path of locations(name)) {
+    const version = run(path, ["version"]).stdout?.trim();
+    if (version && fits(version)) return { name, state: "found", note: `${version} at ${path}` };
+  }
+  const missing: Part = { name, state: "missing", note: `install the Pulumi CLI ${pulumiVersion} or newer: https://www.pulumi.com/docs/install/` };
+  console.log(`fetching  ${name}: ${pulumiVersion}, into ${cache}`);
+  const refused = await download();
+  if (refused === undefined) return { name, state: "installed", note: `${pulumiVersion}, downloaded from get.pulumi.com` };
+  if (!locate("go")) return { ...missing, note: `${missing.note}, or Go to build it (get.pulumi.com: ${refused})` };
+  console.log(`building  ${name}: get.pulumi.com cannot be had (${refused}); from the Go module proxy, which takes minutes`);
+  const failed = build(name, {
+    version: pulumiVersion,
+    program: "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
+    // Pulumi's own go.mod replaces it too, and a replacement counts in the main module alone.
+    replace: "github.com/atotto/clipboard=github.com/tgummerer/clipboard@v0.0.0-20241001131231-d02d263e614e",
+    flags: ["-ldflags", `-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v${pulumiVersion}`],
+  });
+  return failed ? { ...missing, note: `${missing.note} (${failed})` } : { name, state: "installed", note: `${pulumiVersion}, built from the Go module proxy` };
 }
 
-/** The Docker CLI, with which a site's databases and tokens are made. Its engine may be a remote one, and is not asked here. */
-function docker(): Part {
+/** Pulumi's own installer, with its language hosts. @returns why it could not be had. */
+async function download(): Promise<string | undefined> {
+  try {
+    // The installer itself waits for minutes where nothing answers.
+    const answer = await fetch("https://get.pulumi.com/install.sh", { method: "HEAD", signal: AbortSignal.timeout(10_000) });
+    if (!answer.ok) return `answers ${answer.status}`;
+    // Loaded only here: it takes half a second.
+    const { PulumiCommand } = require("@pulumi/pulumi/automation") as typeof import("@pulumi/pulumi/automation");
+    await PulumiCommand.install({ root: dirname(cache) });
+    return undefined;
+  } catch (error) {
+    const { message, cause } = error as Error & { cause?: Error };
+    return lastLine(cause?.message || message);
+  }
+}
+
+/** The Docker engine of this environment, which a stack that names none is deployed on. */
+export function docker(): Part {
+  const name = "docker";
+  const found = locate(name);
+  if (!found) return { name, state: "missing", note: "install Docker: https://docs.docker.com/engine/install/" };
+  const answer = run(found, ["version", "--format", "{{.Server.Version}}"], { seconds: 5 });
+  return answer.status === 0
+    ? { name, state: "found", note: `${found}, engine ${answer.stdout.trim()}` }
+    : { name, state: "missing", note: `start its engine: ${lastLine(answer.stderr) || "no answer within 5 s"}` };
+}
+
+/** Docker's command line alone: the engine is the stack's own, and answers to the deployment. */
+function dockerClient(): Part {
+  const name = "docker client";
   const found = locate("docker");
-  return found
-    ? { name: "docker", state: "found", note: found }
-    : { name: "docker", state: "missing", note: "install Docker's command line: https://docs.docker.com/engine/install/" };
+  return found ? { name, state: "found", note: found } : { name, state: "missing", note: "install Docker's command line: https://docs.docker.com/engine/install/" };
 }
 
 /** OpenSSH, with which a site elsewhere is reached; that site's Docker is its own. */
 function ssh(): Part {
-  const found = locate("ssh");
-  return found ? { name: "ssh", state: "found", note: found } : { name: "ssh", state: "missing", note: "install OpenSSH's client: apt-get install openssh-client" };
+  const name = "ssh";
+  const found = locate(name);
+  return found ? { name, state: "found", note: found } : { name, state: "missing", note: "install OpenSSH's client: apt-get install openssh-client" };
 }
 
 const sets = {
-  deploy: [pulumi, docker],
+  deploy: [pulumi, dockerClient],
   deployOverSsh: [pulumi, ssh],
+  rehearse: [pulumi],
   test: [
+    pulumi,
     () => debian("mosquitto", ["mosquitto", "mosquitto-clients"]),
     () => debian("influxd", ["influxdb"]),
+    () => debian("git", ["git"]),
     () => debian("sshd", ["openssh-server", "openssh-client"]),
     () => debian("jq", ["jq"]),
     telegraf,
+    actionlint,
   ],
 };
+
+/** One line for a person. */
+export const line = ({ name, state, note }: Part) => `${state.padEnd(9)} ${name}: ${note}`;
 
 /**
  * Makes sure of what a command needs, and says one line for each part.
  * @returns whether all is there.
  */
-export function setUp(purpose: keyof typeof sets): boolean {
-  const parts = sets[purpose].map((make) => {
-    const part = make();
-    console.log(`${part.state.padEnd(9)} ${part.name}: ${part.note}`);
-    return part;
-  });
-  return parts.every((part) => part.state !== "missing");
+export async function setUp(purpose: keyof typeof sets): Promise<boolean> {
+  let complete = true;
+  for (const make of sets[purpose]) {
+    const part = await make();
+    console.log(line(part));
+    complete &&= part.state !== "missing";
+  }
+  return complete;
 }
 
 /** Environment in which the project's own programs come first. */

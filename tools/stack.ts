@@ -6,9 +6,7 @@ import { join } from "node:path";
 import { environment, setUp } from "./setup";
 import { reachOf, siteOf, withTunnel } from "./tunnel";
 
-const root = join(__dirname, "..");
-const local = join(root, ".pulumi-state");
-const passphrase = join(local, "passphrase");
+export const root = join(__dirname, "..");
 
 /** Whether the user has chosen a backend of their own. */
 function loggedIn(): boolean {
@@ -17,18 +15,25 @@ function loggedIn(): boolean {
   return existsSync(file) && Boolean(JSON.parse(readFileSync(file, "utf8")).current);
 }
 
-function backend(): NodeJS.ProcessEnv {
-  if (loggedIn()) return {};
-  mkdirSync(local, { recursive: true, mode: 0o700 });
+/** A backend in a folder, with a passphrase that is generated once. @param tell says so, and what it is for. */
+export function localBackend(folder: string, tell?: (passphrase: string) => void): Record<string, string> {
+  const passphrase = join(folder, "passphrase");
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
   if (!existsSync(passphrase)) {
     writeFileSync(passphrase, randomBytes(32).toString("base64url"), { mode: 0o600 });
-    console.log(`installed passphrase: generated into ${passphrase}; without it the state cannot be read, so keep a copy`);
+    tell?.(passphrase);
   }
-  return { PULUMI_BACKEND_URL: `file://${local}`, PULUMI_CONFIG_PASSPHRASE_FILE: passphrase };
+  return { PULUMI_BACKEND_URL: `file://${folder}`, PULUMI_CONFIG_PASSPHRASE_FILE: passphrase };
 }
 
 /** Environment of a `pulumi` that sees the same backend as `npm run up`. */
-export const pulumiEnvironment = (): NodeJS.ProcessEnv => ({ ...environment(), PULUMI_SKIP_UPDATE_CHECK: "true", ...backend() });
+export const pulumiEnvironment = (): NodeJS.ProcessEnv => ({
+  ...environment(),
+  PULUMI_SKIP_UPDATE_CHECK: "true",
+  ...(loggedIn() ? {} : localBackend(join(root, ".pulumi-state"), told)),
+});
+
+const told = (passphrase: string) => console.log(`installed passphrase: generated into ${passphrase}; without it the state cannot be read, so keep a copy`);
 
 function pulumi(env: NodeJS.ProcessEnv, args: string[]): number {
   return spawnSync("pulumi", args, { cwd: root, env, stdio: "inherit" }).status ?? 1;
@@ -40,7 +45,7 @@ function pulumi(env: NodeJS.ProcessEnv, args: string[]): number {
  * @returns the exit code.
  */
 export async function act(args: string[], stack: string): Promise<number> {
-  if (!setUp(reachOf(siteOf(stack)) ? "deployOverSsh" : "deploy")) return 1;
+  if (!(await setUp(reachOf(siteOf(stack)) ? "deployOverSsh" : "deploy"))) return 1;
   const env = pulumiEnvironment();
   const selected = pulumi(env, ["stack", "select", "--create", "--stack", stack, "--non-interactive"]);
   return selected || withTunnel(stack, () => pulumi(env, args.concat("--stack", stack)));

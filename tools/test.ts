@@ -9,6 +9,8 @@ const run = (name: string, args: string[]) => {
   if (status !== 0) process.exit(status ?? 1);
 };
 
-if (!setUp("test")) process.exit(1);
-run("tsc", ["-p", "."]);
-run("jest", ["--coverage", ...process.argv.slice(2)]);
+setUp("test").then((complete) => {
+  if (!complete) process.exit(1);
+  run("tsc", ["-p", "."]);
+  run("jest", ["--coverage", ...process.argv.slice(2)]);
+});

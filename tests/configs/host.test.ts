@@ -52,6 +52,7 @@ describe("a host that can carry the site is taken:", () => {
     ["a file system that makes inodes as it needs them", { disk: "52000000000 0 0" }],
     ["its own container on a port", { listens: ["0.0.0.0:1883"], container: ["pi|pi-mosquitto|0.0.0.0:1883->1883/tcp"] }],
     ["another address on a loopback port", { listens: ["10.0.0.5:3000"] }],
+    ["a port that is taken for IPv6 alone", { listens: ["[::]:1883", "[::1]:3000"] }],
   ])("%s", (_, change) => {
     expect(judged(change)).toEqual({ refused: [], noted: [] });
   });

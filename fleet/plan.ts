@@ -1,0 +1,144 @@
+import type { EngineEvent, StepEventMetadata } from "@pulumi/pulumi/automation";
+import { type Allowances, type Violation, violations } from "../policy/rules";
+import { changes, isUnknown, isWrapped } from "../rehearsal/wire";
+
+/** A resource's inputs, secrets masked. */
+export type Values = Record<string, unknown>;
+
+/** What happens to a resource. A replacement is one operation, whatever the order of its making and deleting. */
+export type Operation = "create" | "update" | "replace" | "delete" | "same";
+
+/** What happens to one resource of a site. */
+export interface Step {
+  op: Operation;
+  urn: string;
+  /** Such as `docker:index/container:Container`. */
+  type: string;
+  /** The resource's name in the program, such as `dev-telegraf`. */
+  name: string;
+  /** Paths of the inputs that change, such as `uploads[0].content`. */
+  changed: string[];
+  /** Inputs before; none where it is created. */
+  old?: Values;
+  /** Inputs after; none where it is deleted. */
+  new?: Values;
+  /** Whether what stands at the site outlives its deletion from the stack: the former one, where this step deletes it. */
+  retained: boolean;
+}
+
+/** What would happen at one site. */
+export interface SitePlan {
+  site: string;
+  /** Default: the site's name. */
+  stack?: string;
+  wave?: string;
+  /** Every resource of the site but components and providers. */
+  steps: Step[];
+  /** Why no plan could be made; there are no steps then. */
+  failed?: string;
+}
+
+/** What stands in the place of a secret, and of what is known only once it is made. */
+export const placeholders = { secret: "[secret]", unknown: "[known once it is made]" } as const;
+
+/** A value as it may be shown, at any depth: without secrets and private keys, and without what a provider filled in itself. */
+export function masked(value: unknown): unknown {
+  if (isUnknown(value)) return placeholders.unknown;
+  if (typeof value === "string") return value.includes("PRIVATE KEY-----") ? placeholders.secret : value;
+  if (Array.isArray(value)) return value.map(masked);
+  if (typeof value !== "object" || value === null) return value;
+  if (isWrapped(value)) return placeholders.secret;
+  const { __defaults: filled = [], ...rest } = value as { __defaults?: unknown };
+  const given = Object.entries(rest).filter(([key]) => !key.startsWith("__") && !(Array.isArray(filled) && filled.includes(key)));
+  return Object.fromEntries(given.map(([key, inner]) => [key, masked(inner)]));
+}
+
+/** Whether a value is one of {@link placeholders}. */
+export const isHidden = (value: unknown): boolean => Object.values<unknown>(placeholders).includes(value);
+
+const operations: Record<string, Operation> = {
+  same: "same",
+  refresh: "same",
+  read: "same",
+  create: "create",
+  import: "create",
+  update: "update",
+  delete: "delete",
+  replace: "replace",
+  "create-replacement": "replace",
+  "delete-replaced": "replace",
+  "import-replacement": "replace",
+};
+
+/** What a report tells: resources that are made at the site. Components hold others, and providers only know how. */
+const isTold = ({ type, old, new: now }: StepEventMetadata) => Boolean((now ?? old)?.custom) && !type.startsWith("pulumi:");
+
+/**
+ * A site's plan from the events of a preview, as the Automation API's `onEvent` gives them.
+ * @param site whose plan it is.
+ */
+export function planFromEvents(events: Iterable<EngineEvent>, site: Omit<SitePlan, "steps">): SitePlan {
+  const steps = new Map<string, Step>();
+  for (const { resourcePreEvent } of events) {
+    const step = resourcePreEvent?.metadata;
+    const op = step && operations[step.op];
+    // A resource that waits to be deleted since an earlier update was cut off has the URN of its successor.
+    if (!op || !isTold(step) || (step.op === "delete" && step.old?.delete)) continue;
+    const before = steps.get(step.urn);
+    const changed = before?.changed.length ? before.changed : Object.keys(step.detailedDiff ?? {});
+    steps.set(step.urn, {
+      op,
+      urn: step.urn,
+      type: step.type,
+      name: step.urn.slice(step.urn.lastIndexOf("::") + 2),
+      changed: changed.length > 0 ? changed : (step.diffs ?? []),
+      old: before?.old ?? inputsOf(step.old),
+      new: before?.new ?? inputsOf(step.new),
+      retained: before?.retained ?? isRetained(op, step),
+    });
+  }
+  return { ...site, steps: [...steps.values()].map(completed) };
+}
+
+/** What goes now goes as the last update left it; what stays would go as this one leaves it. */
+const isRetained = (op: Operation, { old, new: now }: StepEventMetadata) => Boolean((op === "delete" || op === "replace" ? (old ?? now) : (now ?? old))?.retainOnDelete);
+
+const inputsOf = (state: StepEventMetadata["old"]) => (state ? (masked(state.inputs) as Values) : undefined);
+
+/** A creation has no old side, a deletion no new; and a change that the provider could not name is found in the inputs. */
+function completed(step: Step): Step {
+  const [old, now] = [step.op === "create" ? undefined : step.old, step.op === "delete" ? undefined : step.new];
+  const found = step.op === "update" && step.changed.length === 0 && old && now ? [...new Set(changes(old, now).map(({ input }) => input))].filter((input) => !isHidden(now[input])) : step.changed;
+  return { ...step, changed: found, old, new: now };
+}
+
+/**
+ * A plan with the files of its containers as they are rendered, where the engine hides them: a real provider keeps all
+ * uploads of a container secret as soon as one of them is.
+ * @param rendered the same change, rendered without secrets.
+ */
+export function withRenderedFiles(plan: SitePlan, rendered: SitePlan): SitePlan {
+  const known = new Map(rendered.steps.map((step) => [`${step.type}::${step.name}`, step]));
+  const steps = plan.steps.map((step): Step => {
+    const twin = known.get(`${step.type}::${step.name}`);
+    if (!twin || !(isHidden(step.old?.uploads) || isHidden(step.new?.uploads))) return step;
+    const files = twin.changed.filter((path) => path.startsWith("uploads"));
+    return {
+      ...step,
+      changed: files.length > 0 ? [...step.changed.filter((path) => !path.startsWith("uploads")), ...files] : step.changed,
+      old: step.old && { ...step.old, uploads: twin.old?.uploads },
+      new: step.new && { ...step.new, uploads: twin.new?.uploads },
+    };
+  });
+  return { ...plan, steps };
+}
+
+/** A plan without what stays as it is: all that a report needs, and a small part of the memory. */
+export const changesOf = (plan: SitePlan): SitePlan => ({ ...plan, steps: plan.steps.filter((step) => step.op !== "same") });
+
+/** What a plan breaks of the fleet's policy; its steps must be all, or those that {@link changesOf} left. */
+export const planViolations = (plan: SitePlan, allowances?: Allowances): Violation[] =>
+  violations(
+    plan.steps.map(({ op, type, name, old, new: now, retained }) => ({ type, name, inputs: now ?? old ?? {}, retained, deleted: op === "delete" })),
+    allowances,
+  );

@@ -1,0 +1,2 @@
+export { type Group, groups } from "./changes";
+export { comment, type CommentOptions, marker, sizeLimit } from "./comment";

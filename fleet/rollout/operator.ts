@@ -1,0 +1,125 @@
+import { hostname } from "node:os";
+import { CommandError, type Stack } from "@pulumi/pulumi/automation";
+import { isAbsolute, join } from "node:path";
+import { loadModel } from "../../configs/model";
+import { profiles } from "../../configs/profiles";
+import { parseSite } from "../../configs/site";
+import type { Engine } from "../../rehearsal";
+import { gate } from "./gate";
+import { isAlive } from "./record";
+import type { Revision } from "./revision";
+import { type Session, SiteError, type Standing, type Target } from "./rollout";
+
+/** A stack that is opened for one site, on real or on rehearsed providers. */
+export interface Opened {
+  stack: Stack;
+  close(): void;
+  /** The simulated engine of a rehearsed site. */
+  engine?(): Engine;
+}
+
+/** What the gate allows. */
+export interface GateLimits {
+  /** Seconds that a message may take until it can be queried. */
+  limitSeconds: number;
+  /** Restarts that a container may have had since it was made. */
+  restarts: number;
+}
+
+const tag = "bess-telemetry:standing";
+
+const unreachable =
+  /failed to connect to any docker daemon|Cannot connect to the Docker daemon|ssh: |ssh_exchange|connect to host|[Cc]onnection (refused|timed out|reset|closed)|No route to host|i\/o timeout|Could not resolve|context deadline exceeded/;
+
+/** The lines of an error that say what went wrong, without what Pulumi says around them. */
+export function reasonOf(error: Error): string {
+  const text = error instanceof CommandError ? error.message : `error: ${error.message}`;
+  const lines = [...text.matchAll(/(?:^|\s)error: +(.+)|^\s*\* (.+)/gm)].map(([, told, listed]) => (told ?? listed).trim());
+  const telling = [...new Set(lines)].filter((line) => !/^(update failed|preview failed|\d+ errors? occurred:?)$/.test(line));
+  const reason = telling.join("; ") || text.trim().split("\n").at(-1)!;
+  return reason.length > 500 ? `${reason.slice(0, 497)}...` : reason;
+}
+
+/** Who holds a stack's lock, where that is why it failed. */
+function holderOf(error: Error): { who: string; host: string; pid: number } | undefined {
+  const [, who, host, pid] = /locked by \d+ lock[^]*?created by (\S+)@(\S+) \(pid (\d+)\)/.exec(error.message) ?? [];
+  return who === undefined ? undefined : { who, host, pid: Number(pid) };
+}
+
+/** A site's stack, as a rollout works on it. */
+export class StackSession implements Session {
+  private constructor(
+    private readonly site: Target,
+    private readonly revision: Revision,
+    private readonly opened: Opened,
+    private readonly limits: GateLimits,
+  ) {}
+
+  /** @throws SiteError where it cannot be opened. */
+  static async open(site: Target, revision: Revision, limits: GateLimits, open: (site: Target, revision: Revision) => Promise<Opened>): Promise<StackSession> {
+    try {
+      return new StackSession(site, revision, await open(site, revision), limits);
+    } catch (error) {
+      throw new SiteError("failed", reasonOf(error as Error));
+    }
+  }
+
+  async standing(): Promise<Standing | undefined> {
+    const kept = (await this.opened.stack.listTags())[tag];
+    if (!kept) return undefined;
+    const [revision, before, verified] = kept.split(" ");
+    return { revision, ...(before !== "-" && { before }), verified: verified === "verified" };
+  }
+
+  async keep({ revision, before = "-", verified }: Standing): Promise<void> {
+    await this.opened.stack.setTag(tag, `${revision} ${before} ${verified ? "verified" : "unverified"}`);
+  }
+
+  async up(): Promise<Record<string, number>> {
+    return this.unlocked(async () => {
+      const { summary } = await this.opened.stack.up();
+      return summary.resourceChanges ?? {};
+    });
+  }
+
+  async verify(): Promise<string[]> {
+    const config = parseSite(this.revision.configOf(this.site.name));
+    if (this.opened.engine) return rehearsedGate(this.opened.engine());
+    const outputs = await this.opened.stack.outputs();
+    return gate({
+      site: config.name,
+      engine: config.engine,
+      model: loadModel(isAbsolute(config.model) ? config.model : join(__dirname, "../..", config.model)),
+      retention: config.retention ?? profiles[config.profile].retention,
+      gatewayPassword: outputs.gatewayPassword.value,
+      grafanaPassword: outputs.grafanaPassword.value,
+      ...this.limits,
+    });
+  }
+
+  close(): void {
+    this.opened.close();
+  }
+
+  /** Does it, and once more where a run that is gone had left its lock. @throws SiteError */
+  private async unlocked<T>(work: () => Promise<T>, again = true): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      const holder = holderOf(error as Error);
+      if (holder && again && holder.host === hostname() && !isAlive(holder.pid)) {
+        await this.opened.stack.cancel();
+        return this.unlocked(work, false);
+      }
+      const kind = holder ? "locked" : unreachable.test((error as Error).message) ? "unreachable" : "failed";
+      throw new SiteError(kind, holder ? `its stack is locked by ${holder.who}@${holder.host}, process ${holder.pid}` : reasonOf(error as Error));
+    }
+  }
+}
+
+/** What stands for the gate at a simulated site, where no message can flow: every container there, and healthy. */
+function rehearsedGate({ held }: Engine): string[] {
+  const containers = Object.entries(held.containers);
+  if (containers.length === 0) return ["no container is there"];
+  return containers.flatMap(([name, { healthy }]) => (healthy ? [] : [`${name} is unhealthy`]));
+}

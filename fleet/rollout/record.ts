@@ -1,0 +1,136 @@
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { hostname, userInfo } from "node:os";
+import { join } from "node:path";
+
+/**
+ * How a site came out of a rollout: `verified` by its gate; `there` already before it; `unreachable`, left for a
+ * resume; `locked` by another run; `failed` its update or its gate; `running` while it is worked on; `left` untouched.
+ */
+export type Result = "verified" | "there" | "unreachable" | "locked" | "failed" | "running" | "left";
+
+/** One site's part in a rollout. */
+export interface SiteRecord {
+  wave: string;
+  result: Result;
+  /** Revision that the site had before. */
+  before?: string;
+  started?: string;
+  /** Seconds from its start to its result, soak aside. */
+  seconds?: number;
+  /** How often it was tried. */
+  attempts?: number;
+  /** Resources by what was done to them, such as `{ replace: 1 }`. */
+  changes?: Record<string, number>;
+  /** Why it failed, could not be reached, or is locked. */
+  reason?: string;
+}
+
+/** A rollout, as it is kept: written anew whenever a site's part changes, so that a killed one can be resumed. */
+export interface RolloutRecord {
+  id: string;
+  /** `up`, `resume` or `rollback`. */
+  kind: "up" | "resume" | "rollback";
+  by: string;
+  /** Revision that the sites are brought to; a rollback brings each to its own. */
+  revision: string;
+  started: string;
+  finished?: string;
+  /** `running` of a process that is gone: it was killed. */
+  outcome: "running" | "done" | "halted" | "stopped";
+  /** Why it halted. */
+  reason?: string;
+  sites: Record<string, SiteRecord>;
+}
+
+const now = () => new Date().toISOString();
+
+/** A rollout's record in its folder. */
+export class Records {
+  constructor(private readonly folder: string) {}
+
+  /** Begins a rollout. */
+  begin(kind: RolloutRecord["kind"], revision: string, sites: readonly { name: string; wave: string }[]): RolloutRecord {
+    const started = now();
+    const record: RolloutRecord = {
+      id: `${started.replace(/\D/g, "").slice(0, 14)}-${kind}`,
+      kind,
+      by: `${process.env.GITHUB_ACTOR ?? userInfo().username}@${hostname()}`,
+      revision,
+      started,
+      outcome: "running",
+      sites: Object.fromEntries(sites.map(({ name, wave }) => [name, { wave, result: "left" }])),
+    };
+    this.write(record);
+    return record;
+  }
+
+  /** Keeps a record as it is now. */
+  write(record: RolloutRecord): void {
+    const file = this.file(record.id);
+    mkdirSync(this.folder, { recursive: true });
+    writeFileSync(`${file}.new`, `${JSON.stringify(record, null, 1)}\n`);
+    renameSync(`${file}.new`, file);
+  }
+
+  finish(record: RolloutRecord, outcome: "done" | "halted" | "stopped", reason?: string): void {
+    Object.assign(record, { outcome, finished: now(), ...(reason && { reason }) });
+    this.write(record);
+  }
+
+  /** The last rollout, whatever became of it. */
+  last(): RolloutRecord | undefined {
+    const file = this.files().at(-1);
+    return file && JSON.parse(readFileSync(join(this.folder, file), "utf8"));
+  }
+
+  /** What each site had before the last rollout, which its resumes went on with. */
+  touched(): Map<string, string> {
+    const all = this.files().map((file): RolloutRecord => JSON.parse(readFileSync(join(this.folder, file), "utf8")));
+    const begun = all.map(({ kind }) => kind).lastIndexOf("up");
+    // The first record of a site tells; a resume finds it where the rollout had brought it.
+    const entries = all.slice(begun < 0 ? all.length : begun).reverse().filter(({ kind }) => kind !== "rollback").flatMap(({ sites }) => Object.entries(sites));
+    return new Map(entries.flatMap(([name, { before, result }]) => (before && result !== "there" ? [[name, before]] : [])));
+  }
+
+  file = (id: string) => join(this.folder, `${id}.json`);
+
+  private files(): string[] {
+    try {
+      return readdirSync(this.folder).filter((file) => file.endsWith(".json")).sort();
+    } catch {
+      return [];
+    }
+  }
+
+  /**
+   * Holds the folder against a second rollout, until it is released. One whose process is gone is taken over.
+   * @throws Error naming who holds it.
+   */
+  lock(): { release(): void; tookOver?: string } {
+    const file = join(this.folder, "lock");
+    const mine = { pid: process.pid, host: hostname(), since: now() };
+    mkdirSync(this.folder, { recursive: true });
+    try {
+      writeFileSync(file, JSON.stringify(mine), { flag: "wx" });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+      const holder: typeof mine = JSON.parse(readFileSync(file, "utf8"));
+      if (holder.host !== mine.host || isAlive(holder.pid)) {
+        throw new Error(`a rollout is running: process ${holder.pid} on ${holder.host}, since ${holder.since}. If it is not, remove ${file}`);
+      }
+      writeFileSync(file, JSON.stringify(mine));
+      return { release: () => rmSync(file, { force: true }), tookOver: `process ${holder.pid}, since ${holder.since}` };
+    }
+    return { release: () => rmSync(file, { force: true }) };
+  }
+}
+
+/** Whether a process of this machine runs. */
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}

@@ -1,0 +1,210 @@
+import pLimit from "p-limit";
+import type { Records, Result, RolloutRecord, SiteRecord } from "./record";
+
+/** What a rollout needs to know of a site. */
+export interface Target {
+  name: string;
+  wave: string;
+}
+
+/** What a site was brought to last, as its stack keeps it. */
+export interface Standing {
+  revision: string;
+  /** Revision that it had before that one. */
+  before?: string;
+  /** Whether its gate found that revision working. */
+  verified: boolean;
+}
+
+/** Work at one site, for one revision: the real thing, or a rehearsal of it. */
+export interface Session {
+  /** What the site was brought to last. @throws SiteError */
+  standing(): Promise<Standing | undefined>;
+  /** Brings the site to the revision. @returns resources by what was done to them. @throws SiteError */
+  up(): Promise<Record<string, number>>;
+  /** The gate. @returns what is wrong; nothing where the site works. */
+  verify(): Promise<string[]>;
+  /** Keeps what the site was brought to, with its stack. */
+  keep(standing: Standing): Promise<void>;
+  close(): void;
+}
+
+/** Begins the work at a site. @throws SiteError */
+export type Open = (site: Target, revision: string) => Promise<Session>;
+
+/** Why a site could not be brought to a revision. */
+export class SiteError extends Error {
+  constructor(
+    readonly kind: Extract<Result, "unreachable" | "locked" | "failed">,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+/** How a rollout goes about it. */
+export interface RolloutOptions {
+  /** Most sites at once. */
+  parallel: number;
+  /** Sites of a wave that may fail before the rollout halts. */
+  budget: number;
+  /** Seconds between two waves, in which the sites of the first may still fail. */
+  soakSeconds: number;
+  /** How often an unreachable site is tried. */
+  attempts: number;
+  /** Seconds before it is tried again; doubled each time. */
+  backoffSeconds: number;
+}
+
+/** What happens, as it happens. */
+export type Report = (event: { wave: string; site?: string; text: string; result?: Result }) => void;
+
+const isWorking = (result: Result) => result === "verified" || result === "there";
+
+/**
+ * Brings sites to a revision, wave by wave, and keeps a record of each. It halts when more sites of a wave failed than
+ * the budget allows, or when none of a wave could be brought there: what runs is finished, nothing further is touched.
+ */
+export class Rollout {
+  constructor(
+    private readonly open: Open,
+    private readonly records: Records,
+    private readonly record: RolloutRecord,
+    private readonly options: RolloutOptions,
+    private readonly report: Report,
+    /** Aborted when no further site is to be started. */
+    private readonly stop: AbortSignal,
+  ) {}
+
+  /** @param revisionOf the revision that a site is brought to; none where nothing is known to go back to. */
+  async run(waves: readonly string[], sites: readonly Target[], revisionOf: (site: Target) => string | undefined): Promise<RolloutRecord> {
+    for (const [i, wave] of waves.entries()) {
+      const targets = sites.filter((site) => site.wave === wave);
+      if (targets.length === 0) continue;
+      await this.wave(wave, targets, revisionOf);
+      if (this.stop.aborted) return this.end("stopped", "interrupted: what ran was finished, and nothing further was touched");
+      if (this.haltOf(wave, targets) === undefined && waves.slice(i + 1).some((later) => sites.some((site) => site.wave === later))) await this.soak(wave, targets, revisionOf);
+      const reason = this.haltOf(wave, targets);
+      if (reason) return this.end("halted", reason);
+      if (this.stop.aborted) return this.end("stopped", "interrupted between two waves");
+    }
+    return this.end("done");
+  }
+
+  private async wave(wave: string, targets: readonly Target[], revisionOf: (site: Target) => string | undefined): Promise<void> {
+    this.report({ wave, text: `${targets.length} sites, ${this.options.parallel} at once` });
+    const limit = pLimit(this.options.parallel);
+    await Promise.all(
+      targets.map((site) =>
+        limit(async () => {
+          if (this.stop.aborted || this.failed(targets) > this.options.budget) return;
+          const revision = revisionOf(site);
+          if (revision === undefined) this.note(site, { result: "left", reason: "no revision is known that it had before" });
+          else await this.site(site, revision);
+        }),
+      ),
+    );
+  }
+
+  private async site(site: Target, revision: string): Promise<void> {
+    const start = performance.now();
+    this.note(site, { result: "running", started: new Date().toISOString() });
+    for (let attempt = 1; ; attempt++) {
+      const outcome = await this.attempt(site, revision);
+      const again = outcome.result === "unreachable" && attempt < this.options.attempts && !this.stop.aborted;
+      if (!again) return this.note(site, { ...outcome, attempts: attempt, seconds: Math.round((performance.now() - start) / 100) / 10 });
+      const wait = this.options.backoffSeconds * 2 ** (attempt - 1);
+      this.report({ wave: site.wave, site: site.name, text: `cannot be reached, next try in ${wait} s: ${outcome.reason}` });
+      await this.pause(wait);
+    }
+  }
+
+  private async attempt(site: Target, revision: string): Promise<Partial<SiteRecord> & { result: Result }> {
+    return this.within(site, revision, async (session) => {
+      const standing = await session.standing();
+      // A site that stands at the revision, and works, is not done twice.
+      if (standing?.revision === revision && standing.verified) return { result: "there", before: standing.before };
+      const before = standing?.revision === revision ? standing.before : standing?.revision;
+      this.note(site, { before });
+      const changes = await session.up();
+      const findings = await session.verify();
+      await session.keep({ revision, before, verified: findings.length === 0 });
+      return findings.length === 0 ? { result: "verified", changes } : { result: "failed", changes, reason: `its gate: ${findings.join("; ")}` };
+    });
+  }
+
+  private async within(site: Target, revision: string, work: (session: Session) => Promise<Partial<SiteRecord> & { result: Result }>) {
+    let session: Session | undefined;
+    try {
+      session = await this.open(site, revision);
+      return await work(session);
+    } catch (error) {
+      if (error instanceof SiteError) return { result: error.kind, reason: error.message };
+      return { result: "failed" as const, reason: (error as Error).message };
+    } finally {
+      session?.close();
+    }
+  }
+
+  private note(site: Target, change: Partial<SiteRecord>): void {
+    const entry = Object.assign(this.record.sites[site.name], change);
+    this.records.write(this.record);
+    if (change.result) this.report({ wave: site.wave, site: site.name, result: change.result, text: told(entry) });
+  }
+
+  private failed(targets: readonly Target[]): number {
+    return targets.filter(({ name }) => ["failed", "locked"].includes(this.record.sites[name].result)).length;
+  }
+
+  private haltOf(wave: string, targets: readonly Target[]): string | undefined {
+    const failed = this.failed(targets);
+    if (failed > this.options.budget) return `${failed} of ${targets.length} sites of wave ${wave} failed, and its budget is ${this.options.budget}`;
+    if (!targets.some(({ name }) => isWorking(this.record.sites[name].result))) return `no site of wave ${wave} could be brought to the revision`;
+    return undefined;
+  }
+
+  /** Waits, and passes the wave's working sites through their gate once more: what fails late is still seen. */
+  private async soak(wave: string, targets: readonly Target[], revisionOf: (site: Target) => string | undefined): Promise<void> {
+    if (this.options.soakSeconds === 0) return;
+    this.report({ wave, text: `soaks for ${this.options.soakSeconds} s` });
+    await this.pause(this.options.soakSeconds);
+    const limit = pLimit(this.options.parallel);
+    const working = targets.filter(({ name }) => isWorking(this.record.sites[name].result));
+    await Promise.all(
+      working.map((site) =>
+        limit(async () => {
+          if (this.stop.aborted) return;
+          const outcome = await this.within(site, revisionOf(site)!, async (session) => {
+            const findings = await session.verify();
+            if (findings.length === 0) return { result: this.record.sites[site.name].result };
+            await session.keep({ revision: revisionOf(site)!, before: this.record.sites[site.name].before, verified: false });
+            return { result: "failed", reason: `its gate, after the soak: ${findings.join("; ")}` };
+          });
+          if (!isWorking(outcome.result)) this.note(site, outcome);
+        }),
+      ),
+    );
+  }
+
+  private pause(seconds: number): Promise<void> {
+    return new Promise((done) => {
+      const timer = setTimeout(done, seconds * 1000);
+      this.stop.addEventListener("abort", () => (clearTimeout(timer), done()), { once: true });
+    });
+  }
+
+  private end(outcome: "done" | "halted" | "stopped", reason?: string): RolloutRecord {
+    this.records.finish(this.record, outcome, reason);
+    return this.record;
+  }
+}
+
+function told({ result, reason, changes = {}, seconds }: SiteRecord): string {
+  const counted = Object.entries(changes).filter(([what]) => what !== "same").map(([what, count]) => `${count} ${what}`);
+  return [
+    result,
+    ...(seconds === undefined ? [] : [`after ${seconds} s`]),
+    ...(result === "verified" ? [counted.length ? `(${counted.join(", ")})` : "(nothing changed)"] : []),
+    ...(reason ? [`- ${reason}`] : []),
+  ].join(" ");
+}

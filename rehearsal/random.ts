@@ -1,0 +1,52 @@
+import { randomBytes, randomInt } from "node:crypto";
+import { versionOf } from "./packages";
+import type { Provider, ResourceType } from "./provider";
+
+const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+
+const randomPassword: ResourceType = {
+  replaces: "all",
+  computed: ["bcryptHash", "result"],
+  secrets: ["bcryptHash", "result"],
+  create({ length, special = true, overrideSpecial = "!@#$%&*()-_=+[]{}<>:?" }) {
+    const characters = special ? alphabet + overrideSpecial : alphabet;
+    const result = Array.from({ length: length as number }, () => characters[randomInt(characters.length)]).join("");
+    // Nothing reads the hash; it is a secret and has bcrypt's shape.
+    return { id: "none", outputs: { result, bcryptHash: `$2a$10$${randomBytes(40).toString("base64url").slice(0, 53)}` } };
+  },
+};
+
+const randomByteString: ResourceType = {
+  replaces: "all",
+  computed: ["base64", "hex"],
+  secrets: ["base64", "hex"],
+  create({ length }) {
+    const bytes = randomBytes(length as number);
+    const base64 = bytes.toString("base64");
+    return { id: base64, outputs: { base64, hex: bytes.toString("hex") } };
+  },
+};
+
+const randomId: ResourceType = {
+  replaces: "all",
+  computed: ["b64Std", "b64Url", "dec", "hex"],
+  create({ byteLength, prefix = "" }) {
+    const bytes = randomBytes(byteLength as number);
+    const [b64Url, hex] = [bytes.toString("base64url"), bytes.toString("hex")];
+    return {
+      id: b64Url,
+      outputs: { b64Std: prefix + bytes.toString("base64"), b64Url: prefix + b64Url, dec: prefix + BigInt(`0x${hex}`).toString(), hex: prefix + hex },
+    };
+  },
+};
+
+/** Random values. They need no host: these are as real as any. */
+export const random: Provider = {
+  package: "random",
+  version: versionOf("@pulumi/random"),
+  types: {
+    "random:index/randomPassword:RandomPassword": randomPassword,
+    "random:index/randomBytes:RandomBytes": randomByteString,
+    "random:index/randomId:RandomId": randomId,
+  },
+};

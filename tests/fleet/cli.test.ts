@@ -1,0 +1,129 @@
+import { execFileSync, spawnSync } from "node:child_process";
+import { cpSync, existsSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { temporaryFolder } from "../support/programs";
+
+const root = join(__dirname, "../..");
+const parts = ["components", "configs", "dashboards", "fleet", "policy", "rehearsal", "tools", "index.ts", "package.json", "package-lock.json", "tsconfig.json", "Pulumi.yaml"];
+const folder = temporaryFolder();
+const at = (file: string) => join(folder.path, file);
+const git = (...args: string[]) => execFileSync("git", ["-c", "user.name=test", "-c", "user.email=test@localhost", ...args], { cwd: folder.path, stdio: "pipe" });
+
+/** The project in a repository of its own, where a test may change what it likes. */
+beforeAll(() => {
+  for (const part of parts) cpSync(join(root, part), at(part), { recursive: true });
+  symlinkSync(join(root, "node_modules"), at("node_modules"));
+  writeFileSync(at(".gitignore"), "node_modules\n.cache/\n");
+  git("init", "-q");
+  git("add", "-A");
+  git("commit", "-q", "-m", "base");
+});
+afterAll(() => folder.remove());
+afterEach(() => git("checkout", "-q", "."));
+
+/** Runs `npm run fleet -- …`, as npm does. */
+function fleet(...args: string[]) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, ["tools/run.js", "../fleet/cli", ...args], { cwd: folder.path, encoding: "utf8" });
+  return { status, stdout, stderr };
+}
+
+const change = (file: string, from: string | RegExp, to: string) => {
+  const text = readFileSync(at(file), "utf8");
+  expect(text).toMatch(from);
+  writeFileSync(at(file), text.replace(from, to));
+};
+
+test("help teaches by examples", () => {
+  const { stdout, status } = fleet("--help");
+  expect(stdout).toMatch(/Examples:[^]*npm run fleet -- add kiel-3/);
+  expect(status).toBe(0);
+});
+
+describe("list", () => {
+  test("shows the sites in the order of a rollout", () => {
+    const rows = fleet("list").stdout.trim().split("\n").map((row) => row.split(/\s+/).slice(0, 2));
+    expect(rows).toEqual([["SITE", "WAVE"], ["aachen-1", "canary"], ["kiel-1", "canary"], ["aachen-2", "early"], ["juelich-1", "rest"], ["kiel-2", "rest"], ["luebeck-1", "rest"]]);
+  });
+  test("takes globs and labels, and gives JSON", () => {
+    const { stdout } = fleet("list", "--site", "kiel-*,aachen-1", "--label", "region=north", "--json");
+    expect(JSON.parse(stdout)).toEqual(["kiel-1", "kiel-2"].map((name) => expect.objectContaining({ name, stack: name, engine: `ssh://bess@${name}.example`, profile: "pi" })));
+  });
+  test.each([
+    ["a glob that fits none", ["--site", "kiel-9"], "no site of fleet/fleet.yaml fits"],
+    ["an unknown wave", ["--wave", "first"], "--wave is first: allowed here: canary, early, rest"],
+    ["a label without its value", ["--label", "region"], "Write NAME=VALUE"],
+  ])("refuses %s", (_, args, told) => {
+    const { status, stderr } = fleet("list", ...args);
+    expect(stderr).toContain(told);
+    expect(status).toBe(1);
+  });
+});
+
+describe("add", () => {
+  test("writes the site's line and its stack's file", () => {
+    const { status, stdout } = fleet("add", "kiel-3", "--engine", "ssh://bess@kiel-3.example", "--label", "region=north", "--label", "hardware=pi");
+    expect([status, stdout]).toEqual([0, expect.stringMatching(/site kiel-3 is added, to wave \w+\nPulumi\.kiel-3\.yaml: written/)]);
+    expect(git("diff", "--numstat").toString()).toBe("1\t0\tfleet/fleet.yaml\n");
+    expect(readFileSync(at("Pulumi.kiel-3.yaml"), "utf8")).toContain("The config of site kiel-3 stands in fleet/fleet.yaml.");
+    expect(fleet("list", "--site", "kiel-3").status).toBe(0);
+  });
+  test("writes nothing where the site is refused", () => {
+    const { status, stderr } = fleet("add", "kiel-4", "--engine", "ssh://bess@kiel-1.example");
+    expect([status, stderr]).toEqual([1, expect.stringContaining("site kiel-1 has it already")]);
+    expect([git("diff", "--numstat").toString(), existsSync(at("Pulumi.kiel-4.yaml"))]).toEqual(["", false]);
+  });
+});
+
+test("matrix is what GitHub Actions takes", () => {
+  expect(JSON.parse(fleet("matrix", "--wave", "rest", "--shards", "2").stdout)).toEqual({
+    include: [
+      { shard: 1, shards: 2, sites: "juelich-1,kiel-2" },
+      { shard: 2, shards: 2, sites: "luebeck-1" },
+    ],
+  });
+});
+
+describe("preview --rendered", () => {
+  const preview = (...args: string[]) => fleet("preview", "--rendered", "--since", "HEAD", ...args);
+
+  test("tells that nothing changes", () => expect(preview().stdout).toContain("## No change at 6 sites"));
+
+  test("folds the sites that a change of the code touches, each side by its own code", () => {
+    change("configs/mosquitto.ts", "sys_interval 10", "sys_interval 20");
+    const { status, stdout } = preview();
+    expect(stdout).toContain("## 6 of 6 sites change");
+    expect(stdout).toContain("### Change 1: 6 sites, shown for `aachen-1`");
+    expect(stdout).toContain("-sys_interval 10\n+sys_interval 20\n");
+    expect(status).toBe(0);
+  });
+
+  test("tells what the inventory changes, of the sites that were asked for", () => {
+    change("fleet/fleet.yaml", "retention: 180d", "retention: 90d");
+    change("fleet/fleet.yaml", /  luebeck-1: .*\n/, "");
+    const { stdout } = preview("--markdown", "comment.md", "--report", "report.md");
+    expect(stdout).toBe("");
+    const made = readFileSync(at("comment.md"), "utf8");
+    expect(made).toBe(readFileSync(at("report.md"), "utf8"));
+    expect(made).toMatch(/^\| 1 \| `juelich-1`, `kiel-1`, `kiel-2` \| rest, canary \|/m);
+    expect(made).toContain("**Not planned**: `it leaves the inventory");
+    expect(preview("--site", "aachen-*").stdout).toContain("## No change at 2 sites");
+  });
+
+  test("fails on what is against the policy, unless the fleet allows it", () => {
+    change("fleet/fleet.yaml", "mqtt: { port: 1884 }", "grafana: { address: 0.0.0.0 }");
+    const { status, stdout } = preview("--site", "kiel-2");
+    expect([status, stdout]).toEqual([1, expect.stringContaining("**Against the policy `loopback-only`**")]);
+    change("fleet/fleet.yaml", "\nwaves:", '\nallow: { offLoopback: ["grafana:3000"] }\n\nwaves:');
+    expect(preview("--site", "kiel-2").status).toBe(0);
+  });
+
+  test("shows every resource of a site that is new", () => {
+    fleet("add", "kiel-5", "--engine", "ssh://bess@kiel-5.example");
+    expect(preview("--site", "kiel-5").stdout).toMatch(/\| 1 \| `kiel-5` \| \w+ \| 42 \|/);
+  });
+
+  test("refuses a revision that is not there", () => {
+    const { status, stderr } = fleet("preview", "--rendered", "--since", "--upload-pack=x");
+    expect([status, stderr]).toEqual([1, expect.stringContaining("is no revision that git knows here")]);
+  });
+});

@@ -1,0 +1,88 @@
+import { spawn } from "node:child_process";
+import { join } from "node:path";
+import { Engine } from "../../rehearsal";
+import { Records, type RolloutRecord } from "../../fleet/rollout";
+import { root } from "../../tools/stack";
+import { temporaryFolder } from "../support/programs";
+import type { Told } from "../support/rollout";
+
+const images = { one: "telegraf:1.39.3-alpine", two: "telegraf:1.40.0-alpine", three: "telegraf:1.41.0-alpine" };
+const waves = { canary: ["kiel"], rest: ["aachen", "luebeck"] };
+
+let folder: ReturnType<typeof temporaryFolder>;
+beforeEach(() => (folder = temporaryFolder()));
+afterEach(() => folder.remove());
+
+const begin = (told: Partial<Told>) =>
+  spawn(process.execPath, ["tools/run.js", "../tests/support/rollout", JSON.stringify({ folder: folder.path, kind: "up", commit: "one", waves, images, ...told })], { cwd: root });
+
+/** Runs a rollout to its end. @returns what it printed, and its record. */
+async function rollout(told: Partial<Told>): Promise<{ said: string; record: RolloutRecord; code: number | null }> {
+  const child = begin(told);
+  let said = "";
+  for (const stream of [child.stdout, child.stderr]) stream.on("data", (data) => (said += data));
+  const code = await new Promise<number | null>((done) => child.on("close", done));
+  return { said, code, record: new Records(join(folder.path, "rollouts")).last()! };
+}
+
+const results = ({ sites }: RolloutRecord) => Object.fromEntries(Object.entries(sites).map(([name, { result }]) => [name, result]));
+const engine = (site: string) => Engine.open(join(folder.path, "engines"), `ssh://bess@${site}`);
+/** The image that a site's Telegraf runs, by its id, which names the revision. */
+const telegraf = (site: string) => engine(site).held.containers[`${site}-telegraf`]?.image;
+
+test("a canary that fails its gate stops the rollout, and every other site is untouched", async () => {
+  await rollout({});
+  const before = { aachen: telegraf("aachen"), luebeck: telegraf("luebeck"), kiel: telegraf("kiel") };
+  const kiel = engine("kiel");
+  kiel.keep(() => (kiel.held.containers["kiel-grafana"].healthy = false));
+  const { record } = await rollout({ commit: "two" });
+  expect(record).toMatchObject({ outcome: "halted", reason: "1 of 1 sites of wave canary failed, and its budget is 0" });
+  expect(results(record)).toEqual({ kiel: "failed", aachen: "left", luebeck: "left" });
+  expect(record.sites.kiel).toMatchObject({ before: "one", reason: expect.stringContaining("kiel-grafana is unhealthy") });
+  expect(telegraf("kiel")).not.toBe(before.kiel);
+  expect([telegraf("aachen"), telegraf("luebeck")]).toEqual([before.aachen, before.luebeck]);
+}, 120_000);
+
+test("an unreachable site is tried again, passed over, and resumed; no site is done twice", async () => {
+  const { record } = await rollout({ faults: { aachen: [{ resource: "engine", kind: "fail", seconds: 1 }] } });
+  expect(record.outcome).toBe("done");
+  expect(results(record)).toEqual({ kiel: "verified", aachen: "unreachable", luebeck: "verified" });
+  expect(record.sites.aachen).toMatchObject({ attempts: 2, reason: expect.stringContaining("failed to connect to any docker daemon") });
+  const resumed = await rollout({ kind: "resume" });
+  expect(results(resumed.record)).toEqual({ kiel: "there", aachen: "verified", luebeck: "there" });
+}, 120_000);
+
+test("a rollback brings each site back to its own former revision", async () => {
+  await rollout({ waves: { canary: ["kiel"] } });
+  const one = telegraf("kiel");
+  await rollout({ commit: "two", waves: { rest: ["aachen", "luebeck"] } });
+  const two = telegraf("aachen");
+  await rollout({ commit: "three" });
+  expect(telegraf("kiel")).not.toBe(one);
+  const { record } = await rollout({ kind: "rollback" });
+  expect(results(record)).toEqual({ kiel: "verified", aachen: "verified", luebeck: "verified" });
+  expect([telegraf("kiel"), telegraf("aachen"), telegraf("luebeck")]).toEqual([one, two, two]);
+}, 180_000);
+
+test("a killed rollout is resumed without doing a site twice", async () => {
+  const slow = { luebeck: [{ resource: "Container:luebeck-telegraf", kind: "slow", seconds: 30 } as const] };
+  const child = begin({ faults: slow, parallel: 1 });
+  await new Promise<void>((done) => child.stdout.on("data", (data) => String(data).includes("luebeck running") && setTimeout(done, 3000)));
+  child.kill("SIGKILL");
+  await new Promise((done) => child.on("close", done));
+  const killed = new Records(join(folder.path, "rollouts")).last()!;
+  expect(killed.outcome).toBe("running");
+  expect(results(killed)).toEqual({ kiel: "verified", aachen: "verified", luebeck: "running" });
+  const { record, said } = await rollout({ kind: "resume" });
+  expect(said).toContain("an earlier rollout was killed");
+  expect(results(record)).toEqual({ kiel: "there", aachen: "there", luebeck: "verified" });
+}, 120_000);
+
+test("a second rollout refuses while one runs, and names it", async () => {
+  const first = begin({ faults: { kiel: [{ resource: "Network:kiel-data", kind: "slow", seconds: 20 }] } });
+  await new Promise<void>((done) => first.stdout.on("data", (data) => String(data).includes("kiel running") && done()));
+  const second = await rollout({});
+  expect(second).toMatchObject({ code: 1, said: expect.stringContaining(`a rollout is running: process ${first.pid}`) });
+  first.kill("SIGKILL");
+  await new Promise((done) => first.on("close", done));
+}, 60_000);

@@ -1,0 +1,40 @@
+import { join } from "node:path";
+import program from "../../index";
+import { type Fault } from "../../rehearsal";
+import { Records, rehearsed, resume, type Revision, rollback, rollOut } from "../../fleet/rollout";
+
+/** What a rollout of rehearsed sites is told; as JSON, the argument of this file. */
+export interface Told {
+  folder: string;
+  kind: "up" | "resume" | "rollback";
+  commit: string;
+  /** Wave of each site. */
+  waves: Record<string, string[]>;
+  /** Image of Telegraf at each revision. */
+  images: Record<string, string>;
+  faults?: Record<string, Fault[]>;
+  budget?: number;
+  parallel?: number;
+}
+
+/** Runs one, as `node tools/run.js ../tests/support/rollout JSON`; a process of its own can be killed. */
+async function main({ folder, kind, commit, waves, images, faults = {}, budget = 0, parallel = 2 }: Told): Promise<void> {
+  const sites = Object.entries(waves).flatMap(([wave, names]) => names.map((name) => ({ name, wave, stack: name })));
+  const args = {
+    waves: Object.keys(waves),
+    sites,
+    openStack: rehearsed(sites, (site) => faults[site] ?? [], folder),
+    revisionAt: (at: string): Revision => ({ commit: at, program, configOf: (name) => ({ name, engine: `ssh://bess@${name}`, profile: "pi", explorer: { enabled: false }, images: { telegraf: images[at] } }) }),
+    records: new Records(join(folder, "rollouts")),
+    options: { parallel, budget, soakSeconds: 0, attempts: 2, backoffSeconds: 0.1 },
+    limits: { limitSeconds: 1, restarts: 0 },
+    report: ({ site, text, wave }: { site?: string; text: string; wave: string }) => console.log(`${wave} ${site ?? ""} ${text}`),
+    stop: new AbortController().signal,
+  };
+  await { up: () => rollOut(args, commit), resume: () => resume(args, commit), rollback: () => rollback(args) }[kind]();
+}
+
+main(JSON.parse(process.argv[2])).then(
+  () => process.exit(0),
+  (error: Error) => (console.error(error.message), process.exit(1)),
+);
