@@ -3,14 +3,17 @@ import { join } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import picomatch from "picomatch";
 import { InputError } from "../configs/refuse";
+import { faultHelp, parseFault } from "../rehearsal/faults";
 import { addSite, type Fleet, type FleetSite, inventoryFile, type Labels, loadFleet, newStackFile, stackFile } from "./inventory";
 import { shards } from "./matrix";
+import type { Operating, RollingOut } from "./operate";
 
 const root = join(__dirname, "..");
 
 // Loaded where it is asked for: it brings Pulumi's SDK along.
 const since = () => require("./since") as typeof import("./since");
 const report = () => require("./report") as typeof import("./report");
+const operate = () => require("./operate") as typeof import("./operate");
 
 /** Which sites a command is about. */
 interface Selection {
@@ -90,24 +93,79 @@ function add(name: string, { engine, label: labels, stack, profile, model }: Add
 }
 
 interface Preview extends Selection {
+  rendered?: boolean;
+  real?: boolean;
   since: string;
   markdown?: string;
   report?: string;
 }
 
-const how = (ref: string) =>
-  `Rendered from ${ref} and from this revision, and compared: no site was contacted, no state was read, and what was changed at a site by hand is not seen.`;
+const how = {
+  rendered: (ref: string) => `Rendered from ${ref} and from this revision, and compared: no site was contacted, no state was read, and what was changed at a site by hand is not seen.`,
+  offline: () => "Planned from the state of each site's stack: no site was contacted, and what was changed at a site by hand is not seen.",
+  real: () => "Planned by the real providers; what was changed at a site by hand is not seen.",
+};
 
 async function preview(selection: Preview): Promise<number> {
   const fleet = loadFleet();
+  const mode = selection.rendered ? "rendered" : selection.real ? "real" : "offline";
   const isAsked = (name: string) => fits(selection)({ name, labels: {} });
-  const found = await report().groups(since().plansSince(selection.since, selected(fleet, selection), isAsked), fleet.allow);
-  const text = (limit?: number) => report().comment(found, { how: how(selection.since), limit });
+  const sites = selected(fleet, selection);
+  const rendered = since().plansSince(selection.since, sites, isAsked);
+  const found = await report().groups(mode === "rendered" ? rendered : operate().plans(sites, mode === "offline", rendered), fleet.allow);
+  const text = (limit?: number) => report().comment(found, { how: how[mode](selection.since), limit });
   if (selection.markdown) writeFileSync(selection.markdown, text());
   if (selection.report) writeFileSync(selection.report, text(Infinity));
   if (!selection.markdown && !selection.report) process.stdout.write(text(Infinity));
   return found.some(({ example }) => example.violations.length > 0) ? 1 : 0;
 }
+
+async function status(selection: Selection & Operating & { json?: boolean; live?: boolean }): Promise<void> {
+  const found = await operate().status(selected(loadFleet(), selection), selection);
+  if (selection.json) return console.log(JSON.stringify(found, null, 2));
+  const ago = (time?: string) => (time ? `${Math.round((Date.now() - Date.parse(time)) / 60_000)} min` : "-");
+  const rows = found.map(({ site, wave, revision, verified, updated, result = "-", drift, health }) => [site, wave, revision ? `${revision.slice(0, 12)}${verified ? "" : " (unverified)"}` : "-", ago(updated), result, ...(selection.live ? [String(drift ?? "-"), health ?? "-"] : [])]);
+  console.log(table([["SITE", "WAVE", "REVISION", "AGE", "LAST RESULT", ...(selection.live ? ["DRIFT", "HEALTH"] : [])], ...rows]));
+}
+
+/** The one site of that name. @throws InputError */
+function siteOf(name: string): FleetSite {
+  const { sites } = loadFleet();
+  const found = sites.find((site) => site.name === name);
+  if (!found) throw new InputError("the command line", [`site is ${name}: allowed here: ${sites.map((site) => site.name).join(", ")}`]);
+  return found;
+}
+
+const number = (least: number, whole = true) => (text: string) => {
+  const value = Number(text);
+  if (!(value >= least) || (whole && !Number.isInteger(value))) throw new InvalidArgumentError(`Write a ${whole ? "whole " : ""}number of at least ${least}.`);
+  return value;
+};
+
+function siteFault(text: string, before: Operating["fault"] = []): NonNullable<Operating["fault"]> {
+  const [, site, fault] = /^([^:]+):(.+)$/.exec(text) ?? [];
+  if (!fault) throw new InvalidArgumentError("Write SITE:RESOURCE=KIND[:SECONDS], such as kiel-1:engine=fail.");
+  return [...before, { site, fault: parseFault(fault) }];
+}
+
+/** Options of the commands that work on stacks. */
+const operating = (command: Command) =>
+  command
+    .option("--parallel <n>", "most sites at once", number(1), 4)
+    .option("--limit <seconds>", "how long the gate waits for its message", number(1), 60)
+    .option("--restarts <n>", "restarts that the gate forgives a container", number(0), 0)
+    .option("--rehearse", "on simulated sites: nothing is deployed")
+    .addOption(new Option("--fault <fault>", `with --rehearse: SITE:${faultHelp}; repeatable`).argParser(siteFault));
+
+/** Options of the commands that go through waves. */
+const rolling = (command: Command) =>
+  operating(selecting(command))
+    .option("--budget <n>", "sites of a wave that may fail before it halts", number(0), 0)
+    .option("--soak <seconds>", "pause between two waves, after which the gates are passed again", number(0), 300)
+    .option("--attempts <n>", "how often an unreachable site is tried", number(1), 3)
+    .option("--backoff <seconds>", "pause before it is tried again, doubled each time", number(0, false), 5)
+    .option("--rollout <name>", "what CI calls this rollout; it stands in the record")
+    .option("--yes", "do it without asking");
 
 const command = new Command("npm run fleet --")
   .description("Works on the sites of fleet/fleet.yaml, each a stack of its own.")
@@ -124,7 +182,13 @@ Examples:
   What the branch would change where, without contact to any site:
     npm run fleet -- preview --rendered --since origin/main
 
-Exit code 0: done. 1: not so, and the reason is told.`,
+  What a rollout would do, on simulated sites, with one that cannot be reached:
+    npm run fleet -- up --rehearse --yes --fault kiel-1:engine=fail
+  The same for real:
+    npm run fleet -- up --parallel 8 --budget 1
+
+Exit codes: 0 done; 1 refused, and nothing was touched; 2 halted, or a gate was not passed; 3 done, but for sites that
+failed within the budget or could not be reached; 130 interrupted. docs/fleet.md is the guide, and the runbook of a stopped rollout.`,
   );
 
 /** Runs a command, and ends with its exit code; bad input is told without a stack trace. */
@@ -164,7 +228,9 @@ ${inventoryFile} stay. Example:
 
 selecting(command.command("preview"))
   .description("shows what a change would do at which sites; those with the same change are shown once")
-  .addOption(new Option("--rendered", "compare what two revisions render, without state, secrets or contact to a site").makeOptionMandatory())
+  .addOption(new Option("--offline", "plan from the stacks' state, without contact to a site; this is the default").conflicts(["rendered", "real"]))
+  .addOption(new Option("--rendered", "compare what two revisions render, without state, secrets or contact to a site").conflicts("real"))
+  .option("--real", "plan by the real providers, which contact the sites")
   .option("--since <ref>", "the revision to compare with", "origin/main")
   .option("--markdown <file>", "write the comment of a pull request there, cut to what GitHub takes")
   .option("--report <file>", "write the same there, whole")
@@ -193,4 +259,50 @@ selecting(command.command("render"))
   .requiredOption("--out <folder>", "where to")
   .action(acting((asked: Selection & { out: string }) => since().renderInto(asked.out, selected(loadFleet(), asked))));
 
-command.parseAsync();
+const roll = (kind: "up" | "resume" | "rollback") =>
+  acting(async (asked: Selection & RollingOut) => {
+    const fleet = loadFleet();
+    return operate().roll(kind, fleet, selected(fleet, asked), asked, asked.wave);
+  });
+
+rolling(command.command("up"))
+  .description("brings the sites to this commit, wave by wave, each through its gate; halts when a wave's budget is spent")
+  .action(roll("up"));
+
+rolling(command.command("resume"))
+  .description("goes on with the last rollout, with this commit; sites that stand at it and work are not done twice")
+  .action(roll("resume"));
+
+rolling(command.command("rollback"))
+  .description("brings the sites of the last rollout back to the revision each had before")
+  .action(roll("rollback"));
+
+operating(selecting(command.command("status")))
+  .description("shows what each site stands at, from the stacks' state")
+  .option("--live", "look at the sites too: drift, and the health of containers")
+  .option("--json", "as JSON")
+  .action(acting(status));
+
+operating(selecting(command.command("drift")))
+  .description("shows what differs at the sites from their state, and changes nothing")
+  .option("--markdown <file>", "write it there, if anything differs")
+  .action(acting((asked: Selection & Operating & { markdown?: string }) => operate().drift(selected(loadFleet(), asked), asked)));
+
+operating(selecting(command.command("refresh")))
+  .description("takes what differs at the sites into their state; the next up then mends it")
+  .action(acting((asked: Selection & Operating) => operate().drift(selected(loadFleet(), asked), asked, true)));
+
+operating(command.command("verify <site>"))
+  .description("passes a site through its gate: a marked message must arrive in InfluxDB and Grafana")
+  .action(acting((name: string, asked: Operating) => operate().verify(siteOf(name), asked)));
+
+operating(command.command("down <site>"))
+  .description("removes a site; its data volumes stay unless it says purge")
+  .option("--yes-destroy <site>", "its name once more, instead of being asked")
+  .action(acting((name: string, asked: Operating & { yesDestroy?: string }) => operate().down(siteOf(name), asked)));
+
+// A rollout's rehearsed providers and timers are of no use once it has ended.
+command.parseAsync().then(
+  () => process.exit(),
+  (error: Error) => (console.error(error.message), process.exit(1)),
+);

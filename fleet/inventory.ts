@@ -318,14 +318,3 @@ export function stackConfig({ stack, settings: inventory }: Pick<FleetSite, "sta
   if (twice.length > 0) throw new InputError(stackFile(stack), twice.map((key) => `${configKey}.${key} is set by ${inventoryFile} too: keep it there alone`));
   return over(inventory, added);
 }
-
-/** What stands for a secret of the config where it is not to be opened: another ciphertext, another stand-in. It has the shape of the only kind there is. */
-const standIn = (ciphertext: unknown) => `-----BEGIN PRIVATE KEY-----\n${createHash("sha256").update(String(ciphertext)).digest("base64")}\n-----END PRIVATE KEY-----`;
-
-/** A config with stand-ins for its encrypted values. */
-export function withStandIns(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(withStandIns);
-  if (!isSettings(value)) return value;
-  if ("secure" in value) return standIn(value.secure);
-  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, withStandIns(inner)]));
-}

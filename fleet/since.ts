@@ -2,7 +2,8 @@ import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { InputError } from "../configs/refuse";
-import { type FleetSite, stackConfig, withStandIns } from "./inventory";
+import { withStandIns } from "../configs/standins";
+import { type FleetSite, stackConfig } from "./inventory";
 import type { SitePlan } from "./plan";
 import { comparePlans, renderedPlan, type RenderedResource } from "./rendered";
 

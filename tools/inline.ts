@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { LocalWorkspace, PulumiCommand, type PulumiFn, type Stack } from "@pulumi/pulumi/automation";
 import { parse } from "yaml";
+import { withStandIns } from "../configs/standins";
 import program from "../index";
 import { Engine, type Fault, rehearse } from "../rehearsal";
 import { environment, locate } from "./setup";
@@ -12,10 +13,27 @@ const project: { name: string; description: string } = parse(readFileSync(join(r
 // The Automation API looks for its command line here alone.
 process.env.PATH = environment().PATH;
 
-// A program whose update fails goes on registering with an engine that has ended; that is no failure of this process.
-process.on("unhandledRejection", (error) => {
-  if (!(error instanceof Error && error.message.includes("Resource monitor is terminating"))) throw error;
-});
+/**
+ * A program whose update fails goes on calling an engine that has ended, and Pulumi's SDK counts each such call as a
+ * failure of every program that runs in this process. The engine has told its own failure by then, so nobody is told.
+ */
+function hearNoLateCalls(): void {
+  type Listener = (error: unknown) => void;
+  const isLate = (error: unknown) => error instanceof Error && error.message === "Resource monitor is terminating";
+  const hearing = new Map<Listener, Listener>();
+  const [on, off] = [process.on.bind(process), process.off.bind(process)] as ((event: string, listener: Listener) => NodeJS.Process)[];
+  process.on = ((event: string, listener: Listener) => {
+    if (event !== "unhandledRejection") return on(event, listener);
+    hearing.set(listener, (error) => isLate(error) || listener(error));
+    return on(event, hearing.get(listener)!);
+  }) as typeof process.on;
+  process.off = ((event: string, listener: Listener) => off(event, hearing.get(listener) ?? listener)) as typeof process.off;
+  // Where no program runs any more, it would end the process.
+  process.on("unhandledRejection", (error) => {
+    throw error;
+  });
+}
+hearNoLateCalls();
 
 /** A stack whose program runs in this process, on rehearsed providers. */
 export interface InlineStack {
@@ -46,17 +64,6 @@ function configOf(name: string): Record<string, unknown> {
 
 const engineOf = (config: Record<string, unknown>) => (config["bess-telemetry:site"] as { engine?: string } | undefined)?.engine;
 
-/** What stands for a secret of the config that a rehearsal does not open; it has the shape of the only kind there is. */
-const standIn = "-----BEGIN PRIVATE KEY-----\nrehearsed\n-----END PRIVATE KEY-----";
-
-/** A stack's config without its encrypted values. */
-function opened(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(opened);
-  if (typeof value !== "object" || value === null) return value;
-  if ("secure" in value) return standIn;
-  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, opened(inner)]));
-}
-
 /** Where rehearsals keep their state, far from that of any real stack. */
 export const rehearsals = join(root, ".cache/rehearsal");
 
@@ -72,7 +79,7 @@ export interface RehearsedArgs {
 
 /** A stack on a simulated site, with a state of its own: nothing real is read but its config. */
 export async function rehearsedStack(name: string, args: RehearsedArgs = {}): Promise<InlineStack> {
-  const { folder = rehearsals, faults, config = opened(configOf(name)) as Record<string, unknown> } = args;
+  const { folder = rehearsals, faults, config = withStandIns(configOf(name)) as Record<string, unknown> } = args;
   const engine = engineOf(config);
   const providers = await rehearse({ folder: join(folder, "engines"), engine, faults });
   const environment = { ...localBackend(folder), ...providers.environment, PULUMI_HOME: join(folder, "home") };
@@ -88,26 +95,29 @@ export interface DeployedArgs {
   workDir?: string;
   /** The stack's config, instead of what lies in `workDir`: it is written there. */
   config?: Record<string, unknown>;
+  /** Whether the stack must be there already. Default: false, and it is made. */
+  existing?: boolean;
   /** Environment that names the backend. Default: as `npm run up`. */
   environment?: Record<string, string>;
   program?: PulumiFn;
 }
 
-/** A real stack. */
+/** A real stack. @throws StackNotFoundError where it must be there, and is not. */
 export async function deployedStack(name: string, args: DeployedArgs = {}): Promise<Omit<InlineStack, "engine">> {
   const { workDir = root, offline = false, config, environment = pulumiEnvironment() as Record<string, string> } = args;
   const folder = join(root, ".cache/offline");
   const providers = offline ? await rehearse({ folder, engine: engineOf(config ?? configOf(name)) }) : undefined;
-  const stack = await open({ name, workDir, config, keys: stackFile(root, name), program: args.program, environment: { ...environment, ...providers?.environment } });
+  const stack = await open({ name, workDir, config, keys: stackFile(root, name), existing: args.existing, program: args.program, environment: { ...environment, ...providers?.environment } });
   return { stack, close: () => providers?.close() };
 }
 
 /** @param keys a stack's file that tells how its secrets are encrypted, where `workDir` has none yet. */
-async function open({ name, workDir, config, environment, keys, program: run = program }: DeployedArgs & { name: string; workDir: string; keys?: StackFile }): Promise<Stack> {
+async function open(args: DeployedArgs & { name: string; workDir: string; keys?: StackFile }): Promise<Stack> {
+  const { name, workDir, config, environment, keys, existing = false, program: run = program } = args;
   mkdirSync(workDir, { recursive: true });
   const { secretsprovider, encryptedkey, encryptionsalt } = { ...keys, ...stackFile(workDir, name) };
   const settings = config && { config: config as Record<string, string>, secretsProvider: secretsprovider, encryptedKey: encryptedkey, encryptionSalt: encryptionsalt };
-  return LocalWorkspace.createOrSelectStack(
+  return LocalWorkspace[existing ? "selectStack" : "createOrSelectStack"](
     { stackName: name, projectName: project.name, program: run },
     {
       workDir,

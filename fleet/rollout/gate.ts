@@ -89,7 +89,7 @@ wait_for "Grafana's data source did not answer with the marked message" shown
 }
 
 /** Whether every container is healthy, and was not restarted too often. */
-async function containers({ site, engine, restarts }: GateArgs): Promise<string[]> {
+export async function containers({ site, engine, restarts }: Pick<GateArgs, "site" | "engine" | "restarts">): Promise<string[]> {
   const ids = (await docker(engine, ["ps", "-aq", "--filter", `label=bess-telemetry.site=${site}`])).split(/\s+/).filter(Boolean);
   if (ids.length === 0) return [`no container of ${site} is there`];
   const format = "{{.Name}} {{.State.Status}} {{if .State.Health}}{{.State.Health.Status}}{{end}} {{.RestartCount}}";

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import pLimit from "p-limit";
-import { withStandIns } from "../inventory";
+import { withStandIns } from "../../configs/standins";
 import { type Fault } from "../../rehearsal";
 import { deployedStack, rehearsals, rehearsedStack } from "../../tools/inline";
 import { root } from "../../tools/stack";
@@ -11,7 +11,7 @@ import { type Report, Rollout, type RolloutOptions, type Target } from "./rollou
 
 export { reasonOf } from "./operator";
 export { Records, type Result, type RolloutRecord } from "./record";
-export { currentRevision, type Revision, revisionAt } from "./revision";
+export { currentRevision, type Revision, revisionAt, workingTree } from "./revision";
 export { type Report, type RolloutOptions } from "./rollout";
 
 /** A site as its stack is found. */
@@ -29,10 +29,10 @@ const configOf = (revision: Revision, site: string, close: (config: unknown) => 
 
 /** Opens stacks as they are deployed, in the user's backend. */
 export const real =
-  (members: readonly Member[], offline = false): OpenStack =>
+  (members: readonly Member[], how: { offline?: boolean; existing?: boolean } = {}): OpenStack =>
   ({ name }, revision) => {
     const { stack } = members.find((member) => member.name === name)!;
-    return deployedStack(stack, { offline, workDir: join(root, ".cache/fleet", stack), config: configOf(revision, name), program: revision.program });
+    return deployedStack(stack, { ...how, workDir: join(root, ".cache/fleet", stack), config: configOf(revision, name), program: revision.program });
   };
 
 /** Opens rehearsed stacks: simulated engines, and a state of their own. */
@@ -55,6 +55,8 @@ export interface RolloutArgs {
   report: Report;
   /** Aborted when no further site is to be started. */
   stop: AbortSignal;
+  /** What CI calls the rollout; it stands in the record. */
+  label?: string;
 }
 
 /** Where the project keeps its rollouts' records. */
@@ -78,7 +80,7 @@ const run = (args: RolloutArgs, record: RolloutRecord, revisionOf: (site: Target
 
 /** Brings the sites to a revision, wave by wave. */
 export const rollOut = (args: RolloutArgs, commit: string): Promise<RolloutRecord> =>
-  alone(args, () => run(args, args.records.begin("up", commit, args.sites), () => commit));
+  alone(args, () => run(args, args.records.begin("up", commit, args.sites, args.label), () => commit));
 
 /**
  * Goes on with the last rollout, or with a fixed revision of it: sites that stand at the revision and work are not
@@ -91,7 +93,7 @@ export const resume = (args: RolloutArgs, commit?: string): Promise<RolloutRecor
     if (!last) throw new Error("there is no rollout to go on with: npm run fleet -- up begins one");
     const sites = args.sites.filter(({ name }) => name in last.sites);
     const target = commit ?? last.revision;
-    return run({ ...args, sites }, args.records.begin("resume", target, sites), () => target);
+    return run({ ...args, sites }, args.records.begin("resume", target, sites, args.label), () => target);
   });
 
 /**
@@ -103,19 +105,17 @@ export const rollback = (args: RolloutArgs): Promise<RolloutRecord> =>
     const before = args.records.touched();
     if (before.size === 0) throw new Error("the last rollout touched no site that had a revision before: there is nothing to go back to");
     const sites = args.sites.filter(({ name }) => before.has(name));
-    return run({ ...args, sites }, args.records.begin("rollback", "each site's own", sites), ({ name }) => before.get(name));
+    return run({ ...args, sites }, args.records.begin("rollback", "each site's own", sites, args.label), ({ name }) => before.get(name));
   });
 
-/** Passes sites through their gate. @returns what is wrong, by site. */
-export async function verify(args: Pick<RolloutArgs, "sites" | "openStack" | "revisionAt" | "limits" | "options">, commit: string): Promise<Map<string, string[]>> {
-  return each(args.sites, args.options.parallel, async (site) => {
-    const opened = await StackSession.open(site, args.revisionAt(commit), args.limits, args.openStack);
-    return opened.verify().finally(() => opened.close());
-  });
+/** Works with one site's stack, and closes it. Gate limits: a minute, and no restart. */
+export async function within<T>(site: Member, revision: Revision, openStack: OpenStack, work: (session: StackSession) => Promise<T>, limits = { limitSeconds: 60, restarts: 0 }): Promise<T> {
+  const opened = await StackSession.open(site, revision, limits, openStack);
+  return work(opened).finally(() => opened.close());
 }
 
 /** Does something at each site, a few at once; an error is what is wrong there. */
-export async function each<T>(sites: readonly Member[], parallel: number, work: (site: Member) => Promise<T>): Promise<Map<string, T | string[]>> {
+export async function each<M extends Member, T>(sites: readonly M[], parallel: number, work: (site: M) => Promise<T>): Promise<Map<string, T | string[]>> {
   const limit = pLimit(parallel);
   const found = await Promise.all(sites.map((site) => limit(async (): Promise<[string, T | string[]]> => [site.name, await work(site).catch((error: Error) => [reasonOf(error)])])));
   return new Map(found);

@@ -1,11 +1,11 @@
 import { hostname } from "node:os";
-import { CommandError, type Stack } from "@pulumi/pulumi/automation";
+import { CommandError, type EngineEvent, type Stack, StackNotFoundError, type UpdateSummary } from "@pulumi/pulumi/automation";
 import { isAbsolute, join } from "node:path";
 import { loadModel } from "../../configs/model";
 import { profiles } from "../../configs/profiles";
 import { parseSite } from "../../configs/site";
 import type { Engine } from "../../rehearsal";
-import { gate } from "./gate";
+import { containers, gate } from "./gate";
 import { isAlive } from "./record";
 import type { Revision } from "./revision";
 import { type Session, SiteError, type Standing, type Target } from "./rollout";
@@ -60,7 +60,7 @@ export class StackSession implements Session {
     try {
       return new StackSession(site, revision, await open(site, revision), limits);
     } catch (error) {
-      throw new SiteError("failed", reasonOf(error as Error));
+      throw new SiteError("failed", error instanceof StackNotFoundError ? "never deployed" : reasonOf(error as Error));
     }
   }
 
@@ -80,6 +80,39 @@ export class StackSession implements Session {
       const { summary } = await this.opened.stack.up();
       return summary.resourceChanges ?? {};
     });
+  }
+
+  /** The stack's last update. */
+  async last(): Promise<UpdateSummary | undefined> {
+    return (await this.opened.stack.history(1)).at(0);
+  }
+
+  /** What differs at the site from its state, such as `delete Container:kiel-1-telegraf`; nothing is changed. */
+  drift = (): Promise<string[]> => this.changed((onEvent) => this.opened.stack.previewRefresh({ onEvent }));
+
+  /** Takes what differs at the site into its state. @returns what that was. */
+  refresh = (): Promise<string[]> => this.changed((onEvent) => this.opened.stack.refresh({ onEvent }));
+
+  /** Removes all that the stack has made. */
+  async destroy(): Promise<void> {
+    await this.unlocked(() => this.opened.stack.destroy());
+  }
+
+  /** What is wrong with the containers alone. */
+  async health(): Promise<string[]> {
+    const { name, engine } = parseSite(this.revision.configOf(this.site.name));
+    return this.opened.engine ? rehearsedGate(this.opened.engine()) : containers({ site: name, engine, ...this.limits });
+  }
+
+  private async changed(operate: (onEvent: (event: EngineEvent) => void) => Promise<unknown>): Promise<string[]> {
+    const found: string[] = [];
+    await this.unlocked(() =>
+      operate(({ resOutputsEvent }) => {
+        const { op, urn, type } = resOutputsEvent?.metadata ?? {};
+        if (urn && type && op && ["update", "delete"].includes(op)) found.push(`${op} ${type.slice(type.lastIndexOf(":") + 1)}:${urn.slice(urn.lastIndexOf("::") + 2)}`);
+      }),
+    );
+    return found.sort();
   }
 
   async verify(): Promise<string[]> {

@@ -30,6 +30,8 @@ export interface RolloutRecord {
   id: string;
   /** `up`, `resume` or `rollback`. */
   kind: "up" | "resume" | "rollback";
+  /** What CI calls it. */
+  label?: string;
   by: string;
   /** Revision that the sites are brought to; a rollback brings each to its own. */
   revision: string;
@@ -49,11 +51,12 @@ export class Records {
   constructor(private readonly folder: string) {}
 
   /** Begins a rollout. */
-  begin(kind: RolloutRecord["kind"], revision: string, sites: readonly { name: string; wave: string }[]): RolloutRecord {
+  begin(kind: RolloutRecord["kind"], revision: string, sites: readonly { name: string; wave: string }[], label?: string): RolloutRecord {
     const started = now();
     const record: RolloutRecord = {
       id: `${started.replace(/\D/g, "").slice(0, 14)}-${kind}`,
       kind,
+      ...(label && { label }),
       by: `${process.env.GITHUB_ACTOR ?? userInfo().username}@${hostname()}`,
       revision,
       started,

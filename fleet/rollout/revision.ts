@@ -30,6 +30,9 @@ function revisionOf(commit: string, inventory: typeof here, run: PulumiFn, folde
   };
 }
 
+/** What is checked out here, by its commit; files may differ from that, so nothing is to be rolled out of it. */
+export const workingTree = (): Revision => revisionOf(commitOf("HEAD"), here, program, root);
+
 /**
  * What is checked out here, by its commit.
  * @throws InputError where files differ from the commit: nobody could bring a site back to that.
@@ -39,7 +42,7 @@ export function currentRevision(): Revision {
   // Pulumi writes a salt into a stack's file when it is first used.
   const changed = stdout.split("\n").filter((line) => line.trim() && !/ Pulumi\.[\w-]+\.yaml$/.test(line));
   if (changed.length > 0) throw new InputError("the working tree", [`it differs from its commit, so that no revision could be gone back to; commit first: ${changed.map((line) => line.slice(3)).join(", ")}`]);
-  return revisionOf(commitOf("HEAD"), here, program, root);
+  return workingTree();
 }
 
 /** The code and the inventory of any commit, from a checkout of its own beside this one. */

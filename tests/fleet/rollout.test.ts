@@ -52,6 +52,13 @@ test("an unreachable site is tried again, passed over, and resumed; no site is d
   expect(results(resumed.record)).toEqual({ kiel: "there", aachen: "verified", luebeck: "there" });
 }, 120_000);
 
+test("a site that fails within the budget fails alone, whatever runs beside it", async () => {
+  const { record } = await rollout({ budget: 1, parallel: 3, waves: { all: ["aachen", "kiel", "luebeck"] }, faults: { kiel: [{ resource: "Container:kiel-grafana", kind: "unhealthy", seconds: 1 }] } });
+  expect(record.outcome).toBe("done");
+  expect(results(record)).toEqual({ aachen: "verified", kiel: "failed", luebeck: "verified" });
+  expect(record.sites.kiel.reason).toBe("container failed to be in healthy state");
+}, 60_000);
+
 test("a rollback brings each site back to its own former revision", async () => {
   await rollout({ waves: { canary: ["kiel"] } });
   const one = telegraf("kiel");

@@ -1,0 +1,216 @@
+import { createInterface } from "node:readline/promises";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type EngineEvent, StackNotFoundError } from "@pulumi/pulumi/automation";
+import { InputError } from "../configs/refuse";
+import type { Fault } from "../rehearsal";
+import { rehearsals } from "../tools/inline";
+import { setUp } from "../tools/setup";
+import type { Fleet, FleetSite } from "./inventory";
+import { planFromEvents, type SitePlan, withRenderedFiles } from "./plan";
+import * as rollout from "./rollout";
+import { exitCodeOf, progress, summary } from "./rollout/progress";
+import type { Standing } from "./rollout/rollout";
+
+/** What every command that works on stacks may be told. */
+export interface Operating {
+  /** Work on simulated sites instead. */
+  rehearse?: boolean;
+  fault?: { site: string; fault: Fault }[];
+  parallel: number;
+  limit: number;
+  restarts: number;
+}
+
+/** What a rollout may be told beside that. */
+export interface RollingOut extends Operating {
+  yes?: boolean;
+  budget: number;
+  soak: number;
+  attempts: number;
+  backoff: number;
+  /** What CI calls it. */
+  rollout?: string;
+}
+
+const records = (rehearse?: boolean) => (rehearse ? new rollout.Records(join(rehearsals, "rollouts")) : rollout.rolloutRecords);
+
+/** @param existing whether a site's stack must be there, and is not made. */
+const opener = (sites: readonly FleetSite[], { rehearse, fault = [] }: Operating, existing = true): rollout.OpenStack =>
+  rehearse ? rollout.rehearsed(sites, (name) => fault.filter(({ site }) => site === name || site === "*").map(({ fault: one }) => one)) : rollout.real(sites, { existing });
+
+const sayRehearsal = ({ rehearse }: Operating) => rehearse && console.log("REHEARSAL: nothing is deployed; Pulumi's engine works on simulated sites.");
+
+/** The revision that is checked out; asked for by its commit, that commit's own. */
+function revisions(): { current: rollout.Revision; at: (commit: string) => rollout.Revision } {
+  const current = rollout.currentRevision();
+  const known = new Map([[current.commit, current]]);
+  const at = (commit: string) => known.get(commit) ?? known.set(commit, rollout.revisionAt(commit)).get(commit)!;
+  return { current, at };
+}
+
+/** @throws Error where a person said no. */
+async function agree(question: string, yes?: boolean): Promise<void> {
+  if (yes) return;
+  if (!process.stdin.isTTY) throw new InputError("the command line", ["--yes is missing: without a terminal nobody can be asked"]);
+  const asking = createInterface(process.stdin, process.stdout);
+  const answer = await asking.question(`${question} [y/N] `).finally(() => asking.close());
+  if (!/^y(es)?$/i.test(answer.trim())) throw new InputError("your answer", ["it was not yes, and so nothing was touched"]);
+}
+
+const moves = { up: rollout.rollOut, resume: rollout.resume, rollback: (args: rollout.RolloutArgs) => rollout.rollback(args) };
+
+/**
+ * Rolls out to sites, goes on, or goes back.
+ * @returns the exit code.
+ */
+export async function roll(kind: keyof typeof moves, fleet: Fleet, sites: readonly FleetSite[], asked: RollingOut, wave?: string): Promise<number> {
+  if (!(await setUp(asked.rehearse ? "rehearse" : "deploy"))) return 1;
+  sayRehearsal(asked);
+  const { current, at } = revisions();
+  const openStack = opener(fleet.sites, asked, false);
+  if (kind === "up" && wave !== undefined) await requireEarlier(fleet, wave, current, openStack, asked);
+  await agree(`${kind} ${sites.length} sites of ${new Set(sites.map((site) => site.wave)).size} waves${kind === "rollback" ? "" : ` to ${current.commit.slice(0, 12)}`}?`, asked.yes);
+  const stop = new AbortController();
+  const interrupt = () => {
+    if (stop.signal.aborted) process.exit(exitCodeOf({ outcome: "stopped" } as rollout.RolloutRecord));
+    console.log("interrupted: what runs is finished, and nothing further is started; once more ends at once");
+    stop.abort();
+  };
+  process.on("SIGINT", interrupt).on("SIGTERM", interrupt);
+  const shown = progress(new Map(fleet.waves.map((name) => [name, sites.filter((site) => site.wave === name).length])));
+  const kept = records(asked.rehearse);
+  const { parallel, budget, soak: soakSeconds, attempts, backoff: backoffSeconds, limit: limitSeconds, restarts } = asked;
+  const record = await moves[kind](
+    {
+      waves: fleet.waves,
+      sites,
+      openStack,
+      revisionAt: at,
+      records: kept,
+      options: { parallel, budget, soakSeconds, attempts, backoffSeconds },
+      limits: { limitSeconds, restarts },
+      report: shown.report,
+      stop: stop.signal,
+      label: asked.rollout,
+    },
+    current.commit,
+  ).finally(() => shown.end());
+  console.log(summary(record, kept.file(record.id)));
+  sayRehearsal(asked);
+  return exitCodeOf(record);
+}
+
+/**
+ * Joins the waves of a rollout that runs on several machines: what the sites of earlier waves stand at is kept with
+ * their stacks, in the backend.
+ * @throws InputError where more of them than the budget are not verified at the revision; unreachable ones have said nothing.
+ */
+async function requireEarlier(fleet: Fleet, wave: string, current: rollout.Revision, openStack: rollout.OpenStack, asked: RollingOut): Promise<void> {
+  const earlier = fleet.sites.filter((site) => fleet.waves.indexOf(site.wave) < fleet.waves.indexOf(wave));
+  const found = await rollout.each(earlier, asked.parallel, (site) => standingOf(site, current, openStack));
+  const findings = fleet.waves.slice(0, fleet.waves.indexOf(wave)).flatMap((name) => {
+    const standings = earlier.filter((site) => site.wave === name).map((site) => ({ site: site.name, standing: found.get(site.name) as Standing | undefined }));
+    const failed = standings.filter(({ standing }) => standing?.revision === current.commit && !standing.verified);
+    const verified = standings.filter(({ standing }) => standing?.revision === current.commit && standing.verified);
+    if (standings.length > 0 && verified.length === 0) return [`no site of wave ${name} is verified at ${current.commit.slice(0, 12)}: it goes first`];
+    return failed.length > asked.budget ? [`wave ${name} has failed at ${failed.map(({ site }) => site).join(", ")}, and its budget is ${asked.budget}`] : [];
+  });
+  if (findings.length > 0) throw new InputError(`--wave ${wave}`, findings);
+}
+
+const standingOf = (site: FleetSite, revision: rollout.Revision, openStack: rollout.OpenStack) => rollout.within(site, revision, openStack, (session) => session.standing());
+
+/** One site's line in `status`. */
+interface Status {
+  site: string;
+  wave: string;
+  revision?: string;
+  verified?: boolean;
+  /** When the stack was last updated. */
+  updated?: string;
+  result?: string;
+  /** Resources that differ from the state; with `live`. */
+  drift?: number | string;
+  /** What the gate's look at the containers found; with `live`. */
+  health?: string;
+}
+
+/** What each site stands at; with `live` the sites are looked at too. */
+export async function status(sites: readonly FleetSite[], asked: Operating & { live?: boolean; json?: boolean }): Promise<Status[]> {
+  const current = rollout.workingTree();
+  const openStack = opener(sites, asked);
+  const found = await rollout.each(sites, asked.parallel, (site) =>
+    rollout.within(site, current, openStack, async (session): Promise<Partial<Status>> => {
+      const [standing, last] = [await session.standing(), await session.last()];
+      const live = asked.live ? { drift: await session.drift().then((steps) => steps.length, told), health: await session.health().then((unwell) => unwell.join("; ") || "healthy", told) } : {};
+      return { ...standing, updated: last?.endTime.toISOString(), result: last?.result ?? "never deployed", ...live };
+    }),
+  );
+  return sites.map(({ name, wave }) => {
+    const one = found.get(name)!;
+    return { site: name, wave, ...(Array.isArray(one) ? { result: one.join("; ") } : one) };
+  });
+}
+
+const told = (error: Error) => rollout.reasonOf(error);
+
+/** What differs at sites from their state, as Markdown; `refresh` takes it into the state. @returns the exit code. */
+export async function drift(sites: readonly FleetSite[], asked: Operating & { markdown?: string }, refresh = false): Promise<number> {
+  if (!(await setUp(asked.rehearse ? "rehearse" : "deploy"))) return 1;
+  const current = rollout.workingTree();
+  const found = await rollout.each(sites, asked.parallel, (site) => rollout.within(site, current, opener(sites, asked), (session) => (refresh ? session.refresh() : session.drift())));
+  const rows = [...found].filter(([, steps]) => steps.length > 0).map(([site, steps]) => `| ${site} | ${steps.join("<br>").replaceAll("|", "\\|")} |`);
+  const text = rows.length ? `| site | differs from its state, or why it could not be looked at |\n| --- | --- |\n${rows.join("\n")}\n` : "";
+  if (asked.markdown && text) writeFileSync(asked.markdown, text);
+  console.log(text || `Nothing differs at ${sites.length} sites.`);
+  return 0;
+}
+
+/** Passes a site through its gate. @returns the exit code. */
+export async function verify(site: FleetSite, asked: Operating): Promise<number> {
+  const current = rollout.workingTree();
+  const findings = await rollout.within(site, current, opener([site], asked), (session) => session.verify());
+  console.log(findings.length === 0 ? `${site.name}: a marked message arrived in InfluxDB and Grafana, and every container is healthy` : `${site.name}: ${findings.join("; ")}`);
+  return findings.length === 0 ? 0 : 2;
+}
+
+/** Removes a site; its data volumes stay unless it says purge. @returns the exit code. */
+export async function down(site: FleetSite, asked: Operating & { yesDestroy?: string }): Promise<number> {
+  if (asked.yesDestroy !== undefined && asked.yesDestroy !== site.name) throw new InputError("--yes-destroy", [`it is ${asked.yesDestroy}: to remove ${site.name}, write ${site.name}`]);
+  if (asked.yesDestroy === undefined) {
+    if (!process.stdin.isTTY) throw new InputError("the command line", [`--yes-destroy ${site.name} is missing: without a terminal nobody can be asked`]);
+    const asking = createInterface(process.stdin, process.stdout);
+    const typed = await asking.question(`This removes the containers of ${site.name}. Type its name: `).finally(() => asking.close());
+    if (typed.trim() !== site.name) throw new InputError("the name", [`it is ${typed.trim() || "nothing"}, and not ${site.name}: nothing was touched`]);
+  }
+  const current = rollout.workingTree();
+  await rollout.within(site, current, opener([site], asked), (session) => session.destroy());
+  console.log(`${site.name}: removed; what its data volumes hold stays unless it said purge`);
+  return 0;
+}
+
+/** Plans of sites against their stacks' state: `offline` contacts no site. */
+export async function* plans(sites: readonly FleetSite[], offline: boolean, rendered: AsyncIterable<SitePlan>): AsyncGenerator<SitePlan> {
+  const current = rollout.workingTree();
+  const openStack = rollout.real(sites, { offline, existing: true });
+  for await (const drawn of rendered) {
+    const site = sites.find(({ name }) => name === drawn.site);
+    if (!site || drawn.failed) yield drawn;
+    else yield await planOf(site, current, openStack, drawn);
+  }
+}
+
+async function planOf(site: FleetSite, current: rollout.Revision, openStack: rollout.OpenStack, rendered: SitePlan): Promise<SitePlan> {
+  const about = { site: site.name, stack: site.stack, wave: site.wave };
+  try {
+    const { stack, close } = await openStack(site, current);
+    const events: EngineEvent[] = [];
+    await stack.preview({ onEvent: (event) => void events.push(event) }).finally(close);
+    return withRenderedFiles(planFromEvents(events, about), rendered);
+  } catch (error) {
+    // A stack that is not there yet has no state to plan from: everything is new.
+    if (error instanceof StackNotFoundError) return { ...rendered, steps: rendered.steps.filter(({ op }) => op !== "delete").map((step) => ({ ...step, op: "create", old: undefined })) };
+    return { ...about, steps: [], failed: rollout.reasonOf(error as Error) };
+  }
+}
