@@ -14,6 +14,8 @@ export interface GrafanaArgs extends ServiceContext {
   title: string;
   model: Model;
   grafana: SiteConfig["grafana"];
+  /** Where Grafana's API is reached from where Pulumi runs. */
+  api: pulumi.Input<string>;
   network: pulumi.Input<string>;
   purge: boolean;
   /** A new value makes a new admin password. */
@@ -27,22 +29,19 @@ export interface GrafanaArgs extends ServiceContext {
 /** Grafana with its data sources, folder and dashboards, all made through its API. */
 export class Grafana extends pulumi.ComponentResource {
   readonly service: Service;
-  /** Where Grafana's API is reached from where Pulumi runs. */
-  readonly url: string;
   /** Password of the user `admin`; secret. */
   readonly adminPassword: pulumi.Output<string>;
   private readonly api: pulumi.CustomResourceOptions;
 
   constructor(name: string, args: GrafanaArgs, opts: pulumi.ComponentResourceOptions) {
     super("bess:index:Grafana", name, {}, opts);
-    this.url = args.grafana.url ?? `http://127.0.0.1:${args.grafana.port}`;
     this.adminPassword = password(`${name}-admin`, args.rotation, this);
     this.service = this.run(name, args);
-    const provider = new grafana.Provider(name, { url: this.url, auth: pulumi.interpolate`admin:${this.adminPassword}` }, { parent: this });
+    const provider = new grafana.Provider(name, { url: args.api, auth: pulumi.interpolate`admin:${this.adminPassword}` }, { parent: this });
     this.api = { parent: this, provider, dependsOn: [this.service.container] };
     this.dataSources(name, args);
     this.show(name, args);
-    this.registerOutputs({ url: this.url, adminPassword: this.adminPassword });
+    this.registerOutputs({ adminPassword: this.adminPassword });
   }
 
   private run(name: string, args: GrafanaArgs): Service {

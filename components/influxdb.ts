@@ -3,6 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 import * as influxdb from "../configs/influxdb";
 import type { Model } from "../configs/model";
+import { isSsh, type Reach, remoteLine } from "../configs/ssh";
 import { dataVolume, Service, type ServiceContext } from "./service";
 
 /** What a stack decides about its database. */
@@ -15,7 +16,9 @@ export interface InfluxDbArgs extends ServiceContext {
   /** Where the host publishes the API. Default: nowhere. */
   publish?: { address: pulumi.Input<string>; port: pulumi.Input<number> };
   /** Docker engine that InfluxDB runs on; by default the local one. */
-  engine?: pulumi.Input<string>;
+  engine?: string;
+  /** How ssh reaches the engine's host, where the engine is one of SSH's. */
+  ssh: Reach["ssh"];
 }
 
 /**
@@ -72,8 +75,8 @@ export class InfluxDb extends pulumi.ComponentResource {
     const made = new command.local.Command(
       `${this.name}-token-${user}`,
       {
-        create: this.inContainer("create"),
-        delete: this.inContainer("revoke"),
+        create: this.inContainer("create", tokenName),
+        delete: this.inContainer("revoke", tokenName),
         environment: {
           ...this.environment(),
           TOKEN_NAME: tokenName,
@@ -102,13 +105,19 @@ export class InfluxDb extends pulumi.ComponentResource {
   }
 
   /** Command line that runs a script in InfluxDB's container: its standard input, or one of the environment's. */
-  private inContainer(script?: "create" | "revoke"): pulumi.Output<string> {
+  private inContainer(script?: "create" | "revoke", tokenName: pulumi.Input<string> = ""): pulumi.Output<string> {
     const input = script ? `printf '%s' "$BESS_${script.toUpperCase()}" | ` : "";
-    return pulumi.interpolate`${input}docker exec -i -e TOKEN_NAME ${this.args.site}-influxdb bash -s`;
+    const { engine, ssh } = this.args;
+    return pulumi.all([this.args.site, tokenName]).apply(([site, token]) => {
+      const run = `docker exec -i -e TOKEN_NAME ${site}-influxdb bash -s`;
+      // The site's own client asks its engine in one round trip; one here would open several connections for it.
+      return input + (isSsh(engine) ? remoteLine({ engine, ssh }, token ? `TOKEN_NAME=${token} ${run}` : run) : run);
+    });
   }
 
   private environment(): Record<string, pulumi.Input<string>> {
-    return this.args.engine ? { DOCKER_HOST: this.args.engine } : {};
+    const { engine } = this.args;
+    return engine && !isSsh(engine) ? { DOCKER_HOST: engine } : {};
   }
 
   private after(): pulumi.CustomResourceOptions {

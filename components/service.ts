@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 import type { Service as ServiceName } from "../configs/images";
+import type { SiteConfig } from "../configs/site";
 
 /** A file inside a service's container. */
 export interface File {
@@ -19,6 +20,8 @@ export interface ServiceContext {
   site: pulumi.Input<string>;
   /** Image of each service. */
   images: Record<ServiceName, pulumi.Input<string>>;
+  /** Whether the engine pulls an image that it lacks. */
+  pull: SiteConfig["images"]["pull"];
   /** Memory limit of each service, in MiB. */
   memory: Record<ServiceName, pulumi.Input<number>>;
 }
@@ -59,18 +62,13 @@ export class Service extends pulumi.ComponentResource {
 
   constructor(name: string, args: ServiceArgs, opts: pulumi.ComponentResourceOptions) {
     super("bess:index:Service", name, {}, opts);
-    const image = new docker.RemoteImage(
-      name,
-      // A site behind a slow link keeps what it has pulled.
-      { name: args.images[args.service], keepLocally: true },
-      { parent: this },
-    );
+    const image = this.image(name, args);
     this.revision = revisionOf(args);
     this.container = new docker.Container(
       name,
       {
         name: pulumi.interpolate`${args.site}-${args.service}`,
-        image: image.imageId,
+        image,
         hostname: args.service,
         networksAdvanced: args.networks.map((network) => ({ name: network, aliases: [args.service] })),
         ports: args.ports?.map((port) => ({ internal: port.internal, external: port.external, ip: port.address, protocol: "tcp" })),
@@ -102,9 +100,18 @@ export class Service extends pulumi.ComponentResource {
         ],
       },
       // The engine cannot change these in place, though the provider says that it did; and a name can be had only once.
-      { parent: this, deleteBeforeReplace: true, replaceOnChanges: ["healthcheck", "tmpfs"] },
+      // It adds its host's own log options to a container's, which would look like a change for ever.
+      { parent: this, deleteBeforeReplace: true, replaceOnChanges: ["healthcheck", "tmpfs"], ignoreChanges: ["logOpts"] },
     );
     this.registerOutputs({ container: this.container, revision: this.revision });
+  }
+
+  /** Id of the image on the engine, which pulls it where it may. */
+  private image(name: string, args: ServiceArgs): pulumi.Output<string> {
+    const image = args.images[args.service];
+    if (args.pull === "never") return docker.getRemoteImageOutput({ name: image }, { parent: this }).id;
+    // A site behind a slow link keeps what it has pulled.
+    return new docker.RemoteImage(name, { name: image, keepLocally: true }, { parent: this }).imageId;
   }
 }
 

@@ -3,9 +3,12 @@ import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 import { loadModel, type Model } from "../configs/model";
 import { profiles, type Profile } from "../configs/profiles";
-import { parseSite, type SiteConfig } from "../configs/site";
+import { storage } from "../configs/host";
+import { parseSite, publishedPorts, siteImages, type SiteConfig, siteServices } from "../configs/site";
+import { apiTunnel, apiUrl, isSsh } from "../configs/ssh";
 import { Explorer } from "./explorer";
 import { Grafana } from "./grafana";
+import { Host } from "./host";
 import { InfluxDb } from "./influxdb";
 import { Mosquitto } from "./mosquitto";
 import { labels, type Service, type ServiceContext } from "./service";
@@ -35,11 +38,13 @@ export class Site extends pulumi.ComponentResource {
   constructor(name: string, input: unknown, opts?: pulumi.ComponentResourceOptions) {
     const config = parseSite(input);
     const model = loadModel(isAbsolute(config.model) ? config.model : join(__dirname, "..", config.model));
-    super("bess:index:Site", name, {}, { ...opts, providers: [new docker.Provider(name, { host: config.engine })] });
+    const host = hostOf(name, config, model);
+    const engine = host?.engine ?? config.engine;
+    super("bess:index:Site", name, {}, { ...opts, providers: [new docker.Provider(name, { host: engine, sshOpts: host?.sshOptions })] });
     this.config = config;
     this.model = model;
     this.profile = profiles[config.profile];
-    this.context = { site: config.name, images: config.images, memory: this.profile.memory };
+    this.context = { site: config.name, images: siteImages(config), pull: config.images.pull, memory: this.profile.memory };
 
     const field = this.network(name, "field");
     const data = this.network(name, "data");
@@ -47,11 +52,11 @@ export class Site extends pulumi.ComponentResource {
     const influxdb = this.influxdb(name, data);
     const telegraf = this.telegraf(name, [field, data], mosquitto, influxdb);
     const explorer = this.explorer(name, data, influxdb);
-    const grafana = this.grafana(name, data, influxdb);
+    const grafana = this.grafana(name, data, influxdb, host);
     const simulator = this.simulator(name, field, mosquitto);
 
     const services = [mosquitto, influxdb, telegraf, explorer, grafana, simulator].flatMap((made): Service[] => (made ? [made.service] : []));
-    this.addresses = this.reached(grafana);
+    this.addresses = this.reached();
     this.revision = pulumi.all(services.map((service) => service.revision)).apply((all) => all.join("-"));
     this.gatewayPassword = mosquitto.passwords.gateway;
     this.grafanaPassword = grafana.adminPassword;
@@ -69,8 +74,8 @@ export class Site extends pulumi.ComponentResource {
   }
 
   private influxdb(name: string, network: pulumi.Input<string>) {
-    const { retention = this.profile.retention, purge, influxdb: publish, engine } = this.config;
-    return new InfluxDb(`${name}-influxdb`, { ...this.context, model: this.model, retention, purge, network, publish, engine }, { parent: this });
+    const { retention = this.profile.retention, purge, influxdb: publish, engine, ssh } = this.config;
+    return new InfluxDb(`${name}-influxdb`, { ...this.context, model: this.model, retention, purge, network, publish, engine, ssh }, { parent: this });
   }
 
   private telegraf(name: string, networks: pulumi.Input<string>[], mosquitto: Mosquitto, influxdb: InfluxDb) {
@@ -97,10 +102,23 @@ export class Site extends pulumi.ComponentResource {
     return new Explorer(`${name}-explorer`, { ...this.context, network, port: explorer.port, token, purge }, { parent: this });
   }
 
-  private grafana(name: string, network: pulumi.Input<string>, influxdb: InfluxDb) {
+  private grafana(name: string, network: pulumi.Input<string>, influxdb: InfluxDb, host: Host | undefined) {
     const { grafana, purge, rotate } = this.config;
     const token = influxdb.token("grafana", rotate.influxGrafana);
-    const args = { ...this.context, title: this.config.name, model: this.model, grafana, network, purge, rotation: rotate.grafana, influxdb: influxdb.url, token };
+    const url = apiUrl(this.config);
+    const args = {
+      ...this.context,
+      title: this.config.name,
+      model: this.model,
+      grafana,
+      // The tunnel is open once the host has been checked.
+      api: host?.engine.apply(() => url) ?? url,
+      network,
+      purge,
+      rotation: rotate.grafana,
+      influxdb: influxdb.url,
+      token,
+    };
     return new Grafana(`${name}-grafana`, args, { parent: this });
   }
 
@@ -111,10 +129,10 @@ export class Site extends pulumi.ComponentResource {
     return new Simulator(`${name}-simulator`, args, { parent: this, dependsOn: [mosquitto.service.container] });
   }
 
-  private reached(grafana: Grafana): Record<string, string> {
-    const { mqtt, influxdb, explorer } = this.config;
+  private reached(): Record<string, string> {
+    const { mqtt, influxdb, explorer, grafana } = this.config;
     return {
-      grafana: grafana.url,
+      grafana: grafana.url ?? `http://127.0.0.1:${grafana.port}`,
       mqtt: `mqtt://${mqtt.address}:${mqtt.port}`,
       ...(mqtt.websocket.enabled && { websocket: `ws://${mqtt.address}:${mqtt.websocket.port}` }),
       ...(mqtt.tls && { mqtts: `mqtts://${mqtt.address}:${mqtt.tls.port}` }),
@@ -122,4 +140,21 @@ export class Site extends pulumi.ComponentResource {
       ...(explorer.enabled && { explorer: `http://127.0.0.1:${explorer.port}` }),
     };
   }
+}
+
+/** The host of a site that is reached over SSH; any other needs no looking after. */
+function hostOf(name: string, config: SiteConfig, model: Model): Host | undefined {
+  const { engine, ssh, host } = config;
+  if (!isSsh(engine)) return undefined;
+  const profile = profiles[config.profile];
+  const services = siteServices(config);
+  const images = siteImages(config);
+  const required = {
+    site: config.name,
+    ports: publishedPorts(config).map(([key, port, address]) => ({ key, port, address })),
+    storage: storage(model, profile.messageRate, config.retention ?? profile.retention),
+    images: config.images.pull === "never" ? services.map((service) => images[service]) : [],
+    memoryMiB: services.reduce((sum, service) => sum + profile.memory[service], 0),
+  };
+  return new Host(`${name}-host`, { engine, ssh, host, required, tunnel: apiTunnel(config) });
 }

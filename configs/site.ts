@@ -1,7 +1,9 @@
 import { z } from "zod";
-import { images, pinnedImage } from "./images";
+import { hostSchema } from "./host";
+import { fromMirror, images, pinnedImage, type Service } from "./images";
 import { profiles } from "./profiles";
 import { parse } from "./refuse";
+import { isSsh, sshSchema } from "./ssh";
 import { durationPattern, durationSeconds } from "./units";
 
 const loopback = "127.0.0.1";
@@ -14,7 +16,7 @@ const address = (preset: string, what: string) =>
     .describe(`Address that ${what} listens on.`);
 const pem = (kind: string) =>
   z.string().regex(new RegExp(`-----BEGIN ${kind}-----[^]+-----END ${kind}-----`), `paste it in PEM form, from -----BEGIN to -----END`);
-const image = (service: keyof typeof images) =>
+const image = (service: Service) =>
   z
     .string()
     .regex(pinnedImage, "pin it by a tag other than latest, or by a digest")
@@ -35,9 +37,14 @@ export const siteSchema = z
       .describe("Name of the site. Containers, networks and volumes are named after it."),
     engine: z
       .string()
-      .regex(/^(unix:\/\/\/\S+|ssh:\/\/\S+@\S+|tcp:\/\/(127\.0\.0\.1|localhost):\d+)$/, "write unix:///path, ssh://user@host or tcp://127.0.0.1:port")
+      .regex(
+        /^(unix:\/\/\/\S+|ssh:\/\/[A-Za-z_][\w.-]*@(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9][\w.-]*)(:\d+)?|tcp:\/\/(127\.0\.0\.1|localhost):\d+)$/,
+        "write unix:///path, ssh://user@host or tcp://127.0.0.1:port",
+      )
       .optional()
-      .describe("Docker engine to deploy on. Without it: DOCKER_HOST, else the local engine."),
+      .describe("Docker engine to deploy on; a host that is reached over SSH is checked first. Without it: DOCKER_HOST, else the local engine."),
+    ssh: sshSchema.prefault({}),
+    host: hostSchema.prefault({}),
     profile: z
       .enum(Object.keys(profiles) as [keyof typeof profiles, ...(keyof typeof profiles)[]])
       .default("dev")
@@ -89,7 +96,7 @@ export const siteSchema = z
         url: z
           .url({ protocol: /^https?$/, error: "write an address such as http://127.0.0.1:3000" })
           .optional()
-          .describe("Where Grafana's API is reached from where Pulumi runs. Without it: http://127.0.0.1 and the port."),
+          .describe("Where Grafana's API is reached from where Pulumi runs. Without it: http://127.0.0.1 and the port, or a tunnel's own port where engine is ssh://."),
         embedding: z.boolean().default(false).describe("Whether other pages may embed panels."),
         anonymous: z.boolean().default(false).describe("Whether anybody who reaches Grafana may view without a login."),
       })
@@ -113,15 +120,33 @@ export const siteSchema = z
         explorer: image("explorer"),
         grafana: image("grafana"),
         simulator: image("simulator"),
+        mirror: z
+          .string()
+          .regex(/^[A-Za-z0-9][\w.-]*(:\d+)?(\/[\w.-]+)*$/, "write a registry such as mirror.lan:5000, without https:// and without / at the end")
+          .optional()
+          .describe("Registry that mirrors Docker Hub: the site pulls from it every image that names no registry."),
+        pull: z
+          .enum(["missing", "never"])
+          .default("missing")
+          .describe("Whether the site's engine pulls an image that it lacks; `never` where images are loaded by hand (npm run images)."),
       })
       .prefault({})
-      .describe("Images other than the pinned ones, from a mirror for instance."),
+      .describe("Images other than the pinned ones, and where they come from."),
     rotate: z
       .partialRecord(z.enum(rotatable), z.string().min(1))
       .default({})
       .describe("A new value makes a new secret."),
   })
   .superRefine((site, context) => {
+    const refuse = (path: string[], message: string) => context.addIssue({ code: "custom", path, message });
+    const { prepare, ...prepared } = site.host;
+    const asked = Object.entries(prepared).filter(([, value]) => (Array.isArray(value) ? value.length > 0 : value));
+    if (!prepare) for (const [key] of asked) refuse(["host", key], "only a host that is prepared has it; set host.prepare: true too");
+    if (!isSsh(site.engine)) {
+      const only = "only a site with an engine ssh://user@host has it";
+      if (prepare) refuse(["host", "prepare"], only);
+      for (const key of Object.keys(site.ssh)) refuse(["ssh", key], only);
+    }
     const taken = new Map<number, string>();
     for (const [key, value] of publishedPorts(site)) {
       const other = taken.get(value);
@@ -134,16 +159,26 @@ export const siteSchema = z
 export type SiteConfig = z.output<typeof siteSchema>;
 
 /** Every port that a configuration opens on the host, by its key. */
-export function publishedPorts(site: SiteConfig): [key: string, port: number][] {
-  return [
-    ["mqtt.port", site.mqtt.port],
-    ...(site.mqtt.websocket.enabled ? [["mqtt.websocket.port", site.mqtt.websocket.port] as [string, number]] : []),
-    ...(site.mqtt.tls ? [["mqtt.tls.port", site.mqtt.tls.port] as [string, number]] : []),
-    ...(site.influxdb ? [["influxdb.port", site.influxdb.port] as [string, number]] : []),
-    ...(site.explorer.enabled ? [["explorer.port", site.explorer.port] as [string, number]] : []),
-    ["grafana.port", site.grafana.port],
+export function publishedPorts({ mqtt, influxdb, explorer, grafana }: SiteConfig): [key: string, port: number, address: string][] {
+  const published: [string, number | undefined, string][] = [
+    ["mqtt.port", mqtt.port, mqtt.address],
+    ["mqtt.websocket.port", mqtt.websocket.enabled ? mqtt.websocket.port : undefined, mqtt.address],
+    ["mqtt.tls.port", mqtt.tls?.port, mqtt.address],
+    ["influxdb.port", influxdb?.port, influxdb?.address ?? loopback],
+    ["explorer.port", explorer.enabled ? explorer.port : undefined, loopback],
+    ["grafana.port", grafana.port, grafana.address],
   ];
+  return published.flatMap(([key, port, address]) => (port === undefined ? [] : [[key, port, address]]));
 }
+
+/** The image of each service, as the site's engine is asked for it. */
+export function siteImages({ images: { mirror, pull: _, ...named } }: Pick<SiteConfig, "images">): Record<Service, string> {
+  return Object.fromEntries(Object.entries(named).map(([service, image]) => [service, fromMirror(mirror, image)])) as Record<Service, string>;
+}
+
+/** The services that a configuration runs. */
+export const siteServices = (site: Pick<SiteConfig, "explorer" | "simulator">): Service[] =>
+  (Object.keys(images) as Service[]).filter((service) => (service !== "explorer" && service !== "simulator") || site[service].enabled);
 
 /**
  * Validates a stack's configuration and fills in its defaults.

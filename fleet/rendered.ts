@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import * as pulumi from "@pulumi/pulumi";
 import { Site } from "../components/site";
-import { planChange } from "../rehearsal";
+import { answer, planChange } from "../rehearsal";
 import { reveal, secret } from "../rehearsal/wire";
 import { masked, placeholders, type SitePlan, type Step, type Values } from "./plan";
 
@@ -62,7 +62,7 @@ export async function renderedPlan(stack: string, input: unknown): Promise<Rende
   const retained = new Set<string>();
   pulumi.runtime.setMocks(
     {
-      call: ({ inputs }) => inputs,
+      call: ({ token, inputs }) => answer(token, inputs),
       newResource({ type, name, inputs, custom }) {
         if (custom && !type.startsWith("pulumi:")) made.push({ type, name, inputs: sealed(inputs) as Values, retained: retained.has(`${type} ${name}`) });
         return { id: name, state: { ...inputs, ...answers[type]?.(name, inputs) } };

@@ -88,4 +88,8 @@ export const docker: Provider = {
     "docker:index/volume:Volume": volume,
     "docker:index/remoteImage:RemoteImage": remoteImage,
   },
+  functions: {
+    // A simulated engine has every image.
+    "docker:index/getRemoteImage:getRemoteImage": ({ name }) => ({ id: digest(name as string), name, repoDigest: "" }),
+  },
 };

@@ -3,7 +3,7 @@ import { docker } from "./docker";
 import { Engine } from "./engine";
 import { type Fault, Faults } from "./faults";
 import { grafana } from "./grafana";
-import { difference, typeOf } from "./provider";
+import { answerOf, difference, typeOf } from "./provider";
 import { random } from "./random";
 import { ProviderServer } from "./server";
 import type { Values } from "./wire";
@@ -18,10 +18,21 @@ const providers = [docker, random, commands, grafana];
  * @throws Error where its provider is not rehearsed so far.
  */
 export function planChange(type: string, before: Values, after: Values): { changed: string[]; replaces: boolean } {
-  const provider = providers.find(({ package: name }) => name === type.slice(0, type.indexOf(":")));
-  if (!provider) throw new Error(`${type} cannot be rehearsed; these can: ${providers.map(({ package: name }) => name).join(", ")}`);
-  const found = difference(typeOf(provider, type), before, after);
+  const found = difference(typeOf(providerOf(type), type), before, after);
   return { changed: found.map(({ path }) => path), replaces: found.some(({ replaces }) => replaces) };
+}
+
+/**
+ * What a provider's function answers at a simulated site.
+ * @throws Error where it is not rehearsed so far.
+ */
+export const answer = (token: string, args: Values): Values => answerOf(providerOf(token), token, args);
+
+/** The provider of a type or a function. */
+function providerOf(token: string) {
+  const provider = providers.find(({ package: name }) => name === token.slice(0, token.indexOf(":")));
+  if (!provider) throw new Error(`${token} cannot be rehearsed; these can: ${providers.map(({ package: name }) => name).join(", ")}`);
+  return provider;
 }
 
 /** What a rehearsal is made of. */

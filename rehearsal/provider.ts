@@ -47,6 +47,8 @@ export interface Provider {
   /** Fails where a real one would not be configured. */
   configure?(context: Context): Promise<void>;
   types: Record<string, ResourceType>;
+  /** What its functions answer, by their tokens. Default: it has none. */
+  functions?: Record<string, (args: Values) => Values>;
 }
 
 /** `docker:index/container:Container` is a `Container`. */
@@ -57,6 +59,13 @@ export function typeOf(provider: Provider, type: string): ResourceType {
   const found = provider.types[type];
   if (!found) throw new Error(`${type} cannot be rehearsed; ${provider.package} can: ${Object.keys(provider.types).join(", ")}`);
   return found;
+}
+
+/** A function's answer. @throws Error where this provider is not rehearsed so far. */
+export function answerOf(provider: Provider, token: string, args: Values): Values {
+  const found = provider.functions?.[token];
+  if (!found) throw new Error(`${token} cannot be rehearsed; ${provider.package} can: ${Object.keys(provider.functions ?? {}).join(", ") || "none"}`);
+  return found(args);
 }
 
 /** What an update would change, and which of it replaces the resource. @param state as it was made, where it is known. */

@@ -7,7 +7,7 @@ import { Any } from "google-protobuf/google/protobuf/any_pb";
 import { Empty } from "google-protobuf/google/protobuf/empty_pb";
 import { type JavaScriptValue, Struct } from "google-protobuf/google/protobuf/struct_pb";
 import type { Context, Made, Provider } from "./provider";
-import { difference, kindOf, made, planned, plannedUpdate, typeOf } from "./provider";
+import { answerOf, difference, kindOf, made, planned, plannedUpdate, typeOf } from "./provider";
 import { changes, reveal, type Values } from "./wire";
 
 const bag = (struct?: Struct): Values => (struct?.toJavaScript() ?? {}) as Values;
@@ -69,6 +69,9 @@ export class ProviderServer {
       read: answering((request: rpc.ReadRequest, peer) => this.read(request, peer)),
       update: answering((request: rpc.UpdateRequest, peer) => this.update(request, peer)),
       delete: answering((request: rpc.DeleteRequest, peer) => this.delete(request, peer)),
+      invoke: answering((request: rpc.InvokeRequest) => {
+        return new rpc.InvokeResponse().setReturn(struct(answerOf(this.provider, request.getTok(), reveal(bag(request.getArgs())))));
+      }),
       cancel: answering(() => (this.site.faults.cancel(), new Empty())),
     };
   }

@@ -64,7 +64,7 @@ function limitsOf({ minimum, maximum }: Schema): string[] {
 function allowedIn(schema: Schema): string {
   const each = (schema.items as Schema | undefined)?.rules ?? [];
   const rules = [...limitsOf(schema), ...(schema.rules ?? []), ...each.map((rule) => `in each, ${rule}`)];
-  return [typeOf(schema), ...rules].join("; ");
+  return [...new Set([typeOf(schema), ...rules])].join("; ");
 }
 
 /** Keys of an object, and of the objects and lists of objects in it, in the order of the schema. */

@@ -54,6 +54,8 @@ action("preview", "shows what up would change", async (asked) => {
   .addOption(refresh())
   .option("--offline", "plan from the stack's state alone, without contact to the site");
 
+action("refresh", "takes into the state what is really there", (asked) => act(["refresh", ...flags(asked)], asked.stack)).addOption(yes());
+
 action("down", "removes the site; its data volumes stay unless the stack says purge", (asked) => act(["destroy", ...flags(asked)], asked.stack))
   .addOption(yes())
   .addOption(refresh());

@@ -161,10 +161,27 @@ function dockerClient(): Part {
   return found ? { name, state: "found", note: found } : { name, state: "missing", note: "install Docker's command line: https://docs.docker.com/engine/install/" };
 }
 
+/** OpenSSH, with which a site elsewhere is reached; that site's Docker is its own. */
+function ssh(): Part {
+  const name = "ssh";
+  const found = locate(name);
+  return found ? { name, state: "found", note: found } : { name, state: "missing", note: "install OpenSSH's client: apt-get install openssh-client" };
+}
+
 const sets = {
   deploy: [pulumi, dockerClient],
+  deployOverSsh: [pulumi, ssh],
   rehearse: [pulumi],
-  test: [pulumi, () => debian("mosquitto", ["mosquitto", "mosquitto-clients"]), () => debian("influxd", ["influxdb"]), () => debian("git", ["git"]), telegraf, actionlint],
+  test: [
+    pulumi,
+    () => debian("mosquitto", ["mosquitto", "mosquitto-clients"]),
+    () => debian("influxd", ["influxdb"]),
+    () => debian("git", ["git"]),
+    () => debian("sshd", ["openssh-server", "openssh-client"]),
+    () => debian("jq", ["jq"]),
+    telegraf,
+    actionlint,
+  ],
 };
 
 /** One line for a person. */

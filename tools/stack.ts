@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { environment, setUp } from "./setup";
+import { reachOf, siteOf, withTunnel } from "./tunnel";
 
 export const root = join(__dirname, "..");
 
@@ -44,8 +45,11 @@ function pulumi(env: NodeJS.ProcessEnv, args: string[]): number {
  * @returns the exit code.
  */
 export async function act(args: string[], stack: string): Promise<number> {
-  if (!(await setUp("deploy"))) return 1;
+  const overSsh = reachOf(siteOf(stack)) !== undefined;
+  if (!(await setUp(overSsh ? "deployOverSsh" : "deploy"))) return 1;
   const env = pulumiEnvironment();
   const selected = pulumi(env, ["stack", "select", "--create", "--stack", stack, "--non-interactive"]);
-  return selected || pulumi(env, args.concat("--stack", stack));
+  // An SSH server lets one connection run ten commands at once; more would each open a connection of their own.
+  const pace = overSsh ? ["--parallel", "4"] : [];
+  return selected || withTunnel(stack, () => pulumi(env, args.concat("--stack", stack, pace)));
 }

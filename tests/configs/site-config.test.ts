@@ -19,8 +19,9 @@ const certificate = pem("CERTIFICATE");
 const key = pem("PRIVATE KEY", "S0VZQk9EWQ");
 const tls = { certificate, key };
 const named = (change: object) => ({ name: "dev", ...change });
+const prepared = (host: object) => named({ engine: "ssh://pi@host", host: { prepare: true, ...host } });
 
-const top = "name, engine, profile, model, retention, purge, mqtt, influxdb, explorer, grafana, simulator, images, rotate";
+const top = "name, engine, ssh, host, profile, model, retention, purge, mqtt, influxdb, explorer, grafana, simulator, images, rotate";
 const ipAddress = "write an IP address of the host: 127.0.0.1 for the host alone, 0.0.0.0 for all its networks";
 const engine = "write unix:///path, ssh://user@host or tcp://127.0.0.1:port";
 const pinned = "pin it by a tag other than latest, or by a digest";
@@ -61,6 +62,16 @@ describe("a configuration is refused, with the key, its value and what is allowe
     ["too many simulated units", named({ simulator: { units: 101 } }), "simulator.units", "101", "<=100"],
     ["half a simulated unit", named({ simulator: { units: 1.5 } }), "simulator.units", "1.5", "expected int"],
     ["a simulator's interval", named({ simulator: { interval: "1" } }), "simulator.interval", '"1"', "write a duration such as 1s or 100ms"],
+    ["an option for ssh's command line as a host", named({ engine: "ssh://pi@-oProxyCommand=x" }), "engine", '"ssh://pi@-oProxyCommand=x"', engine],
+    ["an SSH option without SSH", named({ ssh: { identity: "~/.ssh/id" } }), "ssh.identity", '"~/.ssh/id"', "only a site with an engine ssh://user@host has it"],
+    ["a key instead of its file", named({ engine: "ssh://pi@host", ssh: { identity: key } }), "ssh.identity", '"[secret]"', "write the path of a private key file"],
+    ["a local host that is to be prepared", named({ host: { prepare: true } }), "host.prepare", "true", "only a site with an engine ssh://user@host has it"],
+    ["a reboot without prepare", named({ engine: "ssh://pi@host", host: { reboot: true } }), "host.reboot", "true", "set host.prepare: true too"],
+    ["a USB id that YAML took for a number", prepared({ udev: [{ symlink: "bms", vendor: 403, product: "6001" }] }), "host.udev[0].vendor", "403", 'write four hex digits in quotes, such as "0403"'],
+    ["a link outside /dev", prepared({ udev: [{ symlink: "../bms", vendor: "0403", product: "6001" }] }), "host.udev[0].symlink", '"../bms"', "write letters, digits, _ and -"],
+    ["a serial number that ends the rule", prepared({ udev: [{ symlink: "bms", vendor: "0403", product: "6001", serial: 'A"' }] }), "host.udev[0].serial", '"A\\""', "write it in quotes, as udevadm info"],
+    ["a mirror with a scheme", named({ images: { mirror: "https://mirror.lan" } }), "images.mirror", '"https://mirror.lan"', "write a registry such as mirror.lan:5000"],
+    ["an unknown way to pull", named({ images: { pull: "always" } }), "images.pull", '"always"', '"missing"|"never"'],
     ["the latest image", named({ images: { grafana: "grafana/grafana:latest" } }), "images.grafana", '"grafana/grafana:latest"', pinned],
     ["an image without a tag", named({ images: { grafana: "grafana/grafana" } }), "images.grafana", '"grafana/grafana"', pinned],
     ["a registry's port that is no tag", named({ images: { grafana: "mirror:5000/grafana" } }), "images.grafana", '"mirror:5000/grafana"', pinned],
@@ -87,7 +98,7 @@ describe("a configuration is taken with", () => {
     expect(parseSite(named({ explorer: { enabled: false }, grafana: { port: 8888 } })).grafana.port).toBe(8888);
   });
   test.each(["mirror.local:5000/grafana:13.1.1", `grafana/grafana@sha256:${"a".repeat(64)}`, "grafana/grafana:latest-ubuntu"])("the image %s", (grafana) => {
-    expect(parseSite(named({ images: { grafana } })).images).toEqual({ ...images, grafana });
+    expect(parseSite(named({ images: { grafana } })).images).toEqual({ ...images, grafana, pull: "missing" });
   });
   test.each(["unix:///var/run/docker.sock", "ssh://pi@bess-pi.local", "tcp://127.0.0.1:2375"])("the engine %s", (engine) => {
     expect(parseSite(named({ engine })).engine).toBe(engine);

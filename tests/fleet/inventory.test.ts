@@ -80,7 +80,7 @@ test.each<[string, unknown, string]>([
   ["a site without an engine", withSites({ d: {} }), "sites.d.engine is nothing"],
   ["a name that no container can have", withSites({ D_1: { engine: "ssh://u@d" } }), "sites.D_1 is no possible name: write lower case letters"],
   ["an unknown key", fleet({ site: {} }), "site is no known key; allowed here: allow, labels, defaults, overrides, waves, sites"],
-  ["an unknown key of a site", withSites({ d: { engine: "ssh://u@d", mqt: {} } }), "sites.d.mqt is no known key; allowed here: profile"],
+  ["an unknown key of a site", withSites({ d: { engine: "ssh://u@d", mqt: {} } }), "sites.d.mqt is no known key; allowed here: ssh, host, profile"],
   ["an unknown key deep in a site", withSites({ d: { engine: "ssh://u@d", mqtt: { prot: 1 } } }), "sites.d.mqtt.prot is no known key; allowed here: address, port"],
   ["a value that no site may have", fleet({ overrides: [{ when: {}, set: { profile: "large" } }] }), 'overrides[0].set.profile is "large"'],
   ["an engine for all", fleet({ defaults: { engine: "ssh://u@d" } }), "defaults.engine is no known key"],

@@ -11,7 +11,7 @@ const searched = [cache, ...(process.env.PATH ?? "").split(delimiter), "/usr/sbi
  * Path of a real program.
  * @throws Error if it is missing: a test without it would prove nothing.
  */
-export function program(name: "actionlint" | "mosquitto" | "mosquitto_pub" | "telegraf"): string {
+export function program(name: "actionlint" | "mosquitto" | "mosquitto_pub" | "telegraf" | "sshd"): string {
   const found = searched.map((folder) => join(folder, name)).find(existsSync);
   if (!found) throw new Error(`${name} is missing: npm test installs it; see its first lines`);
   return found;
@@ -60,6 +60,11 @@ export class Running {
   constructor(command: string, args: string[]) {
     this.child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"] });
     for (const stream of [this.child.stdout!, this.child.stderr!]) stream.on("data", (data: Buffer) => (this.output += data.toString()));
+  }
+
+  /** Its process id. */
+  get pid(): number {
+    return this.child.pid!;
   }
 
   /** Stops it, and waits until it is gone. */

@@ -1,0 +1,156 @@
+import { execFileSync } from "node:child_process";
+import * as pulumi from "@pulumi/pulumi";
+import { Site } from "../../components/site";
+import { destination, type Reach, sharedOptions, sshLine } from "../../configs/ssh";
+import { until } from "../support/programs";
+import { Sshd } from "../support/sshd";
+
+interface Made {
+  type: string;
+  name: string;
+  inputs: Record<string, any>;
+}
+
+const facts = {
+  machine: "aarch64",
+  bits: "64",
+  system: "debian 12 Debian GNU/Linux 12 (bookworm)",
+  page: "4096",
+  controllers: "cpuset cpu io memory pids",
+  memory: "4146248",
+  synchronised: "yes",
+  uptime: "864000",
+  sudo: "yes",
+  user: "pi",
+  docker: "28.5.1",
+  disk: "52000000000 3800000 3650000",
+};
+const answer = (change: object = {}) =>
+  Object.entries({ ...facts, clock: String(Math.round(Date.now() / 1000)), ...change, end: "yes" }).map(([key, value]) => `${key}\t${value}`).join("\n");
+
+let made: Made[] = [];
+let asked: Record<string, any>[] = [];
+
+/** What was made on the host when it was asked. */
+let touchedBefore: string[] = [];
+
+/** Mocks with a host that answers with these, in turn; the last again and again. */
+function mocks(answers: { stdout: string; stderr?: string }[]): void {
+  made = [];
+  asked = [];
+  touchedBefore = [];
+  pulumi.runtime.setMocks({
+    call: async ({ token, inputs }) => {
+      if (token !== "command:local:run") return { ...inputs, id: `sha256:${inputs.name}` };
+      asked.push(inputs);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      if (asked.length === 1) touchedBefore = touched();
+      return { stderr: "", ...answers[Math.min(asked.length, answers.length) - 1] };
+    },
+    newResource: (resource) => {
+      made.push(resource);
+      const state = { stdout: "x", result: "x", base64: "AAAA", hex: "ab12", imageId: `sha256:${resource.name}`, name: resource.name, ...resource.inputs };
+      return { id: `${resource.name}-id`, state };
+    },
+  });
+}
+
+/** Deploys a site whose host answers with these. */
+async function deploy(config: object, answers: { stdout: string }[]): Promise<void> {
+  mocks(answers);
+  new Site("pi", { name: "pi", engine: "ssh://pi@bess-pi.local", profile: "pi", ...config });
+  await pulumi.runtime.disconnect();
+}
+
+const ofType = (type: string) => made.filter((resource) => resource.type === type);
+const commands = () => ofType("command:local:Command");
+const touched = () => made.filter(({ type }) => /^(docker|command|grafana):/.test(type)).map(({ name }) => name);
+
+describe("a site that is reached over SSH", () => {
+  beforeAll(() => deploy({}, [{ stdout: answer() }]));
+
+  test("has its host read once, with the script on standard input, and the tunnel opened", () => {
+    expect(asked).toHaveLength(1);
+    expect(asked[0].command).toMatch(/-o StrictHostKeyChecking=yes .* bess-pi\.local 'bash -s' && ssh .* -O forward -L 127\.0\.0\.1:23208:127\.0\.0\.1:3000 /);
+    expect(asked[0].stdin).toContain("say page");
+  });
+
+  test("is not touched before its host has answered", () => {
+    expect([touchedBefore, touched().length > 10]).toEqual([[], true]);
+  });
+
+  test("shares one connection between the Docker provider and every command", () => {
+    const [provider] = ofType("pulumi:providers:docker");
+    const options = sharedOptions({ engine: "ssh://pi@bess-pi.local", ssh: {} });
+    expect([provider.inputs.host, JSON.parse(provider.inputs.sshOpts)]).toEqual(["ssh://pi@bess-pi.local", options]);
+    for (const { inputs } of commands()) expect(inputs.create).toContain(sshLine(options));
+  });
+
+  test("has its databases made by its own docker, and needs none here", () => {
+    expect(commands().map(({ name, inputs }) => [name, inputs.environment?.DOCKER_HOST])).toEqual(expect.arrayContaining([["pi-influxdb-schema", undefined]]));
+    expect(commands().find(({ name }) => name === "pi-influxdb-token-grafana")!.inputs.create).toMatch(/ -- bess-pi\.local 'TOKEN_NAME=grafana-ab12 docker exec -i -e TOKEN_NAME pi-influxdb bash -s'$/);
+  });
+
+  test("has Grafana's API at the tunnel's stable port", () => {
+    expect(ofType("pulumi:providers:grafana")[0].inputs.url).toBe("http://127.0.0.1:23208");
+  });
+
+  test("is prepared by nothing", () => {
+    expect(commands().filter(({ name }) => name.startsWith("pi-host"))).toEqual([]);
+  });
+});
+
+describe("a host that is to be prepared", () => {
+  const udev = [{ symlink: "bms", vendor: "0403", product: "6001", serial: "A50285BI" }];
+  const bare = answer({ docker: "timeout: failed to run command 'docker': No such file or directory", page: "16384" });
+
+  test("is prepared first, and judged again before anything is made on it", async () => {
+    await deploy({ host: { prepare: true, udev } }, [{ stdout: bare }, { stdout: answer() }]);
+    expect(asked).toHaveLength(2);
+    expect(commands().map(({ name }) => name).slice(0, 3).sort()).toEqual(["pi-host-boot", "pi-host-docker", "pi-host-udev"]);
+  });
+
+  test("loses its udev rules and nothing else when it is destroyed", async () => {
+    await deploy({ host: { prepare: true, udev, updates: true } }, [{ stdout: answer() }]);
+    const prepared = commands().filter(({ name }) => name.startsWith("pi-host"));
+    expect(prepared.filter(({ inputs }) => inputs.delete).map(({ name, inputs }) => [name, /rm -f (\S+)/.exec(inputs.delete)?.[1]])).toEqual([["pi-host-udev", "/etc/udev/rules.d/99-bess-pi.rules"]]);
+  });
+
+  test.each([
+    [false, "set host.reboot: true"],
+    [true, "systemctl reboot"],
+  ])("with reboot %s, its boot script ends in: %s", async (reboot, expected) => {
+    await deploy({ host: { prepare: true, reboot } }, [{ stdout: answer() }]);
+    const { create } = commands().find(({ name }) => name === "pi-host-boot")!.inputs;
+    expect([create.includes("systemctl reboot"), create]).toEqual([reboot, expect.stringContaining(expected)]);
+  });
+});
+
+test("a site that may not pull asks its engine for its images' ids, and its host whether it has them", async () => {
+  await deploy({ images: { pull: "never" } }, [{ stdout: answer() }]);
+  expect(ofType("docker:index/remoteImage:RemoteImage")).toEqual([]);
+  expect(asked[0].stdin).toContain("image inspect --format x grafana/grafana:13.1.1");
+  expect(asked[0].stdin).not.toContain("node:");
+});
+
+describe("the link budget of an update's commands, on a real SSH server with a stand-in for docker", () => {
+  let sshd: Sshd;
+  let reach: Reach;
+  beforeAll(async () => {
+    sshd = await Sshd.start({ docker: "cat > /dev/null; echo apiv3_token" });
+    reach = sshd.reach();
+    await deploy({ engine: reach.engine, ssh: reach.ssh }, [{ stdout: answer() }]);
+  });
+  afterAll(async () => {
+    execFileSync("ssh", [...sharedOptions(reach), "-O", "exit", ...destination(reach)], { stdio: "ignore" });
+    await sshd.stop();
+  });
+
+  test("is one connection, one session for the preflight, and one for each of InfluxDB's scripts", async () => {
+    const run = (line: string, input: string, env: object = {}) => execFileSync("/bin/sh", ["-c", line], { input, env: { ...process.env, ...env }, encoding: "utf8" });
+    run(asked[0].command, asked[0].stdin);
+    for (const { inputs } of commands()) run(inputs.create, inputs.stdin ?? "", inputs.environment);
+    await until("the server's log", () => sshd.sessions() >= 5);
+    expect([sshd.connections(), sshd.sessions()]).toEqual([1, 5]);
+  });
+});

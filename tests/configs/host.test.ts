@@ -1,0 +1,206 @@
+import { findings, type Findings, judge, parseFacts, preflightScript, refusal, type Required, storage } from "../../configs/host";
+import { loadModel } from "../../configs/model";
+
+const now = 1_764_000_000;
+/** A Raspberry Pi 5 with Docker's own package, as the script read it; its ids and times are made up. */
+const good = {
+  machine: "aarch64",
+  bits: "64",
+  system: "debian 12 Debian GNU/Linux 12 (bookworm)",
+  page: "4096",
+  controllers: "cpuset cpu io memory pids",
+  memory: "4146248",
+  clock: String(now + 1),
+  synchronised: "yes",
+  uptime: "864000",
+  throttled: "0x0",
+  sudo: "yes",
+  user: "pi",
+  docker: "28.5.1",
+  disk: "52000000000 3800000 3650000",
+  listens: ["0.0.0.0:22", "[::]:22", "127.0.0.54:53"],
+  container: [] as string[],
+  lacks: [] as string[],
+  since: [] as string[],
+  end: "yes",
+};
+
+const required: Required = {
+  site: "pi",
+  ports: [
+    { key: "mqtt.port", address: "0.0.0.0", port: 1883 },
+    { key: "grafana.port", address: "127.0.0.1", port: 3000 },
+  ],
+  storage: storage(loadModel("configs/telemetry.yaml"), 10, "90d"),
+  images: [],
+  memoryMiB: 2816,
+  preparing: false,
+};
+
+const read = (change: object): string =>
+  Object.entries({ ...good, ...change })
+    .flatMap(([key, values]) => [values].flat().map((value) => `${key}\t${value}\n`))
+    .join("");
+const judged = (change: object, asked: Partial<Required> = {}): Findings => findings(parseFacts(read(change)), { ...required, ...asked }, now);
+
+describe("a host that can carry the site is taken:", () => {
+  test.each<[string, object]>([
+    ["a Raspberry Pi", {}],
+    ["an amd64 Debian 13", { machine: "x86_64", system: "debian 13 Debian GNU/Linux 13 (trixie)", throttled: "" }],
+    ["Debian's own Docker", { docker: "20.10.24+dfsg1" }],
+    ["one whose time service cannot be asked, with a right clock", { synchronised: "" }],
+    ["a file system that makes inodes as it needs them", { disk: "52000000000 0 0" }],
+    ["its own container on a port", { listens: ["0.0.0.0:1883"], container: ["pi|pi-mosquitto|0.0.0.0:1883->1883/tcp"] }],
+    ["another address on a loopback port", { listens: ["10.0.0.5:3000"] }],
+    ["a port that is taken for IPv6 alone", { listens: ["[::]:1883", "[::1]:3000"] }],
+  ])("%s", (_, change) => {
+    expect(judged(change)).toEqual({ refused: [], noted: [] });
+  });
+});
+
+describe("a host is refused, with what to do, for", () => {
+  const reflash = "write Raspberry Pi OS Lite (64-bit) or Debian 12 or 13 to the card";
+  test.each<[what: string, change: object, message: string]>([
+    ["a processor without images", { machine: "armv7l" }, `its processor is run as armv7l, for which there are no images: ${reflash}`],
+    ["32-bit programs under a 64-bit kernel", { bits: "32" }, `its programs are of 32 bits under a kernel of 64: ${reflash}`],
+    ["an old system", { system: "debian 11 Debian GNU/Linux 11 (bullseye)" }, `its system is Debian GNU/Linux 11 (bullseye), on which nothing is tried: ${reflash}`],
+    [
+      "pages of 16 KiB",
+      { page: "16384" },
+      "its kernel has pages of 16 KiB, with which InfluxDB 3 aborts: add the line kernel=kernel8.img to /boot/firmware/config.txt and reboot",
+    ],
+    [
+      "no memory cgroup",
+      { controllers: "cpuset cpu io pids" },
+      "its kernel has no memory cgroup, so memory limits would do nothing: add cgroup_enable=memory cgroup_memory=1 to the line in /boot/firmware/cmdline.txt and reboot",
+    ],
+    [
+      "a clock that is not synchronised",
+      { synchronised: "no" },
+      "its clock is not synchronised, and messages without a time of their own would be stored wrongly: run sudo timedatectl set-ntp true there and check timedatectl on both",
+    ],
+    [
+      "a clock that is wrong",
+      { clock: String(now - 3600) },
+      "its clock is 3600 s behind this machine's, and messages without a time of their own would be stored wrongly: run sudo timedatectl set-ntp true there and check timedatectl on both",
+    ],
+    ["no Docker", { docker: "timeout: failed to run command 'docker': No such file or directory" }, "it has no Docker: set host.prepare: true, or install it (docs/raspberry-pi.md)"],
+    [
+      "a Docker that is stopped",
+      { docker: "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?" },
+      "its Docker Engine does not answer (Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?): look at sudo systemctl status docker there",
+    ],
+    [
+      "a user outside Docker's group",
+      { docker: "permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock", listens: ["*:1883"] },
+      "pi may not use its Docker Engine: run sudo usermod -aG docker pi there, and log in anew",
+    ],
+    ["an old Docker", { docker: "19.03.13" }, "its Docker Engine is 19.03.13, older than 20.10: remove it, and install Docker's own package (docs/raspberry-pi.md)"],
+    ["a small disk", { disk: "3000000000 3800000 3650000" }, "its disk has 2.8 GiB free, and 90 days of this model need 8.7 GiB: shorten retention, or use a larger disk"],
+    [
+      "too few inodes",
+      { disk: "52000000000 200000 60000" },
+      "its disk has 60000 inodes free, and 90 days of this model need 147200: shorten retention, or use a larger disk, or make the file system with more of them (mkfs.ext4 -T news)",
+    ],
+    [
+      "a port that a program has",
+      { listens: ["*:1883"] },
+      "its port 1883 is taken: stop what listens there (sudo ss -ltnp 'sport = :1883'), or change mqtt.port",
+    ],
+    [
+      "a port that another site's container has",
+      { listens: ["127.0.0.1:3000"], container: ["other|other-grafana|127.0.0.1:3000->3000/tcp"] },
+      "its port 3000 is taken by the container other-grafana: stop what listens there (sudo ss -ltnp 'sport = :3000'), or change grafana.port",
+    ],
+    [
+      "images that must be there",
+      { lacks: ["telegraf:1.39.3-alpine", "grafana/grafana:13.1.1"] },
+      "its engine lacks telegraf:1.39.3-alpine, grafana/grafana:13.1.1, and images.pull is never: run npm run images -- load --stack with this site's stack",
+    ],
+    [
+      "too low a voltage now",
+      { throttled: "0x50005" },
+      "its supply voltage is too low now, which damages what is written to a card: use the Raspberry Pi's own supply and a short cable",
+    ],
+  ])("%s", (_, change, message) => {
+    expect(judged(change)).toEqual({ refused: [message], noted: [] });
+  });
+
+  test("all of its faults at once", () => {
+    expect(judged({ page: "16384", controllers: "cpu", docker: "19.03.13", synchronised: "no", listens: ["*:1883", "*:3000"] }).refused).toHaveLength(6);
+  });
+});
+
+describe("what prepare mends is left to it:", () => {
+  test.each<[string, object]>([
+    ["pages of 16 KiB", { page: "16384" }],
+    ["no memory cgroup", { controllers: "cpu" }],
+    ["no Docker", { docker: "timeout: failed to run command 'docker': No such file or directory", lacks: ["telegraf:1.39.3-alpine"] }],
+    ["a user outside Docker's group", { docker: "permission denied while trying to connect" }],
+  ])("%s", (_, change) => {
+    expect(judged(change, { preparing: true }).refused).toEqual([]);
+  });
+
+  test("but it needs sudo, and cannot make room", () => {
+    const { refused } = judged({ sudo: "no", disk: "1000000000 3800000 3650000" }, { preparing: true });
+    expect(refused).toEqual([expect.stringMatching(/^its disk has 0\.9 GiB free/), expect.stringMatching(/^pi may not use sudo without a password, which host\.prepare needs: run echo/)]);
+  });
+});
+
+describe("what should be known, but keeps no site from running:", () => {
+  test.each<[string, object, string]>([
+    ["a voltage that was too low", { throttled: "0x50000", uptime: "7300" }, "its supply voltage was too low since it started 2 h ago: use the Raspberry Pi's own supply and a short cable"],
+    ["a start just now", { uptime: "45" }, "it started 45 s ago; if nobody restarted it, look at journalctl -b -1 -e"],
+    ["less memory than the limits", { memory: "1918976" }, "it has 1874 MiB of memory, and the profile's limits add up to 2816 MiB: choose a smaller profile"],
+  ])("%s", (_, change, note) => {
+    expect(judged(change)).toEqual({ refused: [], noted: [note] });
+  });
+});
+
+describe("the room for the data", () => {
+  test("is the model's rate over the retention", () => {
+    const model = loadModel("configs/telemetry.yaml");
+    const [thirty, ninety] = ["30d", "90d"].map((retention) => storage(model, 10, retention));
+    expect(ninety.bytes / thirty.bytes).toBeCloseTo(3, 5);
+    // 35 bytes a message were measured; a quarter is kept in reserve, and folders and partly filled blocks come on top.
+    expect(ninety.bytes / (10 * ninety.retention)).toBeGreaterThan(35 * 1.25);
+    expect(ninety.bytes / (10 * ninety.retention)).toBeLessThan(35 * 1.5);
+    expect(ninety.inodes).toBe(12960 * 3 * 2 * 1.25);
+  });
+
+  test("shrinks as a site fills it", () => {
+    const full = { disk: "2000000000 3800000 3650000" };
+    expect(judged(full).refused).toHaveLength(1);
+    expect(judged({ ...full, since: [String(now - 85 * 86400)] }).refused).toEqual([]);
+  });
+});
+
+describe("a host's answer", () => {
+  const reach = { engine: "ssh://pi@bess-pi.local", ssh: {} };
+
+  test("is judged by its facts", () => {
+    expect(judge({ stdout: read({ page: "16384" }), stderr: "" }, reach, required, now).refused).toEqual([expect.stringContaining("pages of 16 KiB")]);
+  });
+
+  test("that did not come is told by what ssh said", () => {
+    expect(judge({ stdout: "ssh\t255\n", stderr: "Host key verification failed.\r\n" }, reach, required, now).refused).toEqual([
+      expect.stringContaining("its host key is not known here: run ssh pi@bess-pi.local once"),
+    ]);
+  });
+
+  test("that broke off is no answer", () => {
+    expect(judge({ stdout: read({}).replace("end\tyes\n", ""), stderr: "" }, reach, required, now).refused).toEqual([expect.stringContaining("its answer broke off")]);
+  });
+
+  test("is told in one message", () => {
+    expect(refusal(reach.engine, "pi", ["one: do this", "two: do that"])).toBe(
+      "The host ssh://pi@bess-pi.local cannot carry the site pi, and no container was touched:\n  - one: do this\n  - two: do that",
+    );
+  });
+});
+
+test("the script names the site's own volume and the images it must find", () => {
+  const script = preflightScript({ site: "pi", images: ["telegraf:1.39.3-alpine"] });
+  expect(script).toContain("pi-influxdb-data");
+  expect(script).toContain("engine image inspect --format x telegraf:1.39.3-alpine");
+});

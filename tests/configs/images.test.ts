@@ -1,0 +1,45 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { buildSync } from "esbuild";
+import recorded from "../../configs/architectures.json";
+import { fromMirror, images } from "../../configs/images";
+import { parseSite, siteImages, siteServices } from "../../configs/site";
+
+const root = join(__dirname, "../..");
+
+describe("images", () => {
+  test.each([
+    ["telegraf:1.39.3-alpine", "mirror.lan:5000/library/telegraf:1.39.3-alpine"],
+    ["grafana/grafana:13.1.1", "mirror.lan:5000/grafana/grafana:13.1.1"],
+    ["ghcr.io/grafana/grafana:13.1.1", "ghcr.io/grafana/grafana:13.1.1"],
+    ["localhost/grafana:1", "localhost/grafana:1"],
+  ])("%s comes from a mirror as %s", (image, expected) => {
+    expect(fromMirror("mirror.lan:5000", image)).toBe(expected);
+  });
+  test("come from where the stack says, for the services that it runs", () => {
+    const site = parseSite({ name: "pi", explorer: { enabled: false }, images: { mirror: "mirror.lan", grafana: "ghcr.io/g/g:1" } });
+    expect(siteServices(site)).toEqual(["mosquitto", "telegraf", "influxdb", "grafana"]);
+    expect(siteImages(site)).toMatchObject({ telegraf: `mirror.lan/library/${images.telegraf}`, grafana: "ghcr.io/g/g:1" });
+  });
+  test.each(Object.values(images))("%s has a recorded manifest for a Raspberry Pi and for a server", (image) => {
+    expect((recorded.architectures as Record<string, string[]>)[image]).toEqual(expect.arrayContaining(["arm64", "amd64"]));
+  });
+  test("that are recorded are the pinned ones, and no others", () => {
+    expect(Object.keys(recorded.architectures).sort()).toEqual([...new Set(Object.values(images))].sort());
+  });
+});
+
+describe("nothing that a site runs is of one processor alone:", () => {
+  test("no source asks for one, but for the check of the host and the choice of images to save", () => {
+    const sources = ["components", "configs", "dashboards", "tools"].flatMap((folder) =>
+      readdirSync(join(root, folder), { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".ts")).map((file) => join(folder, file)),
+    );
+    const named = sources.filter((file) => /x86|amd64|i386|aarch64|arm64/.test(readFileSync(join(root, file), "utf8")));
+    expect(named.sort()).toEqual(["configs/host.ts", "tools/images.ts"]);
+  });
+
+  test("the simulator's program holds no native code", () => {
+    const { metafile } = buildSync({ entryPoints: [join(root, "tools/simulator/main.ts")], bundle: true, platform: "node", write: false, metafile: true, outdir: "out" });
+    expect(Object.keys(metafile.inputs).filter((file) => !/\.(ts|js|mjs|cjs|json)$/.test(file))).toEqual([]);
+  });
+});

@@ -1,0 +1,106 @@
+import { spawn, spawnSync } from "node:child_process";
+import { mkdirSync, readFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { parse as parseYaml } from "yaml";
+import { z } from "zod";
+import { InputError, parse } from "../configs/refuse";
+import { siteSchema } from "../configs/site";
+import { apiTunnel, destination, type Forward, forwardArguments, isSsh, listenArguments, ownOptions, type Reach, sharedOptions, unreachable } from "../configs/ssh";
+
+const root = join(__dirname, "..");
+const { shape } = siteSchema;
+/** What a tool needs to know of a site; the rest, with its secrets, is the program's affair. */
+const reachedSchema = z.object({
+  name: shape.name,
+  engine: shape.engine,
+  ssh: shape.ssh,
+  explorer: shape.explorer,
+  influxdb: shape.influxdb,
+  grafana: shape.grafana,
+  simulator: shape.simulator,
+  images: shape.images,
+});
+/** A site as its tools see it. */
+export type ReachedSite = z.output<typeof reachedSchema>;
+
+/**
+ * The site of a stack, from `Pulumi.<stack>.yaml`; the stack may be named with its organization and project.
+ * @throws InputError if the file cannot be read, is no YAML, or what it says is refused.
+ */
+export function siteOf(stack: string, folder = root): ReachedSite {
+  const file = `Pulumi.${stack.split("/").at(-1)}.yaml`;
+  let text: { config?: Record<string, unknown> } | null;
+  try {
+    text = parseYaml(readFileSync(join(folder, file), "utf8"));
+  } catch (error) {
+    throw new InputError(file, [(error as Error).message]);
+  }
+  return parse(reachedSchema, text?.config?.["bess-telemetry:site"], `bess-telemetry:site in ${file}`);
+}
+
+/** How a site is reached, if over SSH. */
+export const reachOf = ({ engine, ssh }: ReachedSite): Reach | undefined => (isSsh(engine) ? { engine, ssh } : undefined);
+
+/**
+ * Runs `run` while the tunnel to a site's Grafana is open, for what Pulumi does without the program (refresh, destroy),
+ * and says so if the site vanished meanwhile. A site that is not reached over SSH needs none.
+ * @returns the exit code of `run`; 1 if the site is not reached.
+ */
+export async function withTunnel(stack: string, run: () => number | Promise<number>): Promise<number> {
+  const site = siteOf(stack);
+  const reach = reachOf(site);
+  const tunnel = apiTunnel(site);
+  if (!reach || !tunnel) return run();
+  // The shared connection's socket lies there; ssh does not make the folder.
+  mkdirSync(join(homedir(), ".ssh"), { recursive: true, mode: 0o700 });
+  const opened = ssh([...sharedOptions(reach), "-T", ...destination(reach), "true"], forwardArguments(reach, [tunnel]));
+  if (opened !== undefined) {
+    console.error(`The site ${site.name} at ${reach.engine} cannot be worked on:\n  - ${unreachable(reach, opened)}`);
+    return 1;
+  }
+  const code = await run();
+  const closed = ssh(forwardArguments(reach, [tunnel], "cancel"));
+  if (code === 0 || closed === undefined) return code;
+  console.error(`The connection to ${reach.engine} was lost on the way. What was done until then is in the state; run the same command again once the site is back.`);
+  return code;
+}
+
+/** Runs ssh with each of these arguments in turn. @returns what the first that failed said. */
+function ssh(...calls: string[][]): string | undefined {
+  for (const args of calls) {
+    const { status, stderr, error } = spawnSync("ssh", args, { encoding: "utf8", stdio: ["ignore", "ignore", "pipe"] });
+    if (error) return error.message;
+    if (status !== 0) return stderr;
+  }
+  return undefined;
+}
+
+/** Ports of a site brought here by a connection of their own. */
+export interface Tunnel {
+  /** Resolves with what ssh said once the connection has ended. */
+  ended: Promise<string>;
+  /** Ends it. */
+  close(): void;
+}
+
+/**
+ * Opens a tunnel, and waits until its ports can be used.
+ * @throws Error with what to do if the site is not reached, or a local port is taken.
+ */
+export async function openTunnel(reach: Reach, forwards: Forward[]): Promise<Tunnel> {
+  const ready = "tunnel is open";
+  // The site says the word only once ssh has bound the ports, and then waits for its end.
+  const child = spawn("ssh", [...ownOptions(reach), ...listenArguments(forwards), "-T", ...destination(reach), `echo '${ready}'; exec cat`], {
+    stdio: ["pipe", "pipe", "pipe"],
+  });
+  let said = "";
+  child.stderr.on("data", (data: Buffer) => (said += data.toString()));
+  const ended = new Promise<string>((resolve) => {
+    child.once("error", (error) => resolve(error.message));
+    child.once("close", () => resolve(said));
+  });
+  const opened = new Promise<boolean>((resolve) => child.stdout.on("data", (data: Buffer) => data.toString().includes(ready) && resolve(true)));
+  if (!(await Promise.race([opened, ended.then(() => false)]))) throw new Error(unreachable(reach, said));
+  return { ended, close: () => child.kill() };
+}
