@@ -1,16 +1,21 @@
 import { execFile } from "node:child_process";
 import { databases, inServer } from "../../configs/influxdb";
 import type { Model } from "../../configs/model";
+import { isSsh, quoted, type Reach, remoteLine } from "../../configs/ssh";
 import { durationSeconds } from "../../configs/units";
 import { port as grafanaPort } from "../../configs/grafana";
 import { sources } from "../../dashboards";
 import { fillTopic, formatTime, type Json, place } from "../../tools/simulator/message";
 
-/** What the gate asks of a site. */
-export interface GateArgs {
-  site: string;
-  /** Docker engine of the site. */
+/** Where a site's engine is. */
+interface At {
   engine?: string;
+  ssh: Reach["ssh"];
+}
+
+/** What the gate asks of a site. */
+export interface GateArgs extends At {
+  site: string;
   model: Model;
   retention: string;
   gatewayPassword: string;
@@ -50,11 +55,12 @@ export function mark(model: Model, retention: string, now: number): Mark {
   };
 }
 
-/** Runs `docker` at a site's engine. @throws Error with its last line. */
-function docker(engine: string | undefined, args: string[], input = ""): Promise<string> {
+/** Runs `docker` at a site's engine; over SSH the site's own client. @throws Error with its last line. */
+function docker({ engine, ssh }: At, args: string[], input = ""): Promise<string> {
+  const line = ["docker", ...args].map(quoted).join(" ");
+  const env = { ...process.env, ...(engine && !isSsh(engine) && { DOCKER_HOST: engine }) };
   return new Promise((done, failed) => {
-    const env = { ...process.env, ...(engine && { DOCKER_HOST: engine }) };
-    const child = execFile("docker", args, { env, timeout: 120_000, maxBuffer: 1 << 22 }, (error, stdout, stderr) =>
+    const child = execFile("sh", ["-c", isSsh(engine) ? remoteLine({ engine, ssh }, line) : line], { env, timeout: 120_000, maxBuffer: 1 << 22 }, (error, stdout, stderr) =>
       error ? failed(new Error(stderr.trim().split("\n").at(-1) || error.message)) : done(stdout),
     );
     child.stdin!.on("error", () => undefined).end(input);
@@ -63,8 +69,6 @@ function docker(engine: string | undefined, args: string[], input = ""): Promise
 
 /** The broker's client reads its options from a file: an argument could be read in the process list. */
 const publishing = `set -e; umask 077; mkdir -p /tmp/gate; trap 'rm -rf /tmp/gate' EXIT; cat > /tmp/gate/mosquitto_pub; XDG_CONFIG_HOME=/tmp/gate mosquitto_pub`;
-
-const quoted = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`;
 
 /** A script for InfluxDB's container, which reaches Grafana too: waits until both answer with the marked message. */
 export function checking({ query }: Mark, { grafanaPassword, limitSeconds }: Pick<GateArgs, "grafanaPassword" | "limitSeconds">): string {
@@ -89,11 +93,11 @@ wait_for "Grafana's data source did not answer with the marked message" shown
 }
 
 /** Whether every container is healthy, and was not restarted too often. */
-export async function containers({ site, engine, restarts }: Pick<GateArgs, "site" | "engine" | "restarts">): Promise<string[]> {
-  const ids = (await docker(engine, ["ps", "-aq", "--filter", `label=bess-telemetry.site=${site}`])).split(/\s+/).filter(Boolean);
+export async function containers({ site, restarts, ...at }: At & Pick<GateArgs, "site" | "restarts">): Promise<string[]> {
+  const ids = (await docker(at, ["ps", "-aq", "--filter", `label=bess-telemetry.site=${site}`])).split(/\s+/).filter(Boolean);
   if (ids.length === 0) return [`no container of ${site} is there`];
   const format = "{{.Name}} {{.State.Status}} {{if .State.Health}}{{.State.Health.Status}}{{end}} {{.RestartCount}}";
-  const lines = (await docker(engine, ["inspect", "--format", format, ...ids])).trim().split("\n");
+  const lines = (await docker(at, ["inspect", "--format", format, ...ids])).trim().split("\n");
   return lines.flatMap((line) => {
     const [name, status, health, count] = line.replace(/^\//, "").split(" ");
     if (status !== "running" || health !== "healthy") return [`${name} is ${status === "running" ? health : status}`];
@@ -113,10 +117,10 @@ export async function gate(args: GateArgs): Promise<string[]> {
   const marked = mark(args.model, args.retention, Date.now());
   const options = ["-u gateway", `-P ${args.gatewayPassword}`, "-h 127.0.0.1", "-q 1", `-t ${marked.topic}`, `-m ${marked.payload}`];
   try {
-    await docker(args.engine, ["exec", "-i", `${args.site}-mosquitto`, "sh", "-c", publishing], `${options.join("\n")}\n`);
+    await docker(args, ["exec", "-i", `${args.site}-mosquitto`, "sh", "-c", publishing], `${options.join("\n")}\n`);
   } catch (error) {
     return [`the broker did not take the marked message: ${(error as Error).message}`];
   }
-  const answer = await docker(args.engine, ["exec", "-i", `${args.site}-influxdb`, "bash", "-s"], checking(marked, args));
+  const answer = await docker(args, ["exec", "-i", `${args.site}-influxdb`, "bash", "-s"], checking(marked, args));
   return [...answer.trim().split("\n").filter(Boolean), ...(await containers(args))];
 }

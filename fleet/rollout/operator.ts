@@ -4,7 +4,9 @@ import { isAbsolute, join } from "node:path";
 import { loadModel } from "../../configs/model";
 import { profiles } from "../../configs/profiles";
 import { parseSite } from "../../configs/site";
+import { apiTunnel, isSsh } from "../../configs/ssh";
 import type { Engine } from "../../rehearsal";
+import { openTunnel } from "../../tools/tunnel";
 import { containers, gate } from "./gate";
 import { isAlive } from "./record";
 import type { Revision } from "./revision";
@@ -29,7 +31,7 @@ export interface GateLimits {
 const tag = "bess-telemetry:standing";
 
 const unreachable =
-  /failed to connect to any docker daemon|Cannot connect to the Docker daemon|ssh: |ssh_exchange|connect to host|[Cc]onnection (refused|timed out|reset|closed)|No route to host|i\/o timeout|Could not resolve|context deadline exceeded/;
+  /failed to connect to any docker daemon|Cannot connect to the Docker daemon|ssh: |ssh_exchange|connect to host|[Cc]onnection (refused|timed out|reset|closed)|No route to host|i\/o timeout|Could not resolve|it is not reached|context deadline exceeded/;
 
 /** The lines of an error that say what went wrong, without what Pulumi says around them. */
 export function reasonOf(error: Error): string {
@@ -88,20 +90,31 @@ export class StackSession implements Session {
   }
 
   /** What differs at the site from its state, such as `delete Container:kiel-1-telegraf`; nothing is changed. */
-  drift = (): Promise<string[]> => this.changed((onEvent) => this.opened.stack.previewRefresh({ onEvent }));
+  drift = (): Promise<string[]> => this.tunnelled(() => this.changed((onEvent) => this.opened.stack.previewRefresh({ onEvent })));
 
   /** Takes what differs at the site into its state. @returns what that was. */
-  refresh = (): Promise<string[]> => this.changed((onEvent) => this.opened.stack.refresh({ onEvent }));
+  refresh = (): Promise<string[]> => this.tunnelled(() => this.changed((onEvent) => this.opened.stack.refresh({ onEvent })));
 
   /** Removes all that the stack has made. */
   async destroy(): Promise<void> {
-    await this.unlocked(() => this.opened.stack.destroy());
+    await this.tunnelled(() => this.unlocked(() => this.opened.stack.destroy()));
+  }
+
+  /** Does it while Grafana's API is reached: Pulumi runs no program for it, which would open the tunnel itself. */
+  private async tunnelled<T>(work: () => Promise<T>): Promise<T> {
+    const config = parseSite(this.revision.configOf(this.site.name));
+    const forward = this.opened.engine ? undefined : apiTunnel(config);
+    if (!forward || !isSsh(config.engine)) return work();
+    const tunnel = await openTunnel({ engine: config.engine, ssh: config.ssh }, [forward]).catch((error: Error) => {
+      throw new SiteError("unreachable", error.message);
+    });
+    return work().finally(() => tunnel.close());
   }
 
   /** What is wrong with the containers alone. */
   async health(): Promise<string[]> {
-    const { name, engine } = parseSite(this.revision.configOf(this.site.name));
-    return this.opened.engine ? rehearsedGate(this.opened.engine()) : containers({ site: name, engine, ...this.limits });
+    const { name, engine, ssh } = parseSite(this.revision.configOf(this.site.name));
+    return this.opened.engine ? rehearsedGate(this.opened.engine()) : containers({ site: name, engine, ssh, ...this.limits });
   }
 
   private async changed(operate: (onEvent: (event: EngineEvent) => void) => Promise<unknown>): Promise<string[]> {
@@ -122,6 +135,7 @@ export class StackSession implements Session {
     return gate({
       site: config.name,
       engine: config.engine,
+      ssh: config.ssh,
       model: loadModel(isAbsolute(config.model) ? config.model : join(__dirname, "../..", config.model)),
       retention: config.retention ?? profiles[config.profile].retention,
       gatewayPassword: outputs.gatewayPassword.value,
