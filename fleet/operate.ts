@@ -3,11 +3,13 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type EngineEvent, StackNotFoundError } from "@pulumi/pulumi/automation";
 import { InputError } from "../configs/refuse";
+import { withStandIns } from "../configs/standins";
 import type { Fault } from "../rehearsal";
 import { rehearsals } from "../tools/inline";
 import { setUp } from "../tools/setup";
 import type { Fleet, FleetSite } from "./inventory";
-import { planFromEvents, type SitePlan, withRenderedFiles } from "./plan";
+import { planFromEvents, planViolations, type SitePlan, withRenderedFiles } from "./plan";
+import { comparePlans, renderedPlan } from "./rendered";
 import * as rollout from "./rollout";
 import { exitCodeOf, progress, summary } from "./rollout/progress";
 import type { Standing } from "./rollout/rollout";
@@ -69,6 +71,7 @@ export async function roll(kind: keyof typeof moves, fleet: Fleet, sites: readon
   sayRehearsal(asked);
   const { current, at } = revisions();
   const openStack = opener(fleet.sites, asked, false);
+  if (kind !== "rollback") await requirePolicy(fleet, sites, current);
   if (kind === "up" && wave !== undefined) await requireEarlier(fleet, wave, current, openStack, asked);
   await agree(`${kind} ${sites.length} sites of ${new Set(sites.map((site) => site.wave)).size} waves${kind === "rollback" ? "" : ` to ${current.commit.slice(0, 12)}`}?`, asked.yes);
   const stop = new AbortController();
@@ -99,6 +102,20 @@ export async function roll(kind: keyof typeof moves, fleet: Fleet, sites: readon
   console.log(summary(record, kept.file(record.id)));
   sayRehearsal(asked);
   return exitCodeOf(record);
+}
+
+/** @throws InputError naming each rule that a site breaks; what a rollback goes back to was judged when it was rolled out. */
+async function requirePolicy(fleet: Fleet, sites: readonly FleetSite[], current: rollout.Revision): Promise<void> {
+  const judged = new Map<string, Promise<string[]>>();
+  const findings: string[] = [];
+  for (const { name, stack } of sites) {
+    const config = withStandIns(current.configOf(name));
+    // Sites that differ in their name and host alone ask for the same.
+    const alike = JSON.stringify({ ...(config as object), name: "", engine: "" });
+    if (!judged.has(alike)) judged.set(alike, renderedPlan(stack, config).then((made) => planViolations(comparePlans({ site: name }, [], made), fleet.allow).map(({ message }) => message)));
+    findings.push(...(await judged.get(alike)!).map((message) => `${name}: ${message}`));
+  }
+  if (findings.length > 0) throw new InputError("the policy", findings);
 }
 
 /**
