@@ -1,8 +1,12 @@
 import { spawn, type ChildProcess } from "node:child_process";
-import { chmodSync, writeFileSync } from "node:fs";
-import { delimiter, join } from "node:path";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { gzipSync } from "node:zlib";
+import { secret } from "@pulumi/pulumi";
+import { LocalWorkspace } from "@pulumi/pulumi/automation";
 import { loadModel } from "../../configs/model";
+import { environment } from "../../tools/setup";
+import { localBackend } from "../../tools/stack";
 import { until } from "../support/programs";
 import { Broker, type Reader } from "./broker";
 
@@ -176,10 +180,12 @@ describe("npm run replay", () => {
   test("takes the password from a file, or from the stack's output, and never shows it", async () => {
     const password = broker.passwords.gateway;
     writeFileSync(broker.at("password"), `${password}\n`);
-    writeFileSync(broker.at("pulumi"), `#!/bin/sh\n[ "$*" = "stack output gatewayPassword --show-secrets --stack lab" ] && echo ${password}\n`);
-    chmodSync(broker.at("pulumi"), 0o755);
+    const env = localBackend(broker.at("state"));
+    const program = async () => ({ gatewayPassword: secret(password) });
+    process.env.PATH = environment().PATH;
+    const stack = await LocalWorkspace.createStack({ stackName: "lab", projectName: "bess-telemetry", program }, { envVars: env });
+    await stack.up();
     const day = file("day.csv", rows(2));
-    const env = { PATH: [broker.folder.path, process.env.PATH].join(delimiter), PULUMI_BACKEND_URL: `file://${broker.folder.path}` };
     for (const args of [["--password-file", broker.at("password")], ["--stack", "lab"]]) {
       const ended = await start([day, ...args], env).ended;
       expect(ended).toMatchObject({ code: 0, stdout: expect.stringContaining("2 acknowledged") });
