@@ -168,11 +168,15 @@ function ssh(): Part {
   return found ? { name, state: "found", note: found } : { name, state: "missing", note: "install OpenSSH's client: apt-get install openssh-client" };
 }
 
+/** The npm packages, which tools/run.js has installed by now. */
+const packages = (): Part => ({ name: "packages", state: "found", note: "node_modules, as package-lock.json asks" });
+
 const sets = {
-  deploy: [pulumi, dockerClient],
-  deployOverSsh: [pulumi, ssh],
-  rehearse: [pulumi],
+  deploy: [packages, pulumi, dockerClient],
+  deployOverSsh: [packages, pulumi, ssh],
+  rehearse: [packages, pulumi],
   test: [
+    packages,
     pulumi,
     () => debian("mosquitto", ["mosquitto", "mosquitto-clients"]),
     () => debian("influxd", ["influxdb"]),
