@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { Model } from "./model";
-import { type Reach, unreachable } from "./ssh";
+import { quoted, type Reach, unreachable } from "./ssh";
 import { durationSeconds } from "./units";
 
 // YAML reads an id of digits as a number, and drops its leading zeros.
@@ -127,7 +127,7 @@ say disk "$(df -B1 --output=avail,itotal,iavail "$data" | tail -n 1)"
 created=$(engine volume inspect --format '{{.CreatedAt}}' ${site}-influxdb-data 2> /dev/null) && say since "$(date -d "$created" +%s)"
 ss -Hltn | awk '{ print $4 }' | lines listens
 engine ps --format '{{.Label "bess-telemetry.site"}}|{{.Names}}|{{.Ports}}' 2> /dev/null | lines container
-${images.map((image) => `engine image inspect --format x ${image} > /dev/null 2>&1 || say lacks ${image}\n`).join("")}say end yes
+${images.map(quoted).map((image) => `engine image inspect --format x ${image} > /dev/null 2>&1 || say lacks ${image}\n`).join("")}say end yes
 `;
 }
 
@@ -193,7 +193,8 @@ export function findings(facts: Facts, required: Required, now: number): Finding
     ...power(facts).refused,
     ...(required.preparing ? sudo(facts) : []),
   ];
-  return { refused: all.filter((found) => !(found.prepared && required.preparing)).map((found) => found.text), noted: [...power(facts).noted, ...memory(facts, required)] };
+  const refused = all.filter((found) => !(found.prepared && required.preparing)).map((found) => found.text);
+  return { refused, noted: [...power(facts).noted, ...memory(facts, required)] };
 }
 
 const fact = (facts: Facts, key: string) => facts.get(key)?.[0] ?? "";
@@ -234,7 +235,8 @@ function clock(facts: Facts, now: number): Finding[] {
   const unsynchronised = fact(facts, "synchronised") === "no";
   if (!off && !unsynchronised) return [];
   const what = off ? `its clock is ${Math.abs(skew)} s ${skew > 0 ? "ahead of" : "behind"} this machine's` : "its clock is not synchronised";
-  return [{ text: `${what}, and messages without a time of their own would be stored wrongly: run sudo timedatectl set-ntp true there and check timedatectl on both` }];
+  const remedy = "run sudo timedatectl set-ntp true there and check timedatectl on both";
+  return [{ text: `${what}, and messages without a time of their own would be stored wrongly: ${remedy}` }];
 }
 
 /** Oldest Docker Engine that the components are tried on. */
@@ -252,7 +254,8 @@ function docker(facts: Facts): Finding[] {
     if (major > oldestDocker[0] || (major === oldestDocker[0] && minor >= oldestDocker[1])) return [];
     return [{ text: `its Docker Engine is ${said}, older than ${oldestDocker.join(".")}: remove it, and install Docker's own package (docs/raspberry-pi.md)` }];
   }
-  if (/permission denied/i.test(said)) return [{ text: `${user} may not use its Docker Engine: run sudo usermod -aG docker ${user} there, and log in anew`, prepared: true }];
+  const outside = `${user} may not use its Docker Engine: run sudo usermod -aG docker ${user} there, and log in anew`;
+  if (/permission denied/i.test(said)) return [{ text: outside, prepared: true }];
   if (lacksDocker(said)) return [{ text: "it has no Docker: set host.prepare: true, or install it (docs/raspberry-pi.md)", prepared: true }];
   return [{ text: `its Docker Engine does not answer (${said || "no answer in 30 s"}): look at sudo systemctl status docker there`, prepared: true }];
 }
@@ -269,12 +272,12 @@ function disk(facts: Facts, { bytes, inodes, retention }: Storage, now: number):
   const inodesNeeded = inodes * left + workInodes;
   const days = Math.round(retention / 86400);
   const remedy = `shorten retention, or use a larger disk`;
+  const short = (has: string, needs: string) => `its disk has ${has} free, and ${days} days of this model need ${needs}: ${remedy}`;
+  // A file system such as btrfs makes inodes as it needs them, and says that it has none.
+  const enoughInodes = inodesInAll === 0 || inodesFree >= inodesNeeded;
   return [
-    ...(free >= bytesNeeded ? [] : [{ text: `its disk has ${size(free)} free, and ${days} days of this model need ${size(bytesNeeded)}: ${remedy}` }]),
-    // A file system such as btrfs makes inodes as it needs them, and says that it has none.
-    ...(inodesInAll === 0 || inodesFree >= inodesNeeded
-      ? []
-      : [{ text: `its disk has ${inodesFree} inodes free, and ${days} days of this model need ${Math.ceil(inodesNeeded)}: ${remedy}, or make the file system with more of them (mkfs.ext4 -T news)` }]),
+    ...(free >= bytesNeeded ? [] : [{ text: short(size(free), size(bytesNeeded)) }]),
+    ...(enoughInodes ? [] : [{ text: `${short(`${inodesFree} inodes`, `${Math.ceil(inodesNeeded)}`)}, or make the file system with more of them (mkfs.ext4 -T news)` }]),
   ];
 }
 
@@ -305,7 +308,8 @@ function ports(facts: Facts, required: Required): Finding[] {
     const taken = listening.some((other) => other.port === port && clash(other.address, address));
     const holder = containers.find((container) => container.ports.includes(port));
     if (!taken || holder?.site === required.site) return [];
-    return [{ text: `its port ${port} is taken${holder ? ` by the container ${holder.name}` : ""}: stop what listens there (sudo ss -ltnp 'sport = :${port}'), or change ${key}` }];
+    const by = holder ? ` by the container ${holder.name}` : "";
+    return [{ text: `its port ${port} is taken${by}: stop what listens there (sudo ss -ltnp 'sport = :${port}'), or change ${key}` }];
   });
 }
 
@@ -322,10 +326,13 @@ function power(facts: Facts): { refused: Finding[]; noted: string[] } {
   const throttled = Number(fact(facts, "throttled") || 0);
   const uptime = numeric(facts, "uptime");
   const up = uptime < 3600 ? `${Math.floor(uptime / 60)} min` : `${Math.floor(uptime / 3600)} h`;
+  const supply = "use the Raspberry Pi's own supply and a short cable";
+  const low = throttled & underVoltage.now;
+  const wasLow = throttled & underVoltage.sinceBoot;
   return {
-    refused: throttled & underVoltage.now ? [{ text: "its supply voltage is too low now, which damages what is written to a card: use the Raspberry Pi's own supply and a short cable" }] : [],
+    refused: low ? [{ text: `its supply voltage is too low now, which damages what is written to a card: ${supply}` }] : [],
     noted: [
-      ...(throttled & underVoltage.sinceBoot && !(throttled & underVoltage.now) ? [`its supply voltage was too low since it started ${up} ago: use the Raspberry Pi's own supply and a short cable`] : []),
+      ...(wasLow && !low ? [`its supply voltage was too low since it started ${up} ago: ${supply}`] : []),
       ...(uptime < 120 ? [`it started ${uptime} s ago; if nobody restarted it, look at journalctl -b -1 -e`] : []),
     ],
   };
@@ -339,5 +346,6 @@ function memory(facts: Facts, { memoryMiB }: Required): string[] {
 function sudo(facts: Facts): Finding[] {
   const user = fact(facts, "user");
   if (fact(facts, "sudo") === "yes") return [];
-  return [{ text: `${user} may not use sudo without a password, which host.prepare needs: run echo '${user} ALL=(ALL) NOPASSWD: ALL' | sudo tee /etc/sudoers.d/010_${user} there, or prepare it by hand (docs/raspberry-pi.md)` }];
+  const remedy = `run echo '${user} ALL=(ALL) NOPASSWD: ALL' | sudo tee /etc/sudoers.d/010_${user} there, or prepare it by hand (docs/raspberry-pi.md)`;
+  return [{ text: `${user} may not use sudo without a password, which host.prepare needs: ${remedy}` }];
 }

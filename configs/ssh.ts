@@ -83,7 +83,8 @@ export const forwardArguments = (reach: Reach, forwards: Forward[], operation: "
 ];
 
 /** `-L` for each port. */
-export const listenArguments = (forwards: Forward[]): string[] => forwards.flatMap(({ local, remote, address = "127.0.0.1" }) => ["-L", `127.0.0.1:${local}:${address}:${remote}`]);
+export const listenArguments = (forwards: Forward[]): string[] =>
+  forwards.flatMap(({ local, remote, address = "127.0.0.1" }) => ["-L", `127.0.0.1:${local}:${address}:${remote}`]);
 
 /** A word as a shell takes it. */
 export const quoted = (word: string): string => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`);
@@ -122,9 +123,12 @@ export function unreachable(reach: Reach, stderr: string): string {
   return `it is not reached: ${last}: ${advice(`${username}@${hostname}`)}`;
 }
 
+const compare = (to: string) => `run ssh ${to} once, and compare the fingerprint with ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub at the site`;
+const anew = (to: string) => `if its card was written anew, run ssh-keygen -R ${to.slice(to.indexOf("@") + 1)}, and then ${compare(to)}`;
+
 const advices: [sign: RegExp, advice: (to: string) => string][] = [
-  [/IDENTIFICATION HAS CHANGED/, () => "its host key is another than the known one: if the card was written anew, remove the old key with ssh-keygen -R and compare the new one"],
-  [/Host key verification failed|host key is known/, (to) => `its host key is not known here: run ssh ${to} once, and compare the fingerprint with ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub at the site`],
+  [/IDENTIFICATION HAS CHANGED/, (to) => `its host key is another than the known one: ${anew(to)}`],
+  [/Host key verification failed|host key is known/, (to) => `its host key is not known here: ${compare(to)}`],
   [/Permission denied/, (to) => `it takes no key of yours: run ssh-copy-id ${to}, or load the key with ssh-add; passwords are never asked for`],
   [/Could not resolve/, () => "its name is not known: write its address, or a Host of your ssh config, in engine"],
   [/Connection refused/, () => "no SSH server answers on this port: enable SSH (raspi-config, or a file named ssh on the boot partition)"],

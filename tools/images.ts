@@ -14,7 +14,8 @@ export function imagesOf(stack: string): string[] {
   return [...new Set(siteServices(site).map((service) => images[service]))];
 }
 
-const docker = (args: string[], stdio: "pipe" | "inherit" = "pipe") => spawnSync("docker", args, { encoding: "utf8", stdio: ["ignore", stdio, stdio], env: environment() });
+const docker = (args: string[], stdio: "pipe" | "inherit" = "pipe") =>
+  spawnSync("docker", args, { encoding: "utf8", stdio: ["ignore", stdio, stdio], env: environment() });
 
 /** Whether this machine's engine has an image for a platform. */
 const has = (image: string, platform: string) => docker(["image", "inspect", "--format", "{{.Os}}/{{.Architecture}}", image]).stdout?.trim() === platform;

@@ -41,7 +41,8 @@ function passwordLines(stack: string): string[] {
 function influxdbAddress(reach: Reach, site: string): string | undefined {
   const inspect = `docker inspect --format '{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}' ${site}-influxdb`;
   try {
-    return execFileSync("ssh", [...sharedOptions(reach), "-T", ...destination(reach), inspect], { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }).trim().split(" ")[0] || undefined;
+    const told = execFileSync("ssh", [...sharedOptions(reach), "-T", ...destination(reach), inspect], { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
+    return told.trim().split(" ")[0] || undefined;
   } catch {
     return undefined;
   }

@@ -47,8 +47,8 @@ export const reachOf = ({ engine, ssh }: ReachedSite): Reach | undefined => (isS
  * and says so if the site vanished meanwhile. A site that is not reached over SSH needs none.
  * @returns the exit code of `run`; 1 if the site is not reached.
  */
-export async function withTunnel(stack: string, run: () => number | Promise<number>): Promise<number> {
-  const site = siteOf(stack);
+export async function withTunnel(stack: string, run: () => number | Promise<number>, folder = root): Promise<number> {
+  const site = siteOf(stack, folder);
   const reach = reachOf(site);
   const tunnel = apiTunnel(site);
   if (!reach || !tunnel) return run();
@@ -59,7 +59,10 @@ export async function withTunnel(stack: string, run: () => number | Promise<numb
     console.error(`The site ${site.name} at ${reach.engine} cannot be worked on:\n  - ${unreachable(reach, opened)}`);
     return 1;
   }
+  // It would close by itself if for a minute nobody used it, and the tunnel with it.
+  const held = spawn("ssh", [...sharedOptions(reach), "-T", ...destination(reach), "cat"], { stdio: ["pipe", "ignore", "ignore"] });
   const code = await run();
+  held.kill();
   const closed = ssh(forwardArguments(reach, [tunnel], "cancel"));
   if (code === 0 || closed === undefined) return code;
   console.error(`The connection to ${reach.engine} was lost on the way. What was done until then is in the state; run the same command again once the site is back.`);

@@ -4,7 +4,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { findings, parseFacts, preflightScript } from "../../configs/host";
 import { destination, forwardArguments, type Reach, remoteLine, sharedOptions, sshLine, unreachable } from "../../configs/ssh";
-import { openTunnel, siteOf } from "../../tools/tunnel";
+import { openTunnel, siteOf, withTunnel } from "../../tools/tunnel";
 import { freePort, listens, temporaryFolder, until } from "../support/programs";
 import { Sshd } from "../support/sshd";
 
@@ -100,6 +100,53 @@ describe("the connection that an update shares", () => {
     sshd.vanish();
     await until("a new connection", () => shell(remoteLine(sshd.reach(), "true")).status === 0);
     expect(sshd.connections()).toBe(before + 1);
+  });
+});
+
+describe("what Pulumi does while the tunnel to Grafana is open", () => {
+  const folder = temporaryFolder();
+  let sshd: Sshd;
+  let remote: Awaited<ReturnType<typeof page>>;
+  let local: number;
+  let told: string;
+  beforeEach(async () => {
+    sshd = await Sshd.start();
+    remote = await page();
+    local = await freePort();
+    told = "";
+    jest.spyOn(console, "error").mockImplementation((text: string) => void (told += text));
+    stackOf(sshd.reach());
+  });
+  afterEach(async () => {
+    jest.restoreAllMocks();
+    remote.close();
+    closeShared(sshd.reach());
+    await sshd.stop();
+  });
+  afterAll(() => folder.remove());
+
+  function stackOf({ engine, ssh }: Reach): void {
+    const site = { name: "pi", engine, ssh, grafana: { port: remote.port, url: `http://127.0.0.1:${local}` } };
+    writeFileSync(join(folder.path, "Pulumi.pi.yaml"), JSON.stringify({ config: { "bess-telemetry:site": site } }));
+  }
+
+  test("reaches Grafana, and nobody does afterwards", async () => {
+    let seen = "";
+    const run = async () => ((seen = await get(local)), 3);
+    expect([await withTunnel("pi", run, folder.path), seen, await listens(local), told]).toEqual([3, "the site's page", false, ""]);
+  });
+
+  test("is told to be tried again if the site vanished meanwhile", async () => {
+    const run = async () => (sshd.vanish(), await until("the tunnel's end", async () => !(await listens(local))), 255);
+    expect(await withTunnel("pi", run, folder.path)).toBe(255);
+    expect(told).toMatch(/^The connection to ssh:\/\/\S+ was lost on the way\. .* run the same command again once the site is back\.$/);
+  });
+
+  test("does not begin if the site is not reached", async () => {
+    stackOf(sshd.reach({ identity: "stranger" }));
+    const run = jest.fn(() => 0);
+    expect(await withTunnel("pi", run, folder.path)).toBe(1);
+    expect([run.mock.calls, told]).toEqual([[], expect.stringContaining("it takes no key of yours")]);
   });
 });
 
