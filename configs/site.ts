@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { images, pinnedImage } from "./images";
+import { images, pinnedImage, type Service } from "./images";
 import { profiles } from "./profiles";
 import { parse } from "./refuse";
 import { durationPattern, durationSeconds } from "./units";
@@ -132,6 +132,10 @@ export const siteSchema = z
 
 /** A stack's validated configuration. */
 export type SiteConfig = z.output<typeof siteSchema>;
+
+/** The services that a site runs. */
+export const servicesOf = ({ explorer, simulator }: SiteConfig): Service[] =>
+  (Object.keys(images) as Service[]).filter((service) => (service !== "explorer" || explorer.enabled) && (service !== "simulator" || simulator.enabled));
 
 /** Every port that a configuration opens on the host, by its key. */
 export function publishedPorts(site: SiteConfig): [key: string, port: number][] {
