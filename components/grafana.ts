@@ -69,7 +69,7 @@ export class Grafana extends pulumi.ComponentResource {
   }
 
   private dataSources(name: string, args: GrafanaArgs) {
-    const influxQl = (suffix: string, uid: string, title: string, database: string, isDefault: boolean) =>
+    const influxQl = (suffix: string, uid: string, title: string, database: string, isDefault: boolean, options = this.api) =>
       new grafana.oss.DataSource(
         `${name}-${suffix}`,
         {
@@ -82,10 +82,12 @@ export class Grafana extends pulumi.ComponentResource {
           jsonDataEncoded: JSON.stringify({ dbName: database, httpMode: "GET" }),
           httpHeaders: pulumi.secret({ Authorization: pulumi.interpolate`Bearer ${args.token}` }),
         },
-        this.api,
+        options,
       );
-    influxQl("influxql", sources.telemetry, "InfluxDB (InfluxQL)", databases.telemetry, true);
-    influxQl("pipeline", sources.pipeline, "InfluxDB pipeline (InfluxQL)", databases.pipeline, false);
+    const telemetry = influxQl("influxql", sources.telemetry, "InfluxDB (InfluxQL)", databases.telemetry, true);
+    // Grafana makes a source the default while there is none, whatever it was told: the others come after it.
+    const after = { ...this.api, dependsOn: [this.service.container, telemetry] };
+    influxQl("pipeline", sources.pipeline, "InfluxDB pipeline (InfluxQL)", databases.pipeline, false, after);
     new grafana.oss.DataSource(
       `${name}-sql`,
       {
@@ -97,7 +99,7 @@ export class Grafana extends pulumi.ComponentResource {
         jsonDataEncoded: JSON.stringify({ version: "SQL", dbName: databases.telemetry, insecureGrpc: true }),
         secureJsonDataEncoded: pulumi.secret(pulumi.jsonStringify({ token: args.token })),
       },
-      this.api,
+      after,
     );
   }
 

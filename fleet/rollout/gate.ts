@@ -16,6 +16,8 @@ interface At {
 /** What the gate asks of a site. */
 export interface GateArgs extends At {
   site: string;
+  /** Names of the containers that it must have. */
+  containers: string[];
   model: Model;
   retention: string;
   gatewayPassword: string;
@@ -92,14 +94,15 @@ wait_for "Grafana's data source did not answer with the marked message" shown
 `;
 }
 
-/** Whether every container is healthy, and was not restarted too often. */
-export async function containers({ site, restarts, ...at }: At & Pick<GateArgs, "site" | "restarts">): Promise<string[]> {
+/** What is wrong with containers: one that is missing, not healthy, or was restarted too often. */
+export async function unwell({ site, containers, restarts, ...at }: At & Pick<GateArgs, "site" | "containers" | "restarts">): Promise<string[]> {
   const ids = (await docker(at, ["ps", "-aq", "--filter", `label=bess-telemetry.site=${site}`])).split(/\s+/).filter(Boolean);
   if (ids.length === 0) return [`no container of ${site} is there`];
   const format = "{{.Name}} {{.State.Status}} {{if .State.Health}}{{.State.Health.Status}}{{end}} {{.RestartCount}}";
   const lines = (await docker(at, ["inspect", "--format", format, ...ids])).trim().split("\n");
-  return lines.flatMap((line) => {
-    const [name, status, health, count] = line.replace(/^\//, "").split(" ");
+  const found = new Map(lines.map((line) => [line.slice(1, line.indexOf(" ")), line.split(" ").slice(1)]));
+  return containers.flatMap((name) => {
+    const [status, health, count] = found.get(name) ?? ["missing"];
     if (status !== "running" || health !== "healthy") return [`${name} is ${status === "running" ? health : status}`];
     return Number(count) > restarts ? [`${name} was restarted ${count} times, and ${restarts} are allowed`] : [];
   });
@@ -112,8 +115,8 @@ export async function containers({ site, restarts, ...at }: At & Pick<GateArgs, 
  * @throws Error where the engine cannot be reached.
  */
 export async function gate(args: GateArgs): Promise<string[]> {
-  const unwell = await containers(args);
-  if (unwell.length > 0) return unwell;
+  const before = await unwell(args);
+  if (before.length > 0) return before;
   const marked = mark(args.model, args.retention, Date.now());
   const options = ["-u gateway", `-P ${args.gatewayPassword}`, "-h 127.0.0.1", "-q 1", `-t ${marked.topic}`, `-m ${marked.payload}`];
   try {
@@ -122,5 +125,5 @@ export async function gate(args: GateArgs): Promise<string[]> {
     return [`the broker did not take the marked message: ${(error as Error).message}`];
   }
   const answer = await docker(args, ["exec", "-i", `${args.site}-influxdb`, "bash", "-s"], checking(marked, args));
-  return [...answer.trim().split("\n").filter(Boolean), ...(await containers(args))];
+  return [...answer.trim().split("\n").filter(Boolean), ...(await unwell(args))];
 }

@@ -3,11 +3,11 @@ import { CommandError, type EngineEvent, type Stack, StackNotFoundError, type Up
 import { isAbsolute, join } from "node:path";
 import { loadModel } from "../../configs/model";
 import { profiles } from "../../configs/profiles";
-import { parseSite } from "../../configs/site";
+import { parseSite, type SiteConfig, siteServices } from "../../configs/site";
 import { apiTunnel, isSsh } from "../../configs/ssh";
 import type { Engine } from "../../rehearsal";
 import { openTunnel } from "../../tools/tunnel";
-import { containers, gate } from "./gate";
+import { gate, unwell } from "./gate";
 import { isAlive } from "./record";
 import type { Revision } from "./revision";
 import { type Session, SiteError, type Standing, type Target } from "./rollout";
@@ -92,8 +92,13 @@ export class StackSession implements Session {
   /** What differs at the site from its state, such as `delete Container:kiel-1-telegraf`; nothing is changed. */
   drift = (): Promise<string[]> => this.tunnelled(() => this.changed((onEvent) => this.opened.stack.previewRefresh({ onEvent })));
 
-  /** Takes what differs at the site into its state. @returns what that was. */
-  refresh = (): Promise<string[]> => this.tunnelled(() => this.changed((onEvent) => this.opened.stack.refresh({ onEvent })));
+  /** Takes what differs at the site into its state, and so the site for unverified: the next rollout mends it. @returns what that was. */
+  async refresh(): Promise<string[]> {
+    const found = await this.tunnelled(() => this.changed((onEvent) => this.opened.stack.refresh({ onEvent })));
+    const standing = found.length > 0 ? await this.standing() : undefined;
+    if (standing) await this.keep({ ...standing, verified: false });
+    return found;
+  }
 
   /** Removes all that the stack has made. */
   async destroy(): Promise<void> {
@@ -113,8 +118,8 @@ export class StackSession implements Session {
 
   /** What is wrong with the containers alone. */
   async health(): Promise<string[]> {
-    const { name, engine, ssh } = parseSite(this.revision.configOf(this.site.name));
-    return this.opened.engine ? rehearsedGate(this.opened.engine()) : containers({ site: name, engine, ssh, ...this.limits });
+    const config = parseSite(this.revision.configOf(this.site.name));
+    return this.opened.engine ? rehearsedGate(this.opened.engine(), config) : unwell({ ...placeOf(config), ...this.limits });
   }
 
   private async changed(operate: (onEvent: (event: EngineEvent) => void) => Promise<unknown>): Promise<string[]> {
@@ -128,14 +133,14 @@ export class StackSession implements Session {
     return found.sort();
   }
 
-  async verify(): Promise<string[]> {
+  verify = (): Promise<string[]> => this.unlocked(() => this.gate());
+
+  private async gate(): Promise<string[]> {
     const config = parseSite(this.revision.configOf(this.site.name));
-    if (this.opened.engine) return rehearsedGate(this.opened.engine());
+    if (this.opened.engine) return rehearsedGate(this.opened.engine(), config);
     const outputs = await this.opened.stack.outputs();
     return gate({
-      site: config.name,
-      engine: config.engine,
-      ssh: config.ssh,
+      ...placeOf(config),
       model: loadModel(isAbsolute(config.model) ? config.model : join(__dirname, "../..", config.model)),
       retention: config.retention ?? profiles[config.profile].retention,
       gatewayPassword: outputs.gatewayPassword.value,
@@ -164,9 +169,9 @@ export class StackSession implements Session {
   }
 }
 
+/** Where a site's containers are, and which it must have. */
+const placeOf = (config: SiteConfig) => ({ site: config.name, engine: config.engine, ssh: config.ssh, containers: siteServices(config).map((service) => `${config.name}-${service}`) });
+
 /** What stands for the gate at a simulated site, where no message can flow: every container there, and healthy. */
-function rehearsedGate({ held }: Engine): string[] {
-  const containers = Object.entries(held.containers);
-  if (containers.length === 0) return ["no container is there"];
-  return containers.flatMap(([name, { healthy }]) => (healthy ? [] : [`${name} is unhealthy`]));
-}
+const rehearsedGate = ({ held }: Engine, config: SiteConfig): string[] =>
+  placeOf(config).containers.flatMap((name) => (held.containers[name]?.healthy ? [] : [`${name} is ${held.containers[name] ? "unhealthy" : "missing"}`]));

@@ -43,6 +43,24 @@ test("a canary that fails its gate stops the rollout, and every other site is un
   expect([telegraf("aachen"), telegraf("luebeck")]).toEqual([before.aachen, before.luebeck]);
 }, 120_000);
 
+test("what was changed at a site by hand is mended by the next rollout, once a refresh has seen it", async () => {
+  await rollout({});
+  const kiel = engine("kiel");
+  kiel.keep(() => delete kiel.held.containers["kiel-telegraf"]);
+  await rollout({ kind: "refresh" });
+  const { record } = await rollout({});
+  expect(results(record)).toEqual({ kiel: "verified", aachen: "there", luebeck: "there" });
+  expect(engine("kiel").held.containers["kiel-telegraf"].healthy).toBe(true);
+}, 120_000);
+
+test("a container that is missing fails the gate", async () => {
+  await rollout({});
+  const kiel = engine("kiel");
+  kiel.keep(() => delete kiel.held.containers["kiel-grafana"]);
+  const { record } = await rollout({ commit: "two" });
+  expect(record.sites.kiel).toMatchObject({ result: "failed", reason: "its gate: kiel-grafana is missing" });
+}, 120_000);
+
 test("an unreachable site is tried again, passed over, and resumed; no site is done twice", async () => {
   const { record } = await rollout({ faults: { aachen: [{ resource: "engine", kind: "fail", seconds: 1 }] } });
   expect(record.outcome).toBe("done");

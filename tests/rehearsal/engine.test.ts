@@ -72,6 +72,13 @@ test("a resource that fails leaves the others standing, and the next update make
   expect(await site.up()).toEqual([]);
 });
 
+test("no data source is made before the default one: Grafana would make the first the default", async () => {
+  const site = RehearsedSite.empty();
+  const sources = ["influxql", "pipeline", "sql"].map((source) => `create DataSource:dev-grafana-${source}`);
+  expect(site.failingUp([{ resource: "DataSource:dev-grafana-influxql", kind: "fail", seconds: 1 }])).toContain("DataSource:dev-grafana-influxql fails");
+  expect(await site.up()).toEqual(expect.arrayContaining(sources));
+});
+
 test("a refresh finds a container that vanished, and the next update brings it back", async () => {
   const site = base.copy();
   await site.within(({ engine }) => engine().removeContainer("dev-telegraf"));

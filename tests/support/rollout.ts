@@ -1,12 +1,12 @@
 import { join } from "node:path";
 import program from "../../index";
 import { type Fault } from "../../rehearsal";
-import { Records, rehearsed, resume, type Revision, rollback, rollOut } from "../../fleet/rollout";
+import { each, Records, rehearsed, resume, type Revision, rollback, rollOut, within } from "../../fleet/rollout";
 
 /** What a rollout of rehearsed sites is told; as JSON, the argument of this file. */
 export interface Told {
   folder: string;
-  kind: "up" | "resume" | "rollback";
+  kind: "up" | "resume" | "rollback" | "refresh";
   commit: string;
   /** Wave of each site. */
   waves: Record<string, string[]>;
@@ -31,7 +31,8 @@ async function main({ folder, kind, commit, waves, images, faults = {}, budget =
     report: ({ site, text, wave }: { site?: string; text: string; wave: string }) => console.log(`${wave} ${site ?? ""} ${text}`),
     stop: new AbortController().signal,
   };
-  await { up: () => rollOut(args, commit), resume: () => resume(args, commit), rollback: () => rollback(args) }[kind]();
+  const refresh = () => each(sites, parallel, (site) => within(site, args.revisionAt(commit), args.openStack, (session) => session.refresh()));
+  await { up: () => rollOut(args, commit), resume: () => resume(args, commit), rollback: () => rollback(args), refresh }[kind]();
 }
 
 main(JSON.parse(process.argv[2])).then(
