@@ -27,7 +27,7 @@ if (!installed()) {
 
 const [tool, ...args] = process.argv.slice(2);
 process.argv = [process.argv[0], join(__dirname, tool), ...args];
-require("ts-node").register({ project: join(root, "tsconfig.json"), transpileOnly: true, swc: true });
+require("ts-node").register({ project: join(root, "tsconfig.json") });
 // Pulumi's SDK takes a stack trace for every promise: telling each in TypeScript's lines takes half of a preview's time.
 if (!process.env.NODE_DEBUG) delete Error.prepareStackTrace;
 require(`./${tool}`);

@@ -1,11 +1,15 @@
-import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { execFile } from "node:child_process";
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { Option, program } from "commander";
 import pLimit from "p-limit";
+import { parse, stringify } from "yaml";
+import { rehearse } from "../../rehearsal";
 import { rehearsedStack } from "../inline";
-import { setUp } from "../setup";
+import { environment, locate, setUp } from "../setup";
+import { localBackend, root } from "../stack";
 
 const operations = ["preview", "up"] as const;
 type Operation = (typeof operations)[number];
@@ -19,16 +23,35 @@ async function inline(operation: Operation, name: string, folder: string): Promi
   await stack[operation]().finally(close);
 }
 
-/** The same by a command of its own, as a shell loop does it. */
-function alone(operation: Operation, name: string, folder: string): void {
-  const { status, stderr } = spawnSync(process.execPath, [join(__dirname, "../run.js"), "bench/fleet", "--once", operation, name, folder], { encoding: "utf8" });
-  if (status !== 0) throw new Error(`${operation} of ${name} failed: ${stderr}`);
+/** The same by a command of its own, as a shell loop does it: Pulumi's, where its language host is, else this project's. */
+async function alone(operation: Operation, name: string, folder: string): Promise<void> {
+  const own = { command: process.execPath, args: [join(__dirname, "../run.js"), "bench/fleet", "--once", operation, name, folder], env: process.env, close: () => undefined };
+  const { command, args, env, close } = languageHost ? await pulumiOf(operation, name, folder) : own;
+  await promisify(execFile)(command, args, { env, maxBuffer: 1 << 26 }).finally(close);
+}
+
+const languageHost = locate("pulumi-language-nodejs") !== undefined;
+
+/** Pulumi's command on a site that is rehearsed by this process. */
+async function pulumiOf(operation: Operation, name: string, folder: string) {
+  const providers = await rehearse({ folder: join(folder, "engines"), engine: configOf(name)["bess-telemetry:site"].engine });
+  const [inlined, project] = [join(folder, "stacks", name), join(folder, "loop", name)];
+  mkdirSync(project, { recursive: true });
+  writeFileSync(join(project, "Pulumi.yaml"), stringify({ ...parse(readFileSync(join(root, "Pulumi.yaml"), "utf8")), main: root }));
+  copyFileSync(join(inlined, `Pulumi.${name}.yaml`), join(project, `Pulumi.${name}.yaml`));
+  const env = { ...environment(), ...localBackend(folder), ...providers.environment, PULUMI_SKIP_UPDATE_CHECK: "true" };
+  const unasked = operation === "up" ? ["--yes", "--skip-preview"] : [];
+  return { command: "pulumi", args: [operation, ...unasked, "--non-interactive", "--stack", name, "--cwd", project], env, close: providers.close };
 }
 
 async function seconds(work: () => Promise<unknown> | unknown): Promise<number> {
   const start = performance.now();
   await work();
   return (performance.now() - start) / 1000;
+}
+
+async function inTurns(names: string[], work: (name: string) => Promise<void>): Promise<void> {
+  for (const name of names) await work(name);
 }
 
 const memory = () => Math.round(process.memoryUsage().rss / 2 ** 20);
@@ -42,8 +65,8 @@ async function benchmark(sizes: number[], parallels: number[], looped: number, f
   console.log(`first up of ${names.length} sites: ${((await seconds(() => limited("up", names.length, Math.max(...parallels)))) / names.length).toFixed(2)} s a site, resident ${memory()} MB`);
   const ratios: string[] = [];
   for (const operation of operations) {
-    const loop = (await seconds(() => names.slice(0, looped).forEach((name) => alone(operation, name, folder)))) / looped;
-    console.log(`${operation.padEnd(8)} a shell loop over ${looped} sites: ${loop.toFixed(2)} s a site`);
+    const loop = (await seconds(() => inTurns(names.slice(0, looped), (name) => alone(operation, name, folder)))) / looped;
+    console.log(`${operation.padEnd(8)} a shell loop of ${languageHost ? "pulumi" : "this project's command"} over ${looped} sites: ${loop.toFixed(2)} s a site`);
     let best = Infinity;
     for (const count of sizes) {
       for (const parallel of parallels) {
