@@ -126,7 +126,12 @@ export class Rollout {
       if (standing?.revision === revision && standing.verified) return { result: "there", before: standing.before };
       const before = standing?.revision === revision ? standing.before : standing?.revision;
       this.note(site, { before });
-      const changes = await session.up();
+      // An update that fails, or is killed, leaves the site between two revisions: it stands verified at neither.
+      if (standing) await session.keep({ ...standing, verified: false });
+      const changes = await session.up().catch(async (error) => {
+        if (error instanceof SiteError && error.kind === "failed") await session.keep({ revision, before, verified: false });
+        throw error;
+      });
       const findings = await session.verify();
       await session.keep({ revision, before, verified: findings.length === 0 });
       return findings.length === 0 ? { result: "verified", changes } : { result: "failed", changes, reason: `its gate: ${findings.join("; ")}` };

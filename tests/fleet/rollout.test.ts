@@ -89,6 +89,15 @@ test("a rollback brings each site back to its own former revision", async () => 
   expect([telegraf("kiel"), telegraf("aachen"), telegraf("luebeck")]).toEqual([one, two, two]);
 }, 180_000);
 
+test("a rollback mends a site whose update failed", async () => {
+  await rollout({});
+  const one = telegraf("kiel");
+  await rollout({ commit: "two", faults: { kiel: [{ resource: "Container:kiel-telegraf", kind: "unhealthy", seconds: 1 }] } });
+  const { record } = await rollout({ kind: "rollback" });
+  expect(record.sites.kiel.result).toBe("verified");
+  expect([telegraf("kiel"), engine("kiel").held.containers["kiel-telegraf"].healthy]).toEqual([one, true]);
+}, 120_000);
+
 test("a killed rollout is resumed without doing a site twice", async () => {
   const slow = { luebeck: [{ resource: "Container:luebeck-telegraf", kind: "slow", seconds: 30 } as const] };
   const child = begin({ faults: slow, parallel: 1 });
