@@ -53,7 +53,7 @@ export function mark(model: Model, retention: string, now: number): Mark {
 }
 
 /** Runs `docker` at a site's engine. @throws Error with its last line. */
-function docker(engine: string | undefined, args: string[], input = ""): Promise<string> {
+export function docker(engine: string | undefined, args: string[], input = ""): Promise<string> {
   return new Promise((done, failed) => {
     const env = { ...process.env, ...(engine && { DOCKER_HOST: engine }) };
     const child = execFile("docker", args, { env, timeout: 120_000, maxBuffer: 1 << 22 }, (error, stdout, stderr) =>

@@ -5,7 +5,7 @@ import { loadModel } from "../../configs/model";
 import { profiles } from "../../configs/profiles";
 import { parseSite, servicesOf, type SiteConfig } from "../../configs/site";
 import type { Engine } from "../../rehearsal";
-import { gate, unwell } from "./gate";
+import { docker, gate, unwell } from "./gate";
 import { isAlive } from "./record";
 import type { Revision } from "./revision";
 import { type Session, SiteError, type Standing, type Target } from "./rollout";
@@ -77,9 +77,20 @@ export class StackSession implements Session {
 
   async up(): Promise<Record<string, number>> {
     return this.unlocked(async () => {
+      if (!this.opened.engine) await this.removeBegun();
       const { summary } = await this.opened.stack.up();
       return summary.resourceChanges ?? {};
     });
+  }
+
+  /** Removes the containers that a killed update had begun to make: the state does not hold them, and their names are taken. */
+  private async removeBegun(): Promise<void> {
+    const { names, held } = begunContainers((await this.opened.stack.exportStack()).deployment);
+    const { name: site, engine } = parseSite(this.revision.configOf(this.site.name));
+    for (const name of names) {
+      const ids = await docker(engine, ["ps", "-aq", "--no-trunc", "--filter", `name=^/?${name}$`, "--filter", `label=bess-telemetry.site=${site}`]);
+      for (const id of ids.split(/\s+/).filter(Boolean)) if (!held.has(id)) await docker(engine, ["rm", "-f", id]);
+    }
   }
 
   /** The stack's last update. */
@@ -154,6 +165,20 @@ export class StackSession implements Session {
       throw new SiteError(kind, holder ? `its stack is locked by ${holder.who}@${holder.host}, process ${holder.pid}` : reasonOf(error as Error));
     }
   }
+}
+
+/** A resource as a stack's state tells it. */
+interface Kept {
+  type: string;
+  id?: string;
+  inputs?: { name?: string };
+}
+
+/** Names of the containers that an update had begun to make when it was cut off, and the ids of those that the state holds. */
+export function begunContainers({ resources = [], pending_operations: pending = [] }: { resources?: Kept[]; pending_operations?: { type: string; resource: Kept }[] }) {
+  const isContainer = ({ type }: Kept) => type === "docker:index/container:Container";
+  const begun = pending.filter(({ type, resource }) => type === "creating" && isContainer(resource));
+  return { names: begun.flatMap(({ resource }) => resource.inputs?.name ?? []), held: new Set(resources.filter(isContainer).flatMap(({ id }) => id ?? [])) };
 }
 
 /** Where a site's containers are, and which it must have. */

@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { Engine } from "../../rehearsal";
 import { Records, type RolloutRecord } from "../../fleet/rollout";
+import { begunContainers } from "../../fleet/rollout/operator";
 import { root } from "../../tools/stack";
 import { temporaryFolder } from "../support/programs";
 import type { Told } from "../support/rollout";
@@ -120,3 +121,16 @@ test("a second rollout refuses while one runs, and names it", async () => {
   first.kill("SIGKILL");
   await new Promise((done) => first.on("close", done));
 }, 60_000);
+
+test("a container that a killed update had begun to make is told from those that the state holds", () => {
+  const container = (id: string | undefined, name: string) => ({ type: "docker:index/container:Container", id, inputs: { name } });
+  const pending_operations = [
+    { type: "creating", resource: container(undefined, "kiel-influxdb") },
+    { type: "updating", resource: container("b", "kiel-grafana") },
+    { type: "creating", resource: { type: "docker:index/network:Network", inputs: { name: "kiel-data" } } },
+  ];
+  // What it replaces is held until it is made, under the same name.
+  const resources = [container("a", "kiel-influxdb"), container("b", "kiel-grafana")];
+  expect(begunContainers({ resources, pending_operations })).toEqual({ names: ["kiel-influxdb"], held: new Set(["a", "b"]) });
+  expect(begunContainers({})).toEqual({ names: [], held: new Set() });
+});
