@@ -34,11 +34,15 @@ const unreachable =
 /** The lines of an error that say what went wrong, without what Pulumi says around them. */
 export function reasonOf(error: Error): string {
   const text = error instanceof CommandError ? error.message : `error: ${error.message}`;
-  const lines = [...text.matchAll(/(?:^|\s)error: +(.+)|^\s*\* (.+)/gm)].map(([, told, listed]) => (told ?? listed).trim());
-  const telling = [...new Set(lines)].filter((line) => !/^(update failed|preview failed|\d+ errors? occurred:?)$/.test(line));
+  const lines = [...text.matchAll(/(?:^|\s)error: +(.+)|^\s*\* (.+)/gm)].map(([, told, listed]) => withoutWrapping((told ?? listed).trim()));
+  const telling = [...new Set(lines)].filter((line) => !/^(update failed|preview failed|\d+ errors? occurred:?|urn:.+, interrupted while \w+)$/.test(line));
   const reason = telling.join("; ") || text.trim().split("\n").at(-1)!;
   return reason.length > 500 ? `${reason.slice(0, 497)}...` : reason;
 }
+
+/** A provider's line without where in its own code it was written; of a URN the name stays. */
+const withoutWrapping = (line: string) =>
+  line.replace(/^sdk-v2\/\S+ sdk\.helper_schema: (.*): provider=\S+$/, "$1").replace(/^\w+ing urn:\S*::([\w.-]+): \d+ errors? occurred:?$/, "$1");
 
 /** Who holds a stack's lock, where that is why it failed. */
 function holderOf(error: Error): { who: string; host: string; pid: number } | undefined {

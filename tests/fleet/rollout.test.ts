@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { Engine } from "../../rehearsal";
 import { Records, type RolloutRecord } from "../../fleet/rollout";
-import { begunContainers } from "../../fleet/rollout/operator";
+import { begunContainers, reasonOf } from "../../fleet/rollout/operator";
 import { root } from "../../tools/stack";
 import { temporaryFolder } from "../support/programs";
 import type { Told } from "../support/rollout";
@@ -133,4 +133,13 @@ test("a container that a killed update had begun to make is told from those that
   const resources = [container("a", "kiel-influxdb"), container("b", "kiel-grafana")];
   expect(begunContainers({ resources, pending_operations })).toEqual({ names: ["kiel-influxdb"], held: new Set(["a", "b"]) });
   expect(begunContainers({})).toEqual({ names: [], held: new Set() });
+});
+
+test("a failure is told without what the provider and Pulumi say around it", () => {
+  const said = `sdk-v2/provider2.go:572: sdk.helper_schema: container failed to be in healthy state: provider=docker@5.2.0
+    error: creating urn:pulumi:kiel::bess-telemetry::bess:index:Site$docker:index/container:Container::kiel-telegraf: 1 error occurred:
+    	* container failed to be in healthy state
+    error: update failed
+  * urn:pulumi:kiel::bess-telemetry::docker:index/container:Container::kiel-influxdb, interrupted while creating`;
+  expect(reasonOf(new Error(said))).toBe("container failed to be in healthy state; kiel-telegraf");
 });
