@@ -113,9 +113,10 @@ export class StackSession implements Session {
     return found;
   }
 
-  /** Removes all that the stack has made. */
+  /** Removes all that the stack has made; it stands at no revision then. */
   async destroy(): Promise<void> {
     await this.unlocked(() => this.opened.stack.destroy());
+    if (await this.standing()) await this.opened.stack.removeTag(tag);
   }
 
   /** What is wrong with the containers alone. */

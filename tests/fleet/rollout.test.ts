@@ -54,6 +54,14 @@ test("what was changed at a site by hand is mended by the next rollout, once a r
   expect(engine("kiel").held.containers["kiel-telegraf"].healthy).toBe(true);
 }, 120_000);
 
+test("a site that was removed is made again by the next rollout", async () => {
+  await rollout({ waves: { canary: ["kiel"] } });
+  await rollout({ kind: "down", waves: { canary: ["kiel"] } });
+  expect(engine("kiel").held.containers).toEqual({});
+  const { record } = await rollout({ waves: { canary: ["kiel"] } });
+  expect(results(record)).toEqual({ kiel: "verified" });
+}, 120_000);
+
 test("a container that is missing fails the gate", async () => {
   await rollout({});
   const kiel = engine("kiel");
