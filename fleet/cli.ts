@@ -158,10 +158,10 @@ const operating = (command: Command) =>
     .addOption(new Option("--fault <fault>", `with --rehearse: SITE:${faultHelp}; repeatable`).argParser(siteFault));
 
 /** Options of the commands that go through waves. */
-const rolling = (command: Command) =>
+const rolling = (command: Command, soakSeconds = 300) =>
   operating(selecting(command))
     .option("--budget <n>", "sites of a wave that may fail before it halts", number(0), 0)
-    .option("--soak <seconds>", "pause between two waves, after which the gates are passed again", number(0), 300)
+    .option("--soak <seconds>", "pause between two waves, after which the gates are passed again", number(0), soakSeconds)
     .option("--attempts <n>", "how often an unreachable site is tried", number(1), 3)
     .option("--backoff <seconds>", "pause before it is tried again, doubled each time", number(0, false), 5)
     .option("--rollout <name>", "what CI calls this rollout; it stands in the record")
@@ -273,7 +273,7 @@ rolling(command.command("resume"))
   .description("goes on with the last rollout, with this commit; sites that stand at it and work are not done twice")
   .action(roll("resume"));
 
-rolling(command.command("rollback"))
+rolling(command.command("rollback"), 0)
   .description("brings the sites of the last rollout back to the revision each had before")
   .action(roll("rollback"));
 

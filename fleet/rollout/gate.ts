@@ -58,7 +58,7 @@ export function mark(model: Model, retention: string, now: number): Mark {
 }
 
 /** Runs `docker` at a site's engine; over SSH the site's own client. @throws Error with its last line. */
-function docker({ engine, ssh }: At, args: string[], input = ""): Promise<string> {
+export function docker({ engine, ssh }: At, args: string[], input = ""): Promise<string> {
   const line = ["docker", ...args].map(quoted).join(" ");
   const env = { ...process.env, ...(engine && !isSsh(engine) && { DOCKER_HOST: engine }) };
   return new Promise((done, failed) => {

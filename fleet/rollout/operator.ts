@@ -7,7 +7,7 @@ import { parseSite, type SiteConfig, siteServices } from "../../configs/site";
 import { apiTunnel, isSsh } from "../../configs/ssh";
 import type { Engine } from "../../rehearsal";
 import { openTunnel } from "../../tools/tunnel";
-import { gate, unwell } from "./gate";
+import { docker, gate, unwell } from "./gate";
 import { isAlive } from "./record";
 import type { Revision } from "./revision";
 import { type Session, SiteError, type Standing, type Target } from "./rollout";
@@ -36,11 +36,15 @@ const unreachable =
 /** The lines of an error that say what went wrong, without what Pulumi says around them. */
 export function reasonOf(error: Error): string {
   const text = error instanceof CommandError ? error.message : `error: ${error.message}`;
-  const lines = [...text.matchAll(/(?:^|\s)error: +(.+)|^\s*\* (.+)/gm)].map(([, told, listed]) => (told ?? listed).trim());
-  const telling = [...new Set(lines)].filter((line) => !/^(update failed|preview failed|\d+ errors? occurred:?)$/.test(line));
+  const lines = [...text.matchAll(/(?:^|\s)error: +(.+)|^\s*\* (.+)/gm)].map(([, told, listed]) => withoutWrapping((told ?? listed).trim()));
+  const telling = [...new Set(lines)].filter((line) => !/^(update failed|preview failed|\d+ errors? occurred:?|urn:.+, interrupted while \w+)$/.test(line));
   const reason = telling.join("; ") || text.trim().split("\n").at(-1)!;
   return reason.length > 500 ? `${reason.slice(0, 497)}...` : reason;
 }
+
+/** A provider's line without where in its own code it was written; of a URN the name stays. */
+const withoutWrapping = (line: string) =>
+  line.replace(/^sdk-v2\/\S+ sdk\.helper_schema: (.*): provider=\S+$/, "$1").replace(/^\w+ing urn:\S*::([\w.-]+): \d+ errors? occurred:?$/, "$1");
 
 /** Who holds a stack's lock, where that is why it failed. */
 function holderOf(error: Error): { who: string; host: string; pid: number } | undefined {
@@ -69,19 +73,30 @@ export class StackSession implements Session {
   async standing(): Promise<Standing | undefined> {
     const kept = (await this.opened.stack.listTags())[tag];
     if (!kept) return undefined;
-    const [revision, before, verified] = kept.split(" ");
-    return { revision, ...(before !== "-" && { before }), verified: verified === "verified" };
+    const [revision, before, word] = kept.split(" ");
+    return { revision, ...(before !== "-" && { before }), verified: word === "verified", proven: word !== "unverified" };
   }
 
-  async keep({ revision, before = "-", verified }: Standing): Promise<void> {
-    await this.opened.stack.setTag(tag, `${revision} ${before} ${verified ? "verified" : "unverified"}`);
+  async keep({ revision, before = "-", verified, proven }: Standing): Promise<void> {
+    await this.opened.stack.setTag(tag, `${revision} ${before} ${verified ? "verified" : proven ? "proven" : "unverified"}`);
   }
 
   async up(): Promise<Record<string, number>> {
     return this.unlocked(async () => {
+      if (!this.opened.engine) await this.removeBegun();
       const { summary } = await this.opened.stack.up();
       return summary.resourceChanges ?? {};
     });
+  }
+
+  /** Removes the containers that a killed update had begun to make: the state does not hold them, and their names are taken. */
+  private async removeBegun(): Promise<void> {
+    const { names, held } = begunContainers((await this.opened.stack.exportStack()).deployment);
+    const { name: site, engine, ssh } = parseSite(this.revision.configOf(this.site.name));
+    for (const name of names) {
+      const ids = await docker({ engine, ssh }, ["ps", "-aq", "--no-trunc", "--filter", `name=^/?${name}$`, "--filter", `label=bess-telemetry.site=${site}`]);
+      for (const id of ids.split(/\s+/).filter(Boolean)) if (!held.has(id)) await docker({ engine, ssh }, ["rm", "-f", id]);
+    }
   }
 
   /** The stack's last update. */
@@ -100,9 +115,10 @@ export class StackSession implements Session {
     return found;
   }
 
-  /** Removes all that the stack has made. */
+  /** Removes all that the stack has made; it stands at no revision then. */
   async destroy(): Promise<void> {
     await this.tunnelled(() => this.unlocked(() => this.opened.stack.destroy()));
+    if (await this.standing()) await this.opened.stack.removeTag(tag);
   }
 
   /** Does it while Grafana's API is reached: Pulumi runs no program for it, which would open the tunnel itself. */
@@ -167,6 +183,20 @@ export class StackSession implements Session {
       throw new SiteError(kind, holder ? `its stack is locked by ${holder.who}@${holder.host}, process ${holder.pid}` : reasonOf(error as Error));
     }
   }
+}
+
+/** A resource as a stack's state tells it. */
+interface Kept {
+  type: string;
+  id?: string;
+  inputs?: { name?: string };
+}
+
+/** Names of the containers that an update had begun to make when it was cut off, and the ids of those that the state holds. */
+export function begunContainers({ resources = [], pending_operations: pending = [] }: { resources?: Kept[]; pending_operations?: { type: string; resource: Kept }[] }) {
+  const isContainer = ({ type }: Kept) => type === "docker:index/container:Container";
+  const begun = pending.filter(({ type, resource }) => type === "creating" && isContainer(resource));
+  return { names: begun.flatMap(({ resource }) => resource.inputs?.name ?? []), held: new Set(resources.filter(isContainer).flatMap(({ id }) => id ?? [])) };
 }
 
 /** Where a site's containers are, and which it must have. */

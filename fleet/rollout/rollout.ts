@@ -12,8 +12,10 @@ export interface Standing {
   revision: string;
   /** Revision that it had before that one. */
   before?: string;
-  /** Whether its gate found that revision working. */
+  /** Whether its gate found that revision working, and nothing has been done to the site since. */
   verified: boolean;
+  /** Whether its gate has ever found that revision working, so that it can be gone back to. Default: as `verified`. */
+  proven?: boolean;
 }
 
 /** Work at one site, for one revision: the real thing, or a rehearsal of it. */
@@ -124,9 +126,14 @@ export class Rollout {
       const standing = await session.standing();
       // A site that stands at the revision, and works, is not done twice.
       if (standing?.revision === revision && standing.verified) return { result: "there", before: standing.before };
-      const before = standing?.revision === revision ? standing.before : standing?.revision;
+      const before = standing && (standing.revision === revision || (!standing.proven && standing.before)) ? standing.before : standing?.revision;
       this.note(site, { before });
-      const changes = await session.up();
+      // An update that fails, or is killed, leaves the site between two revisions: it stands verified at neither.
+      if (standing) await session.keep({ ...standing, verified: false });
+      const changes = await session.up().catch(async (error) => {
+        if (error instanceof SiteError && error.kind === "failed") await session.keep({ revision, before, verified: false });
+        throw error;
+      });
       const findings = await session.verify();
       await session.keep({ revision, before, verified: findings.length === 0 });
       return findings.length === 0 ? { result: "verified", changes } : { result: "failed", changes, reason: `its gate: ${findings.join("; ")}` };

@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { Engine } from "../../rehearsal";
 import { Records, type RolloutRecord } from "../../fleet/rollout";
+import { begunContainers, reasonOf } from "../../fleet/rollout/operator";
 import { root } from "../../tools/stack";
 import { temporaryFolder } from "../support/programs";
 import type { Told } from "../support/rollout";
@@ -53,6 +54,14 @@ test("what was changed at a site by hand is mended by the next rollout, once a r
   expect(engine("kiel").held.containers["kiel-telegraf"].healthy).toBe(true);
 }, 120_000);
 
+test("a site that was removed is made again by the next rollout", async () => {
+  await rollout({ waves: { canary: ["kiel"] } });
+  await rollout({ kind: "down", waves: { canary: ["kiel"] } });
+  expect(engine("kiel").held.containers).toEqual({});
+  const { record } = await rollout({ waves: { canary: ["kiel"] } });
+  expect(results(record)).toEqual({ kiel: "verified" });
+}, 120_000);
+
 test("a container that is missing fails the gate", async () => {
   await rollout({});
   const kiel = engine("kiel");
@@ -89,6 +98,27 @@ test("a rollback brings each site back to its own former revision", async () => 
   expect([telegraf("kiel"), telegraf("aachen"), telegraf("luebeck")]).toEqual([one, two, two]);
 }, 180_000);
 
+test("a rollback mends a site whose update failed", async () => {
+  await rollout({});
+  const one = telegraf("kiel");
+  await rollout({ commit: "two", faults: { kiel: [{ resource: "Container:kiel-telegraf", kind: "unhealthy", seconds: 1 }] } });
+  const { record } = await rollout({ kind: "rollback" });
+  expect(record.sites.kiel.result).toBe("verified");
+  expect([telegraf("kiel"), engine("kiel").held.containers["kiel-telegraf"].healthy]).toEqual([one, true]);
+}, 120_000);
+
+test("a revision that never worked at a site is not gone back to", async () => {
+  const alone = { all: ["kiel"] };
+  await rollout({ waves: alone });
+  const one = telegraf("kiel");
+  const broken = await rollout({ waves: alone, commit: "two", faults: { kiel: [{ resource: "Container:kiel-telegraf", kind: "unhealthy", seconds: 1 }] } });
+  expect(results(broken.record)).toEqual({ kiel: "failed" });
+  const { record } = await rollout({ waves: alone, commit: "three" });
+  expect(record.sites.kiel).toMatchObject({ result: "verified", before: "one" });
+  await rollout({ waves: alone, kind: "rollback" });
+  expect(telegraf("kiel")).toBe(one);
+}, 120_000);
+
 test("a killed rollout is resumed without doing a site twice", async () => {
   const slow = { luebeck: [{ resource: "Container:luebeck-telegraf", kind: "slow", seconds: 30 } as const] };
   const child = begin({ faults: slow, parallel: 1 });
@@ -111,3 +141,25 @@ test("a second rollout refuses while one runs, and names it", async () => {
   first.kill("SIGKILL");
   await new Promise((done) => first.on("close", done));
 }, 60_000);
+
+test("a container that a killed update had begun to make is told from those that the state holds", () => {
+  const container = (id: string | undefined, name: string) => ({ type: "docker:index/container:Container", id, inputs: { name } });
+  const pending_operations = [
+    { type: "creating", resource: container(undefined, "kiel-influxdb") },
+    { type: "updating", resource: container("b", "kiel-grafana") },
+    { type: "creating", resource: { type: "docker:index/network:Network", inputs: { name: "kiel-data" } } },
+  ];
+  // What it replaces is held until it is made, under the same name.
+  const resources = [container("a", "kiel-influxdb"), container("b", "kiel-grafana")];
+  expect(begunContainers({ resources, pending_operations })).toEqual({ names: ["kiel-influxdb"], held: new Set(["a", "b"]) });
+  expect(begunContainers({})).toEqual({ names: [], held: new Set() });
+});
+
+test("a failure is told without what the provider and Pulumi say around it", () => {
+  const said = `sdk-v2/provider2.go:572: sdk.helper_schema: container failed to be in healthy state: provider=docker@5.2.0
+    error: creating urn:pulumi:kiel::bess-telemetry::bess:index:Site$docker:index/container:Container::kiel-telegraf: 1 error occurred:
+    	* container failed to be in healthy state
+    error: update failed
+  * urn:pulumi:kiel::bess-telemetry::docker:index/container:Container::kiel-influxdb, interrupted while creating`;
+  expect(reasonOf(new Error(said))).toBe("container failed to be in healthy state; kiel-telegraf");
+});

@@ -6,7 +6,7 @@ import { each, Records, rehearsed, resume, type Revision, rollback, rollOut, wit
 /** What a rollout of rehearsed sites is told; as JSON, the argument of this file. */
 export interface Told {
   folder: string;
-  kind: "up" | "resume" | "rollback" | "refresh";
+  kind: "up" | "resume" | "rollback" | "refresh" | "down";
   commit: string;
   /** Wave of each site. */
   waves: Record<string, string[]>;
@@ -32,7 +32,8 @@ async function main({ folder, kind, commit, waves, images, faults = {}, budget =
     stop: new AbortController().signal,
   };
   const refresh = () => each(sites, parallel, (site) => within(site, args.revisionAt(commit), args.openStack, (session) => session.refresh()));
-  await { up: () => rollOut(args, commit), resume: () => resume(args, commit), rollback: () => rollback(args), refresh }[kind]();
+  const down = () => each(sites, parallel, (site) => within(site, args.revisionAt(commit), args.openStack, (session) => session.destroy()));
+  await { up: () => rollOut(args, commit), resume: () => resume(args, commit), rollback: () => rollback(args), refresh, down }[kind]();
 }
 
 main(JSON.parse(process.argv[2])).then(
