@@ -145,6 +145,17 @@ async function open(args: DeployedArgs & { name: string; workDir: string; keys?:
   return { stack, forget };
 }
 
+/**
+ * Updates a stack. The Automation API's own `up` starts Pulumi three times more, to ask for outputs and history.
+ * @returns resources by what was done to them, as the update's events tell.
+ */
+export async function update(stack: Stack): Promise<Record<string, number>> {
+  const unasked: Stack = Object.assign(Object.create(stack), { outputs: async () => ({}), info: async () => undefined });
+  let changes: Record<string, number> = {};
+  await unasked.up({ onEvent: ({ summaryEvent }) => void (changes = summaryEvent?.resourceChanges ?? changes) });
+  return changes;
+}
+
 let commandLine: Promise<PulumiCommand> | undefined;
 
 /**

@@ -6,6 +6,7 @@ import { profiles } from "../../configs/profiles";
 import { parseSite, type SiteConfig, siteServices } from "../../configs/site";
 import { apiTunnel, isSsh } from "../../configs/ssh";
 import type { Engine } from "../../rehearsal";
+import { update } from "../../tools/inline";
 import { openTunnel } from "../../tools/tunnel";
 import { docker, gate, unwell } from "./gate";
 import { isAlive } from "./record";
@@ -84,8 +85,7 @@ export class StackSession implements Session {
   async up(): Promise<Record<string, number>> {
     return this.unlocked(async () => {
       if (!this.opened.engine) await this.removeBegun();
-      const { summary } = await this.opened.stack.up();
-      return summary.resourceChanges ?? {};
+      return update(this.opened.stack);
     });
   }
 

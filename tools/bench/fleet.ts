@@ -7,7 +7,7 @@ import { Option, program } from "commander";
 import pLimit from "p-limit";
 import { parse, stringify } from "yaml";
 import { rehearse } from "../../rehearsal";
-import { rehearsedStack } from "../inline";
+import { rehearsedStack, update } from "../inline";
 import { environment, locate, setUp } from "../setup";
 import { localBackend, root } from "../stack";
 
@@ -20,7 +20,7 @@ const configOf = (name: string) => ({ "bess-telemetry:site": { name, engine: `ss
 /** One operation at one site, inline. */
 async function inline(operation: Operation, name: string, folder: string): Promise<void> {
   const { stack, close } = await rehearsedStack(name, { folder, config: configOf(name) });
-  await stack[operation]().finally(close);
+  await (operation === "up" ? update(stack) : stack.preview()).finally(close);
 }
 
 /** The same by a command of its own, as a shell loop does it: Pulumi's, where its language host is, else this project's. */
