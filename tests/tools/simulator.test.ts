@@ -71,6 +71,7 @@ describe("the simulator", () => {
     simulator = new Simulator(broker);
     await until("messages arrive", () => reader.received.length > 0);
     await broker.kill();
+    await until("the outage is said", () => simulator!.output.includes("broker not reached, trying on: "));
     await until("the sign of life is old", () => age() > 1500);
     await broker.run();
     await until("the sign of life is fresh", () => age() < 500);
