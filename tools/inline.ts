@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { LocalWorkspace, PulumiCommand, type PulumiFn, type Stack } from "@pulumi/pulumi/automation";
+import { LocalWorkspace, PulumiCommand, type PulumiFn, Stack } from "@pulumi/pulumi/automation";
 import { parse } from "yaml";
 import { withStandIns } from "../configs/standins";
 import program from "../index";
@@ -81,6 +81,8 @@ export interface RehearsedArgs {
   folder?: string;
   /** The stack's config, instead of `Pulumi.NAME.yaml`'s. */
   config?: Record<string, unknown>;
+  /** As {@link DeployedArgs.existing}. */
+  existing?: boolean;
   program?: PulumiFn;
 }
 
@@ -90,7 +92,7 @@ export async function rehearsedStack(name: string, args: RehearsedArgs = {}): Pr
   const engine = engineOf(config);
   const providers = await rehearse({ folder: join(folder, "engines"), engine, faults });
   const environment = { ...localBackend(folder), ...providers.environment, PULUMI_HOME: join(folder, "home") };
-  const { stack, forget } = await open({ name, environment, workDir: join(folder, "stacks", name), config, program: args.program });
+  const { stack, forget } = await open({ name, environment, workDir: join(folder, "stacks", name), config, existing: args.existing, program: args.program });
   return { stack, engine: () => Engine.open(join(folder, "engines"), engine), close: () => (providers.close(), forget()) };
 }
 
@@ -102,14 +104,14 @@ export interface DeployedArgs {
   workDir?: string;
   /** The stack's config, instead of what lies in `workDir`: it is written there. */
   config?: Record<string, unknown>;
-  /** Whether the stack must be there already. Default: false, and it is made. */
+  /** Whether the stack must be there already: what is asked of it first throws StackNotFoundError otherwise. Default: false, and it is made. */
   existing?: boolean;
   /** Environment that names the backend. Default: as `npm run up`. */
   environment?: Record<string, string>;
   program?: PulumiFn;
 }
 
-/** A real stack. @throws StackNotFoundError where it must be there, and is not. */
+/** A real stack. */
 export async function deployedStack(name: string, args: DeployedArgs = {}): Promise<Omit<InlineStack, "engine">> {
   const { workDir = root, offline = false, config, environment = pulumiEnvironment() as Record<string, string> } = args;
   const folder = join(root, ".cache/offline");
@@ -129,15 +131,16 @@ async function open(args: DeployedArgs & { name: string; workDir: string; keys?:
     ran.add(getStore());
     return run();
   };
-  const stack = await LocalWorkspace[existing ? "selectStack" : "createOrSelectStack"](
-    { stackName: name, projectName: project.name, program: remembered },
-    {
-      workDir,
-      pulumiCommand: await (commandLine ??= detached()),
-      envVars: { PULUMI_SKIP_UPDATE_CHECK: "true", ...environment },
-      ...(settings && { projectSettings: { ...project, runtime: "nodejs" as const }, stackSettings: { [name]: settings } }),
-    },
-  );
+  const workspace = await LocalWorkspace.create({
+    workDir,
+    program: remembered,
+    pulumiCommand: await (commandLine ??= detached()),
+    envVars: { PULUMI_SKIP_UPDATE_CHECK: "true", ...environment },
+    ...(settings && { projectSettings: { ...project, runtime: "nodejs" as const }, stackSettings: { [name]: settings } }),
+  });
+  // Every command names the stack, and tells where there is none: Pulumi need not be started to ask for that alone.
+  if (existing) workspace.selectStack = async () => undefined;
+  const stack = await Stack[existing ? "select" : "createOrSelect"](name, workspace);
   // gRPC's resolvers keep what a program ran in for as long as the process lives, and with it each resource it has made.
   // It is emptied once the program's late calls are over too.
   const empty = () => ran.forEach((store) => Object.keys(store).forEach((key) => Reflect.deleteProperty(store, key)));

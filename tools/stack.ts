@@ -33,7 +33,8 @@ export const pulumiEnvironment = (): NodeJS.ProcessEnv => ({
   ...(loggedIn() ? {} : localBackend(join(root, ".pulumi-state"), told)),
 });
 
-const told = (passphrase: string) => console.log(`installed passphrase: generated into ${passphrase}; without it the state cannot be read, so keep a copy`);
+// Standard output may be a report, or JSON.
+const told = (passphrase: string) => console.error(`installed passphrase: generated into ${passphrase}; without it the state cannot be read, so keep a copy`);
 
 function pulumi(env: NodeJS.ProcessEnv, args: string[]): number {
   return spawnSync("pulumi", args, { cwd: root, env, stdio: "inherit" }).status ?? 1;

@@ -83,6 +83,13 @@ test("matrix is what GitHub Actions takes", () => {
   });
 });
 
+test("preview plans from the states of the stacks, and all of a site that was never deployed", () => {
+  const { status, stdout } = fleet("preview", "--since", "HEAD", "--site", "kiel-2");
+  expect(stdout).toMatch(/^<!-- .* -->\n## 1 of 1 site changes\n/);
+  expect(stdout).toMatch(/\| 1 \| `kiel-2` \| \w+ \| 42 \|/);
+  expect(status).toBe(0);
+});
+
 describe("preview --rendered", () => {
   const preview = (...args: string[]) => fleet("preview", "--rendered", "--since", "HEAD", ...args);
 
