@@ -21,7 +21,7 @@ const valueAt = (input: unknown, path: PropertyKey[]) =>
 /** A value as JSON, without what stands under a secret key, and without any private key wherever it was pasted. */
 const shown = (value: unknown, secretKeys: string[]) => {
   const hidden = (key: string, part: unknown) => (secretKeys.includes(key) || (typeof part === "string" && part.includes("PRIVATE KEY")) ? "[secret]" : part);
-  const text = JSON.stringify(value, hidden) ?? "nothing";
+  const text = JSON.stringify(value, hidden) ?? "not set";
   return text.length > 80 ? `${text.slice(0, 77)}...` : text;
 };
 

@@ -9,6 +9,7 @@ import { rehearsals } from "../tools/inline";
 import { setUp } from "../tools/setup";
 import type { Fleet, FleetSite } from "./inventory";
 import { planFromEvents, planViolations, type SitePlan, withRenderedFiles } from "./plan";
+import { plural } from "./plural";
 import { comparePlans, renderedPlan } from "./rendered";
 import * as rollout from "./rollout";
 import { exitCodeOf, progress, summary } from "./rollout/progress";
@@ -73,7 +74,7 @@ export async function roll(kind: keyof typeof moves, fleet: Fleet, sites: readon
   const openStack = opener(fleet.sites, asked, false);
   if (kind !== "rollback") await requirePolicy(fleet, sites, current);
   if (kind === "up" && wave !== undefined) await requireEarlier(fleet, wave, current, openStack, asked);
-  await agree(`${kind} ${sites.length} sites of ${new Set(sites.map((site) => site.wave)).size} waves${kind === "rollback" ? "" : ` to ${current.commit.slice(0, 12)}`}?`, asked.yes);
+  await agree(`${kind} ${plural(sites.length, "site")} of ${plural(new Set(sites.map((site) => site.wave)).size, "wave")}${kind === "rollback" ? "" : ` to ${current.commit.slice(0, 12)}`}?`, asked.yes);
   const stop = new AbortController();
   const interrupt = () => {
     if (stop.signal.aborted) process.exit(exitCodeOf({ outcome: "stopped" } as rollout.RolloutRecord));
@@ -180,14 +181,17 @@ export async function drift(sites: readonly FleetSite[], asked: Operating & { ma
   const rows = [...found].filter(([, steps]) => steps.length > 0).map(([site, steps]) => `| ${site} | ${steps.join("<br>").replaceAll("|", "\\|")} |`);
   const text = rows.length ? `| site | differs from its state, or why it could not be looked at |\n| --- | --- |\n${rows.join("\n")}\n` : "";
   if (asked.markdown && text) writeFileSync(asked.markdown, text);
-  console.log(text || `Nothing differs at ${sites.length} sites.`);
+  console.log(text || `Nothing differs at ${plural(sites.length, "site")}.`);
   return 0;
 }
 
 /** Passes a site through its gate. @returns the exit code. */
 export async function verify(site: FleetSite, asked: Operating): Promise<number> {
   const current = rollout.workingTree();
-  const findings = await rollout.within(site, current, opener([site], asked), (session) => session.verify());
+  const findings = await rollout.within(site, current, opener([site], asked), (session) => session.verify()).catch((error: Error) => {
+    if (error instanceof InputError) throw error;
+    return [rollout.reasonOf(error)];
+  });
   const passed = asked.rehearse ? "every simulated container is there and healthy; no message can flow there" : "a marked message arrived in InfluxDB and Grafana, and every container is healthy";
   console.log(`${site.name}: ${findings.length === 0 ? passed : findings.join("; ")}`);
   return findings.length === 0 ? 0 : 2;

@@ -1,3 +1,4 @@
+import { plural } from "../plural";
 import { type Group, type TextChange, textChanges } from "./changes";
 import { code } from "./reasons";
 
@@ -30,7 +31,6 @@ const kinds = [
 ] as const satisfies { kind: Part["kind"]; one: string; many: string }[];
 
 const size = (text: string) => Buffer.byteLength(text);
-const plural = (count: number, what: string) => `${count} ${what}${count === 1 ? "" : "s"}`;
 
 /** Most names of sites in a cell of the table. */
 const mostNames = 6;

@@ -1,4 +1,5 @@
 import pLimit from "p-limit";
+import { plural } from "../plural";
 import type { Records, Result, RolloutRecord, SiteRecord } from "./record";
 
 /** What a rollout needs to know of a site. */
@@ -94,7 +95,7 @@ export class Rollout {
   }
 
   private async wave(wave: string, targets: readonly Target[], revisionOf: (site: Target) => string | undefined): Promise<void> {
-    this.report({ wave, text: `${targets.length} sites, ${this.options.parallel} at once` });
+    this.report({ wave, text: `${plural(targets.length, "site")}, ${this.options.parallel} at once` });
     const limit = pLimit(this.options.parallel);
     await Promise.all(
       targets.map((site) =>
@@ -165,7 +166,7 @@ export class Rollout {
 
   private haltOf(wave: string, targets: readonly Target[]): string | undefined {
     const failed = this.failed(targets);
-    if (failed > this.options.budget) return `${failed} of ${targets.length} sites of wave ${wave} failed, and its budget is ${this.options.budget}`;
+    if (failed > this.options.budget) return `${failed} of ${plural(targets.length, "site")} of wave ${wave} failed, and its budget is ${this.options.budget}`;
     if (!targets.some(({ name }) => isWorking(this.record.sites[name].result))) return `no site of wave ${wave} could be brought to the revision`;
     return undefined;
   }

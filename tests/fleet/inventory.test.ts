@@ -77,7 +77,7 @@ test.each<[string, unknown, string]>([
   ["a wave by label and share", fleet({ waves: [{ name: "w", when: {}, share: "5%" }] }), "give either when or share"],
   ["a share without its sign", fleet({ waves: [{ name: "w", share: "0.1" }] }), 'waves[0].share is "0.1": write a share such as 10%'],
   ["no wave", fleet({ waves: [] }), "name at least one wave"],
-  ["a site without an engine", withSites({ d: {} }), "sites.d.engine is nothing"],
+  ["a site without an engine", withSites({ d: {} }), "sites.d.engine is not set"],
   ["a name that no container can have", withSites({ D_1: { engine: "ssh://u@d" } }), "sites.D_1 is no possible name: write lower case letters"],
   ["an unknown key", fleet({ site: {} }), "site is no known key; allowed here: allow, labels, defaults, overrides, waves, sites"],
   ["an unknown key of a site", withSites({ d: { engine: "ssh://u@d", mqt: {} } }), "sites.d.mqt is no known key; allowed here: ssh, host, profile"],
