@@ -29,13 +29,13 @@ const differ = "already; every port of a site must differ";
 
 describe("a configuration is refused, with the key, its value and what is allowed, for", () => {
   test.each<[what: string, input: unknown, key: string, value: string, allowed: string]>([
-    ["nothing at all", undefined, "the whole", "nothing", "expected object"],
+    ["nothing at all", undefined, "the whole", "not set", "expected object"],
     ["an unknown key", named({ mqt: {} }), "mqt", "no known key", `allowed here: ${top}`],
     ["an unknown key of the broker", named({ mqtt: { adress: "0.0.0.0" } }), "mqtt.adress", "no known key", "allowed here: address, port, anonymous, websocket, tls"],
     ["an unknown key of TLS", named({ mqtt: { tls: { ...tls, ca: "" } } }), "mqtt.tls.ca", "no known key", "allowed here: port, certificate, key"],
     ["an unknown service's image", named({ images: { telegraph: "a:1" } }), "images.telegraph", "no known key", Object.keys(images).join(", ")],
     ["an unknown secret to rotate", named({ rotate: { gatway: "2" } }), "rotate.gatway", "no known key", rotatable.join(", ")],
-    ["no name", {}, "name", "nothing", "expected string"],
+    ["no name", {}, "name", "not set", "expected string"],
     ["a name", { name: "Site 1" }, "name", '"Site 1"', "lower case letters, digits and -"],
     ["a profile", named({ profile: "laptop" }), "profile", '"laptop"', '"dev"|"pi"|"server"'],
     ["a Docker engine open to the network", named({ engine: "tcp://10.0.0.2:2375" }), "engine", '"tcp://10.0.0.2:2375"', engine],
@@ -54,7 +54,7 @@ describe("a configuration is refused, with the key, its value and what is allowe
     ["a default port that MQTT was given", named({ mqtt: { port: 3000 } }), "grafana.port", "3000", `belongs to mqtt.port ${differ}`],
     ["a port of WebSocket's that MQTT has", named({ mqtt: { websocket: { enabled: true, port: 1883 } } }), "mqtt.websocket.port", "1883", `belongs to mqtt.port ${differ}`],
     ["a port of TLS's that MQTT has", named({ mqtt: { tls: { ...tls, port: 1883 } } }), "mqtt.tls.port", "1883", `belongs to mqtt.port ${differ}`],
-    ["a port of InfluxDB's that the Explorer has", named({ influxdb: { port: 8888 } }), "explorer.port", "nothing", `belongs to influxdb.port ${differ}`],
+    ["a port of InfluxDB's that the Explorer has", named({ influxdb: { port: 8888 } }), "explorer.port", "not set", `belongs to influxdb.port ${differ}`],
     ["a certificate that is no PEM", named({ mqtt: { tls: { ...tls, certificate: "server.crt" } } }), "mqtt.tls.certificate", '"server.crt"', "paste it in PEM form"],
     ["a TLS key that is no PEM", named({ mqtt: { tls: { ...tls, key: "hidden" } } }), "mqtt.tls.key", "[secret]", "paste it in PEM form"],
     ["Grafana's address", named({ grafana: { url: "grafana.local" } }), "grafana.url", '"grafana.local"', "write an address such as http://127.0.0.1:3000"],

@@ -37,7 +37,7 @@ test("a canary that fails its gate stops the rollout, and every other site is un
   const kiel = engine("kiel");
   kiel.keep(() => (kiel.held.containers["kiel-grafana"].healthy = false));
   const { record } = await rollout({ commit: "two" });
-  expect(record).toMatchObject({ outcome: "halted", reason: "1 of 1 sites of wave canary failed, and its budget is 0" });
+  expect(record).toMatchObject({ outcome: "halted", reason: "1 of 1 site of wave canary failed, and its budget is 0" });
   expect(results(record)).toEqual({ kiel: "failed", aachen: "left", luebeck: "left" });
   expect(record.sites.kiel).toMatchObject({ before: "one", reason: expect.stringContaining("kiel-grafana is unhealthy") });
   expect(telegraf("kiel")).not.toBe(before.kiel);
