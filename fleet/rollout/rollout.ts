@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import pLimit from "p-limit";
 import { plural } from "../plural";
 import type { Records, Result, RolloutRecord, SiteRecord } from "./record";
@@ -62,6 +63,12 @@ export interface RolloutOptions {
 /** What happens, as it happens. */
 export type Report = (event: { wave: string; site?: string; text: string; result?: Result }) => void;
 
+/** What came of the work at a site. */
+type Outcome = Partial<SiteRecord> & { result: Result };
+
+/** Does work when its turn comes. @returns undefined where nothing further is to be started. */
+type Turn = <T>(work: () => Promise<T>) => Promise<T | undefined>;
+
 const isWorking = (result: Result) => result === "verified" || result === "there";
 
 /**
@@ -96,33 +103,48 @@ export class Rollout {
 
   private async wave(wave: string, targets: readonly Target[], revisionOf: (site: Target) => string | undefined): Promise<void> {
     this.report({ wave, text: `${plural(targets.length, "site")}, ${this.options.parallel} at once` });
-    const limit = pLimit(this.options.parallel);
-    await Promise.all(
-      targets.map((site) =>
-        limit(async () => {
-          if (this.stop.aborted || this.failed(targets) > this.options.budget) return;
-          const revision = revisionOf(site);
-          if (revision === undefined) this.note(site, { result: "left", reason: "no revision is known that it had before" });
-          else await this.site(site, revision);
-        }),
-      ),
-    );
+    const turn = this.turns(() => this.stop.aborted || this.failed(targets) > this.options.budget);
+    await Promise.all(targets.map((site) => this.site(site, revisionOf(site), turn)));
   }
 
-  private async site(site: Target, revision: string): Promise<void> {
-    const start = performance.now();
-    this.note(site, { result: "running", started: new Date().toISOString() });
+  /** Gives each piece of work its turn; none any more once it `isOver`. */
+  private turns(isOver: () => boolean): Turn {
+    const limit = pLimit(this.options.parallel);
+    return (work) => limit(async () => (isOver() ? undefined : work()));
+  }
+
+  private async site(site: Target, revision: string | undefined, turn: Turn): Promise<void> {
+    if (revision === undefined) return this.note(site, { result: "left", reason: "no revision is known that it had before" });
+    let start = 0;
+    const work = async (attempt: number) => {
+      if (attempt === 1) {
+        start = performance.now();
+        this.note(site, { result: "running", started: new Date().toISOString() });
+      }
+      return { ...(await this.attempt(site, revision)), attempts: attempt };
+    };
+    await this.reached(site, turn, work, (outcome) => this.note(site, { ...outcome, seconds: Math.round((performance.now() - start) / 100) / 10 }));
+  }
+
+  /** Works at a site, again where it cannot be reached; until then others have its turn. @param done takes what came of it. */
+  private async reached(site: Target, turn: Turn, work: (attempt: number) => Promise<Outcome>, done: (outcome: Outcome) => void): Promise<void> {
+    let last: Outcome | undefined;
     for (let attempt = 1; ; attempt++) {
-      const outcome = await this.attempt(site, revision);
-      const again = outcome.result === "unreachable" && attempt < this.options.attempts && !this.stop.aborted;
-      if (!again) return this.note(site, { ...outcome, attempts: attempt, seconds: Math.round((performance.now() - start) / 100) / 10 });
+      const outcome = await turn(async () => {
+        last = await work(attempt);
+        // The next turn goes by what is noted of this one.
+        if (last.result !== "unreachable") done(last);
+        return last;
+      });
+      if (outcome?.result !== "unreachable" || attempt === this.options.attempts || this.stop.aborted) break;
       const wait = this.options.backoffSeconds * 2 ** (attempt - 1);
       this.report({ wave: site.wave, site: site.name, text: `cannot be reached, next try in ${wait} s: ${outcome.reason}` });
       await this.pause(wait);
     }
+    if (last?.result === "unreachable") done(last);
   }
 
-  private async attempt(site: Target, revision: string): Promise<Partial<SiteRecord> & { result: Result }> {
+  private async attempt(site: Target, revision: string): Promise<Outcome> {
     return this.within(site, revision, async (session) => {
       const standing = await session.standing();
       // A site that stands at the revision, and works, is not done twice.
@@ -141,7 +163,7 @@ export class Rollout {
     });
   }
 
-  private async within(site: Target, revision: string, work: (session: Session) => Promise<Partial<SiteRecord> & { result: Result }>) {
+  private async within(site: Target, revision: string, work: (session: Session) => Promise<Outcome>): Promise<Outcome> {
     let session: Session | undefined;
     try {
       session = await this.open(site, revision);
@@ -176,29 +198,26 @@ export class Rollout {
     if (this.options.soakSeconds === 0) return;
     this.report({ wave, text: `soaks for ${this.options.soakSeconds} s` });
     await this.pause(this.options.soakSeconds);
-    const limit = pLimit(this.options.parallel);
+    const turn = this.turns(() => this.stop.aborted);
     const working = targets.filter(({ name }) => isWorking(this.record.sites[name].result));
     await Promise.all(
-      working.map((site) =>
-        limit(async () => {
-          if (this.stop.aborted) return;
-          const outcome = await this.within(site, revisionOf(site)!, async (session) => {
-            const findings = await session.verify();
-            if (findings.length === 0) return { result: this.record.sites[site.name].result };
-            await session.keep({ revision: revisionOf(site)!, before: this.record.sites[site.name].before, verified: false });
-            return { result: "failed", reason: `its gate, after the soak: ${findings.join("; ")}` };
-          });
-          if (!isWorking(outcome.result)) this.note(site, outcome);
-        }),
-      ),
+      working.map((site) => this.reached(site, turn, () => this.again(site, revisionOf(site)!), (outcome) => isWorking(outcome.result) || this.note(site, outcome))),
     );
   }
 
-  private pause(seconds: number): Promise<void> {
-    return new Promise((done) => {
-      const timer = setTimeout(done, seconds * 1000);
-      this.stop.addEventListener("abort", () => (clearTimeout(timer), done()), { once: true });
+  private again(site: Target, revision: string): Promise<Outcome> {
+    const { result, before } = this.record.sites[site.name];
+    return this.within(site, revision, async (session) => {
+      const findings = await session.verify();
+      if (findings.length === 0) return { result };
+      await session.keep({ revision, before, verified: false });
+      return { result: "failed", reason: `its gate, after the soak: ${findings.join("; ")}` };
     });
+  }
+
+  /** Waits, no longer than the rollout goes on. */
+  private pause(seconds: number): Promise<void> {
+    return sleep(seconds * 1000, undefined, { signal: this.stop }).catch(() => undefined);
   }
 
   private end(outcome: "done" | "halted" | "stopped", reason?: string): RolloutRecord {

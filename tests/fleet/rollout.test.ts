@@ -71,8 +71,9 @@ test("a container that is missing fails the gate", async () => {
 }, 120_000);
 
 test("an unreachable site is tried again, passed over, and resumed; no site is done twice", async () => {
-  const { record } = await rollout({ faults: { aachen: [{ resource: "engine", kind: "fail", seconds: 1 }] } });
+  const { record, said } = await rollout({ parallel: 1, faults: { aachen: [{ resource: "engine", kind: "fail", seconds: 1 }] } });
   expect(record.outcome).toBe("done");
+  expect(said).toMatch(/aachen cannot be reached[^]*luebeck verified[^]*aachen unreachable/);
   expect(results(record)).toEqual({ kiel: "verified", aachen: "unreachable", luebeck: "verified" });
   expect(record.sites.aachen).toMatchObject({ attempts: 2, reason: expect.stringContaining("failed to connect to any docker daemon") });
   const resumed = await rollout({ kind: "resume" });
