@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import pLimit from "p-limit";
 import { plural } from "../plural";
@@ -84,7 +85,10 @@ export class Rollout {
     private readonly report: Report,
     /** Aborted when no further site is to be started. */
     private readonly stop: AbortSignal,
-  ) {}
+  ) {
+    // Every site that waits listens to it.
+    setMaxListeners(0, stop);
+  }
 
   /** @param revisionOf the revision that a site is brought to; none where nothing is known to go back to. */
   async run(waves: readonly string[], sites: readonly Target[], revisionOf: (site: Target) => string | undefined): Promise<RolloutRecord> {
