@@ -2,6 +2,7 @@ import { execFileSync } from "node:child_process";
 import * as pulumi from "@pulumi/pulumi";
 import { Site } from "../../components/site";
 import { destination, type Reach, sharedOptions, sshLine } from "../../configs/ssh";
+import { hostAnswer } from "../support/host";
 import { until } from "../support/programs";
 import { Sshd } from "../support/sshd";
 
@@ -10,23 +11,6 @@ interface Made {
   name: string;
   inputs: Record<string, any>;
 }
-
-const facts = {
-  machine: "aarch64",
-  bits: "64",
-  system: "debian 12 Debian GNU/Linux 12 (bookworm)",
-  page: "4096",
-  controllers: "cpuset cpu io memory pids",
-  memory: "4146248",
-  synchronised: "yes",
-  uptime: "864000",
-  sudo: "yes",
-  user: "pi",
-  docker: "28.5.1",
-  disk: "52000000000 3800000 3650000",
-};
-const answer = (change: object = {}) =>
-  Object.entries({ ...facts, clock: String(Math.round(Date.now() / 1000)), ...change, end: "yes" }).map(([key, value]) => `${key}\t${value}`).join("\n");
 
 let made: Made[] = [];
 let asked: Record<string, any>[] = [];
@@ -67,7 +51,7 @@ const commands = () => ofType("command:local:Command");
 const touched = () => made.filter(({ type }) => /^(docker|command|grafana):/.test(type)).map(({ name }) => name);
 
 describe("a site that is reached over SSH", () => {
-  beforeAll(() => deploy({}, [{ stdout: answer() }]));
+  beforeAll(() => deploy({}, [{ stdout: hostAnswer() }]));
 
   test("has its host read once, with the script on standard input, and the tunnel opened", () => {
     expect(asked).toHaveLength(1);
@@ -102,16 +86,16 @@ describe("a site that is reached over SSH", () => {
 
 describe("a host that is to be prepared", () => {
   const udev = [{ symlink: "bms", vendor: "0403", product: "6001", serial: "A50285BI" }];
-  const bare = answer({ docker: "timeout: failed to run command 'docker': No such file or directory", page: "16384" });
+  const bare = hostAnswer({ docker: "timeout: failed to run command 'docker': No such file or directory", page: "16384" });
 
   test("is prepared first, and judged again before anything is made on it", async () => {
-    await deploy({ host: { prepare: true, udev } }, [{ stdout: bare }, { stdout: answer() }]);
+    await deploy({ host: { prepare: true, udev } }, [{ stdout: bare }, { stdout: hostAnswer() }]);
     expect(asked).toHaveLength(2);
     expect(commands().map(({ name }) => name).slice(0, 3).sort()).toEqual(["pi-host-boot", "pi-host-docker", "pi-host-udev"]);
   });
 
   test("loses its udev rules and nothing else when it is destroyed", async () => {
-    await deploy({ host: { prepare: true, udev, updates: true } }, [{ stdout: answer() }]);
+    await deploy({ host: { prepare: true, udev, updates: true } }, [{ stdout: hostAnswer() }]);
     const prepared = commands().filter(({ name }) => name.startsWith("pi-host"));
     expect(prepared.filter(({ inputs }) => inputs.delete).map(({ name, inputs }) => [name, /rm -f (\S+)/.exec(inputs.delete)?.[1]])).toEqual([["pi-host-udev", "/etc/udev/rules.d/99-bess-pi.rules"]]);
   });
@@ -120,14 +104,14 @@ describe("a host that is to be prepared", () => {
     [false, "set host.reboot: true"],
     [true, "systemctl reboot"],
   ])("with reboot %s, its boot script ends in: %s", async (reboot, expected) => {
-    await deploy({ host: { prepare: true, reboot } }, [{ stdout: answer() }]);
+    await deploy({ host: { prepare: true, reboot } }, [{ stdout: hostAnswer() }]);
     const { create } = commands().find(({ name }) => name === "pi-host-boot")!.inputs;
     expect([create.includes("systemctl reboot"), create]).toEqual([reboot, expect.stringContaining(expected)]);
   });
 });
 
 test("a site that may not pull asks its engine for its images' ids, and its host whether it has them", async () => {
-  await deploy({ images: { pull: "never" } }, [{ stdout: answer() }]);
+  await deploy({ images: { pull: "never" } }, [{ stdout: hostAnswer() }]);
   expect(ofType("docker:index/remoteImage:RemoteImage")).toEqual([]);
   expect(asked[0].stdin).toContain("image inspect --format x grafana/grafana:13.1.1");
   expect(asked[0].stdin).not.toContain("node:");
@@ -139,7 +123,7 @@ describe("the link budget of an update's commands, on a real SSH server with a s
   beforeAll(async () => {
     sshd = await Sshd.start({ docker: "cat > /dev/null; echo apiv3_token" });
     reach = sshd.reach();
-    await deploy({ engine: reach.engine, ssh: reach.ssh }, [{ stdout: answer() }]);
+    await deploy({ engine: reach.engine, ssh: reach.ssh }, [{ stdout: hostAnswer() }]);
   });
   afterAll(async () => {
     execFileSync("ssh", [...sharedOptions(reach), "-O", "exit", ...destination(reach)], { stdio: "ignore" });

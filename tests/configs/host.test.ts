@@ -1,30 +1,8 @@
 import { findings, type Findings, judge, parseFacts, preflightScript, refusal, type Required, storage } from "../../configs/host";
 import { loadModel } from "../../configs/model";
+import { hostAnswer } from "../support/host";
 
 const now = 1_764_000_000;
-/** A Raspberry Pi 5 with Docker's own package, as the script read it; its ids and times are made up. */
-const good = {
-  machine: "aarch64",
-  bits: "64",
-  system: "debian 12 Debian GNU/Linux 12 (bookworm)",
-  page: "4096",
-  controllers: "cpuset cpu io memory pids",
-  memory: "4146248",
-  clock: String(now + 1),
-  synchronised: "yes",
-  uptime: "864000",
-  throttled: "0x0",
-  sudo: "yes",
-  user: "pi",
-  docker: "28.5.1",
-  disk: "52000000000 3800000 3650000",
-  listens: ["0.0.0.0:22", "[::]:22", "127.0.0.54:53"],
-  container: [] as string[],
-  lacks: [] as string[],
-  since: [] as string[],
-  end: "yes",
-};
-
 const required: Required = {
   site: "pi",
   ports: [
@@ -37,10 +15,7 @@ const required: Required = {
   preparing: false,
 };
 
-const read = (change: object): string =>
-  Object.entries({ ...good, ...change })
-    .flatMap(([key, values]) => [values].flat().map((value) => `${key}\t${value}\n`))
-    .join("");
+const read = (change: object) => hostAnswer({ clock: String(now + 1), ...change });
 const judged = (change: object, asked: Partial<Required> = {}): Findings => findings(parseFacts(read(change)), { ...required, ...asked }, now);
 
 describe("a host that can carry the site is taken:", () => {
