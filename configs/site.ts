@@ -180,10 +180,13 @@ export function siteImages({ images: { mirror, pull: _, ...named } }: Pick<SiteC
 export const siteServices = (site: Pick<SiteConfig, "explorer" | "simulator">): Service[] =>
   (Object.keys(images) as Service[]).filter((service) => (service !== "explorer" && service !== "simulator") || site[service].enabled);
 
+/** Keys whose values no message shows: the private key of `mqtt.tls`. */
+export const secretKeys = ["key"];
+
 /**
  * Validates a stack's configuration and fills in its defaults.
- * @throws InputError with every finding: the key, its value and what is allowed. A TLS key is never shown.
+ * @throws InputError with every finding: the key, its value and what is allowed.
  */
 export function parseSite(input: unknown): SiteConfig {
-  return parse(siteSchema, input, "bess-telemetry:site", ["key"]);
+  return parse(siteSchema, input, "bess-telemetry:site", secretKeys);
 }

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { isMap, isNode, isScalar, LineCounter, parse as parseYaml, parseDocument, stringify, type YAMLMap } from "yaml";
 import { z } from "zod";
 import { InputError, parse } from "../configs/refuse";
-import { parseSite, type SiteConfig, siteSchema } from "../configs/site";
+import { parseSite, secretKeys, type SiteConfig, siteSchema } from "../configs/site";
 import type { Allowances } from "../policy/rules";
 
 const root = join(__dirname, "..");
@@ -22,7 +22,10 @@ const word = z.string().regex(/^[a-z0-9][a-z0-9-]{0,30}$/, "write lower case let
 const labels = z.record(word, word);
 const { name: siteName, engine, ...shareable } = siteSchema.shape;
 
-/** What a site, a default or an override may set: keys of `bess-telemetry:site`. Their values are checked as a whole later. */
+/** What a site, a default or an override may set: keys of `bess-telemetry:site`. */
+const shared = z.strictObject(shareable);
+
+/** The same, with values that are checked later: a site's as a whole, with all that it is set to elsewhere. */
 const settings = Object.fromEntries(Object.keys(shareable).map((key) => [key, z.unknown().optional()]));
 
 /** The inventory's schema; docs/inventory.md is generated from it. */
@@ -163,13 +166,14 @@ function waveFindings({ waves, sites }: Inventory, taken: Map<string, string>): 
 /** Findings in the settings, each told where it was written: in the defaults, an override, or a site. */
 function settingFindings(inventory: Inventory): string[] {
   const told = new Set<string>();
-  const written: [key: string, input: Settings][] = [
-    ["defaults", { name: "a", ...inventory.defaults }],
-    ...inventory.overrides.map(({ set }, i): [string, Settings] => [`overrides[${i}].set`, { name: "a", ...set }]),
-    ...Object.keys(inventory.sites).map((name): [string, Settings] => [`sites.${name}`, settingsOf(inventory, name)]),
+  // What a default needs beside it, a site may have from elsewhere: ssh an engine, for instance.
+  const written: [key: string, check: () => unknown][] = [
+    ["defaults", () => parse(shared, inventory.defaults, inventoryFile, secretKeys)],
+    ...inventory.overrides.map(({ set }, i): [string, () => unknown] => [`overrides[${i}].set`, () => parse(shared, set, inventoryFile, secretKeys)]),
+    ...Object.keys(inventory.sites).map((name): [string, () => unknown] => [`sites.${name}`, () => parseSite(settingsOf(inventory, name))]),
   ];
-  return written.flatMap(([key, input]) =>
-    findingsIn(input).flatMap((finding) => {
+  return written.flatMap(([key, check]) =>
+    findingsOf(check).flatMap((finding) => {
       if (told.has(finding)) return [];
       told.add(finding);
       return [`${key}.${finding}`];
@@ -177,9 +181,9 @@ function settingFindings(inventory: Inventory): string[] {
   );
 }
 
-function findingsIn(input: Settings): string[] {
+function findingsOf(check: () => unknown): string[] {
   try {
-    parseSite(input);
+    check();
     return [];
   } catch (error) {
     if (error instanceof InputError) return error.findings;
@@ -201,7 +205,7 @@ function settingsOf({ defaults, overrides, sites }: Inventory, name: string): Se
  * @throws InputError with every finding: the key, its value and what is allowed.
  */
 export function parseFleet(input: unknown, source = inventoryFile): Fleet {
-  const inventory = parse(fleetSchema, input, source, ["key"]);
+  const inventory = parse(fleetSchema, input, source, secretKeys);
   const sites = Object.entries(inventory.sites).map(([name, site]) => ({ name, stack: site.stack ?? name, engine: site.engine, labels: site.labels }));
   const taken = wavesOf(inventory.waves, sites);
   const findings = [

@@ -47,6 +47,11 @@ describe("a site's config", () => {
   test("belongs to the stack of its name, or to the one it names", () => {
     expect([siteOf(fleet(), "a").stack, siteOf(withSites({ d: { engine: "ssh://u@d", stack: "old-d" } }), "d").stack]).toEqual(["a", "old-d"]);
   });
+  test("may need what another line gives it, and is refused without that at the site that lacks it", () => {
+    const shared = { defaults: { ssh: { jump: "ops@jump.example" }, host: { prepare: true } }, overrides: [{ when: { region: "north" }, set: { host: { updates: true } } }] };
+    expect(siteOf(fleet(shared), "a").config).toMatchObject({ ssh: { jump: "ops@jump.example" }, host: { prepare: true, updates: true } });
+    expect(refusal(() => parseFleet({ ...withSites({ d: { engine: "unix:///var/run/docker.sock" } }), ...shared }))).toContain('sites.d.ssh.jump is "ops@jump.example": only a site with an engine ssh://user@host has it');
+  });
   test("of a later override wins over an earlier one", () => {
     const overrides = ["1d", "2d"].map((retention) => ({ when: { ring: "canary" }, set: { retention } }));
     expect(siteOf(fleet({ overrides }), "a").settings.retention).toBe("2d");
