@@ -13,34 +13,38 @@ const project: { name: string; description: string } = parse(readFileSync(join(r
 // The Automation API looks for its command line here alone.
 process.env.PATH = environment().PATH;
 
+/** What Pulumi's SDK keeps of the program that runs, or of none; its types do not tell. */
+const { getStore } = require("@pulumi/pulumi/runtime/state") as { getStore(): object };
+
 /**
- * A program whose update fails goes on calling an engine that has ended, and Pulumi's SDK counts each such call as a
- * failure of every program that runs in this process. The engine has told its own failure by then, so nobody is told.
+ * Pulumi's SDK counts what one program leaves unhandled as a failure of every program that runs in this process. Each
+ * hears of its own alone here, and of what is nobody's. A program whose update fails goes on calling an engine that has
+ * ended: that engine has told its failure by then, so of such a call nobody hears.
  */
-function hearNoLateCalls(): void {
+function hearOwnFailures(): void {
   type Listener = (error: unknown) => void;
+  const nobody = getStore();
+  const hearing = new Map(["unhandledRejection", "uncaughtException"].map((event) => [event, new Map<Listener, Listener>()]));
   const isLate = (error: unknown) => error instanceof Error && error.message === "Resource monitor is terminating";
-  const hearing = new Map<Listener, Listener>();
   const [on, off] = [process.on.bind(process), process.off.bind(process)] as ((event: string, listener: Listener) => NodeJS.Process)[];
   process.on = ((event: string, listener: Listener) => {
-    if (event !== "unhandledRejection") return on(event, listener);
-    hearing.set(listener, (error) => isLate(error) || listener(error));
-    return on(event, hearing.get(listener)!);
+    const program = getStore();
+    if (program === nobody || !hearing.has(event)) return on(event, listener);
+    const heard = (error: unknown) => void ([program, nobody].includes(getStore()) && !isLate(error) && listener(error));
+    hearing.get(event)!.set(listener, heard);
+    return on(event, heard);
   }) as typeof process.on;
   process.off = ((event: string, listener: Listener) => {
-    const heard = event === "unhandledRejection" ? hearing.get(listener) : undefined;
-    if (heard) hearing.delete(listener);
+    const heard = hearing.get(event)?.get(listener);
+    hearing.get(event)?.delete(listener);
     return off(event, heard ?? listener);
   }) as typeof process.off;
-  // Where no program runs any more, it would end the process.
-  process.on("unhandledRejection", (error) => {
-    throw error;
+  // Without this, what no program hears any more would end the process.
+  on("unhandledRejection", (error) => {
+    if (getStore() === nobody && !isLate(error)) throw error;
   });
 }
-hearNoLateCalls();
-
-/** What Pulumi's SDK keeps of a program that runs; its types do not tell. */
-const { getStore } = require("@pulumi/pulumi/runtime/state") as { getStore(): object };
+hearOwnFailures();
 
 /** A stack whose program runs in this process, on rehearsed providers. */
 export interface InlineStack {
