@@ -37,11 +37,14 @@ const unreachable =
 /** The lines of an error that say what went wrong, without what Pulumi says around them. */
 export function reasonOf(error: Error): string {
   const text = error instanceof CommandError ? error.message : `error: ${error.message}`;
-  const lines = [...text.matchAll(/(?:^|\s)error: +(.+)|^\s*\* (.+)/gm)].map(([, told, listed]) => withoutWrapping((told ?? listed).trim()));
+  const lines = [...text.matchAll(/(?:^|\s)error: +(.+:(?:\n\s*- .+)+|.+)|^\s*\* (.+)/gm)].map(([, told, listed]) => withoutWrapping(onOneLine(told ?? listed)));
   const telling = [...new Set(lines)].filter((line) => !/^(update failed|preview failed|\d+ errors? occurred:?|urn:.+, interrupted while \w+)$/.test(line));
   const reason = telling.join("; ") || text.trim().split("\n").at(-1)!;
   return reason.length > 500 ? `${reason.slice(0, 497)}...` : reason;
 }
+
+/** What is told as a list of findings, or on one line already. */
+const onOneLine = (told: string) => told.trim().replace(/:\n\s*- /, ": ").replace(/\n\s*- /g, "; ");
 
 /** A provider's line without where in its own code it was written; of a URN the name stays. */
 const withoutWrapping = (line: string) =>
