@@ -38,7 +38,8 @@ const unreachable =
 export function reasonOf(error: Error): string {
   const text = error instanceof CommandError ? error.message : `error: ${error.message}`;
   const lines = [...text.matchAll(/(?:^|\s)error: +(.+:(?:\n\s*- .+)+|.+)|^\s*\* (.+)/gm)].map(([, told, listed]) => withoutWrapping(onOneLine(told ?? listed)));
-  const telling = [...new Set(lines)].filter((line) => !/^(update failed|preview failed|\d+ errors? occurred:?|urn:.+, interrupted while \w+)$/.test(line));
+  // The progress tells the first line of a list alone.
+  const telling = [...new Set(lines)].filter((line) => !(line.endsWith(":") && lines.some((whole) => whole !== line && whole.startsWith(line))) && !/^(update failed|preview failed|\d+ errors? occurred:?|urn:.+, interrupted while \w+)$/.test(line));
   const reason = telling.join("; ") || text.trim().split("\n").at(-1)!;
   return reason.length > 500 ? `${reason.slice(0, 497)}...` : reason;
 }
@@ -158,6 +159,7 @@ export class StackSession implements Session {
     const config = parseSite(this.revision.configOf(this.site.name));
     if (this.opened.engine) return rehearsedGate(this.opened.engine(), config);
     const outputs = await this.opened.stack.outputs();
+    if (!outputs.gatewayPassword || !outputs.grafanaPassword) return ["it was never deployed to its end"];
     return gate({
       ...placeOf(config),
       model: loadModel(isAbsolute(config.model) ? config.model : join(__dirname, "../..", config.model)),

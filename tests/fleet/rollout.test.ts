@@ -167,6 +167,6 @@ test("a failure is told without what the provider and Pulumi say around it", () 
 
 test("a host that is refused is told with every finding, once", () => {
   const told = "The host ssh://pi@kiel cannot carry the site kiel, and no container was touched:\n      - its clock is off\n      - it lacks memory\n";
-  const said = `${told}    error: update failed\n  bess:index:Host (kiel):\n    error: ${told}\nResources:\n    - 3 deleted`;
+  const said = `${told}    error: update failed\n +  bess:index:Host kiel creating error: ${told.split("\n")[0]}\n  bess:index:Host (kiel):\n    error: ${told}\nResources:\n    - 3 deleted`;
   expect(reasonOf(new Error(said))).toBe("The host ssh://pi@kiel cannot carry the site kiel, and no container was touched: its clock is off; it lacks memory");
 });
