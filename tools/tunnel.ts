@@ -1,4 +1,4 @@
-import { spawn, spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import { mkdirSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
@@ -52,31 +52,52 @@ export async function withTunnel(stack: string, run: () => number | Promise<numb
   const reach = reachOf(site);
   const tunnel = apiTunnel(site);
   if (!reach || !tunnel) return run();
-  // The shared connection's socket lies there; ssh does not make the folder.
-  mkdirSync(join(homedir(), ".ssh"), { recursive: true, mode: 0o700 });
-  const opened = ssh([...sharedOptions(reach), "-T", ...destination(reach), "true"], forwardArguments(reach, [tunnel]));
-  if (opened !== undefined) {
-    console.error(`The site ${site.name} at ${reach.engine} cannot be worked on:\n  - ${unreachable(reach, opened)}`);
+  let shared: SharedTunnel;
+  try {
+    shared = await shareTunnel(reach, tunnel);
+  } catch (error) {
+    console.error(`The site ${site.name} at ${reach.engine} cannot be worked on:\n  - ${(error as Error).message}`);
     return 1;
   }
-  // It would close by itself if for a minute nobody used it, and the tunnel with it.
-  const held = spawn("ssh", [...sharedOptions(reach), "-T", ...destination(reach), "cat"], { stdio: ["pipe", "ignore", "ignore"] });
   const code = await run();
-  held.kill();
-  const closed = ssh(forwardArguments(reach, [tunnel], "cancel"));
-  if (code === 0 || closed === undefined) return code;
+  if ((await shared.close()) || code === 0) return code;
   console.error(`The connection to ${reach.engine} was lost on the way. What was done until then is in the state; run the same command again once the site is back.`);
   return code;
 }
 
-/** Runs ssh with each of these arguments in turn. @returns what the first that failed said. */
-function ssh(...calls: string[][]): string | undefined {
-  for (const args of calls) {
-    const { status, stderr, error } = spawnSync("ssh", args, { encoding: "utf8", stdio: ["ignore", "ignore", "pipe"] });
-    if (error) return error.message;
-    if (status !== 0) return stderr;
-  }
-  return undefined;
+/** A port of a site brought here by the connection that all work at the site shares. */
+export interface SharedTunnel {
+  /** Ends it. @returns whether the connection was still there. */
+  close(): Promise<boolean>;
+}
+
+/**
+ * Opens a tunnel over the shared connection; one that an update has left there serves too.
+ * @throws Error with what to do if the site is not reached, or the local port is taken.
+ */
+export async function shareTunnel(reach: Reach, forward: Forward): Promise<SharedTunnel> {
+  // The shared connection's socket lies there; ssh does not make the folder.
+  mkdirSync(join(homedir(), ".ssh"), { recursive: true, mode: 0o700 });
+  const refused = (await ssh([...sharedOptions(reach), "-T", ...destination(reach), "true"])) ?? (await ssh(forwardArguments(reach, [forward])));
+  if (refused !== undefined) throw new Error(unreachable(reach, refused));
+  // It would close by itself if for a minute nobody used it, and the tunnel with it.
+  const held = spawn("ssh", [...sharedOptions(reach), "-T", ...destination(reach), "cat"], { stdio: ["pipe", "ignore", "ignore"] });
+  const close = async () => {
+    held.kill();
+    return (await ssh(forwardArguments(reach, [forward], "cancel"))) === undefined;
+  };
+  return { close };
+}
+
+/** Runs ssh. @returns what it said, if it failed. */
+function ssh(args: string[]): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const child = spawn("ssh", args, { stdio: ["ignore", "ignore", "pipe"] });
+    let said = "";
+    child.stderr.on("data", (data: Buffer) => (said += data.toString()));
+    child.once("error", (error) => resolve(error.message));
+    child.once("close", (code) => resolve(code === 0 ? undefined : said));
+  });
 }
 
 /** Ports of a site brought here by a connection of their own. */

@@ -7,7 +7,7 @@ import { parseSite, type SiteConfig, siteServices } from "../../configs/site";
 import { apiTunnel, isSsh } from "../../configs/ssh";
 import type { Engine } from "../../rehearsal";
 import { update } from "../../tools/inline";
-import { openTunnel } from "../../tools/tunnel";
+import { shareTunnel } from "../../tools/tunnel";
 import { docker, gate, unwell } from "./gate";
 import { isAlive } from "./record";
 import type { Revision } from "./revision";
@@ -130,7 +130,7 @@ export class StackSession implements Session {
     const config = parseSite(this.revision.configOf(this.site.name));
     const forward = this.opened.engine ? undefined : apiTunnel(config);
     if (!forward || !isSsh(config.engine)) return work();
-    const tunnel = await openTunnel({ engine: config.engine, ssh: config.ssh }, [forward]).catch((error: Error) => {
+    const tunnel = await shareTunnel({ engine: config.engine, ssh: config.ssh }, forward).catch((error: Error) => {
       throw new SiteError("unreachable", error.message);
     });
     return work().finally(() => tunnel.close());

@@ -4,7 +4,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { findings, parseFacts, preflightScript } from "../../configs/host";
 import { destination, forwardArguments, type Reach, remoteLine, sharedOptions, sshLine, unreachable } from "../../configs/ssh";
-import { openTunnel, siteOf, withTunnel } from "../../tools/tunnel";
+import { openTunnel, shareTunnel, siteOf, withTunnel } from "../../tools/tunnel";
 import { freePort, listens, temporaryFolder, until } from "../support/programs";
 import { Sshd } from "../support/sshd";
 
@@ -134,6 +134,14 @@ describe("what Pulumi does while the tunnel to Grafana is open", () => {
     let seen = "";
     const run = async () => ((seen = await get(local)), 3);
     expect([await withTunnel("pi", run, folder.path), seen, await listens(local), told]).toEqual([3, "the site's page", false, ""]);
+  });
+
+  test("takes the tunnel that an update has left a moment ago", async () => {
+    const reach = sshd.reach();
+    const forward = { local, remote: remote.port };
+    await shareTunnel(reach, forward);
+    const again = await shareTunnel(reach, forward);
+    expect([await get(local), await again.close(), await listens(local)]).toEqual(["the site's page", true, false]);
   });
 
   test("is told to be tried again if the site vanished meanwhile", async () => {
