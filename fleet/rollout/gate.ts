@@ -1,4 +1,4 @@
-import { execFile } from "node:child_process";
+import { spawn } from "node:child_process";
 import { databases, inServer } from "../../configs/influxdb";
 import type { Model } from "../../configs/model";
 import { isSsh, quoted, type Reach, remoteLine } from "../../configs/ssh";
@@ -62,10 +62,14 @@ export function docker({ engine, ssh }: At, args: string[], input = ""): Promise
   const line = ["docker", ...args].map(quoted).join(" ");
   const env = { ...process.env, ...(engine && !isSsh(engine) && { DOCKER_HOST: engine }) };
   return new Promise((done, failed) => {
-    const child = execFile("sh", ["-c", isSsh(engine) ? remoteLine({ engine, ssh }, line) : line], { env, timeout: 120_000, maxBuffer: 1 << 22 }, (error, stdout, stderr) =>
-      error ? failed(new Error(stderr.trim().split("\n").at(-1) || error.message)) : done(stdout),
-    );
-    child.stdin!.on("error", () => undefined).end(input);
+    // In a session of its own: a terminal's Ctrl-C lets what runs be finished.
+    const child = spawn("sh", ["-c", isSsh(engine) ? remoteLine({ engine, ssh }, line) : line], { env, timeout: 120_000, detached: true });
+    let [said, complained] = ["", ""];
+    child.stdout.on("data", (data: Buffer) => (said += data.toString()));
+    child.stderr.on("data", (data: Buffer) => (complained += data.toString()));
+    child.once("error", failed);
+    child.once("close", (code, signal) => (code === 0 ? done(said) : failed(new Error(complained.trim().split("\n").at(-1) || `docker ended with ${code ?? signal}`))));
+    child.stdin.on("error", () => undefined).end(input);
   });
 }
 
