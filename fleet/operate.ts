@@ -38,9 +38,9 @@ export interface RollingOut extends Operating {
 
 const records = (rehearse?: boolean) => (rehearse ? new rollout.Records(join(rehearsals, "rollouts")) : rollout.rolloutRecords);
 
-/** @param existing whether a site's stack must be there, and is not made. */
-const opener = (sites: readonly FleetSite[], { rehearse, fault = [] }: Operating, existing = true): rollout.OpenStack =>
-  rehearse ? rollout.rehearsed(sites, (name) => fault.filter(({ site }) => site === name || site === "*").map(({ fault: one }) => one)) : rollout.real(sites, { existing });
+/** @param makes whether a site's stack is made where it is not there. */
+const opener = (sites: readonly FleetSite[], { rehearse, fault = [] }: Operating, makes = false): rollout.OpenStack =>
+  rehearse ? rollout.rehearsed(sites, (name) => fault.filter(({ site }) => site === name || site === "*").map(({ fault: one }) => one)) : rollout.real(sites, { existing: makes ? undefined : "asked" });
 
 const sayRehearsal = ({ rehearse }: Operating) => rehearse && console.log("REHEARSAL: nothing is deployed; Pulumi's engine works on simulated sites.");
 
@@ -71,7 +71,7 @@ export async function roll(kind: keyof typeof moves, fleet: Fleet, sites: readon
   if (!(await setUp(asked.rehearse ? "rehearse" : "deploy"))) return 1;
   sayRehearsal(asked);
   const { current, at } = revisions();
-  const openStack = opener(fleet.sites, asked, false);
+  const openStack = opener(fleet.sites, asked, true);
   if (kind !== "rollback") await requirePolicy(fleet, sites, current);
   if (kind === "up" && wave !== undefined) await requireEarlier(fleet, wave, current, openStack, asked);
   await agree(`${kind} ${plural(sites.length, "site")} of ${plural(new Set(sites.map((site) => site.wave)).size, "wave")}${kind === "rollback" ? "" : ` to ${current.commit.slice(0, 12)}`}?`, asked.yes);
@@ -215,7 +215,7 @@ export async function down(site: FleetSite, asked: Operating & { yesDestroy?: st
 /** Plans of sites against their stacks' state: `offline` contacts no site. */
 export async function* plans(sites: readonly FleetSite[], offline: boolean, rendered: AsyncIterable<SitePlan>): AsyncGenerator<SitePlan> {
   const current = rollout.workingTree();
-  const openStack = rollout.real(sites, { offline, existing: true });
+  const openStack = rollout.real(sites, { offline, existing: "assumed" });
   for await (const drawn of rendered) {
     const site = sites.find(({ name }) => name === drawn.site);
     if (!site || drawn.failed) yield drawn;

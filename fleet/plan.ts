@@ -1,6 +1,6 @@
 import type { EngineEvent, StepEventMetadata } from "@pulumi/pulumi/automation";
 import { type Allowances, type Violation, violations } from "../policy/rules";
-import { changes, isUnknown, isWrapped } from "../rehearsal/wire";
+import { changes, isUnknown, isWrapped } from "../rehearsal";
 
 /** A resource's inputs, secrets masked. */
 export type Values = Record<string, unknown>;

@@ -1,8 +1,7 @@
 import { createHash } from "node:crypto";
 import * as pulumi from "@pulumi/pulumi";
 import { Site } from "../components/site";
-import { answer, planChange } from "../rehearsal";
-import { reveal, secret } from "../rehearsal/wire";
+import { answer, planChange, reveal, secret } from "../rehearsal";
 import { masked, placeholders, type SitePlan, type Step, type Values } from "./plan";
 
 /** One resource as the program asks for it. A secret is kept as its digest alone. */

@@ -10,6 +10,7 @@ import type { Values } from "./wire";
 
 export { Engine } from "./engine";
 export { type Fault, faultHelp, parseFault } from "./faults";
+export { changes, isUnknown, isWrapped, reveal, secret } from "./wire";
 
 const providers = [docker, random, commands, grafana];
 

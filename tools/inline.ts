@@ -85,8 +85,7 @@ export interface RehearsedArgs {
   folder?: string;
   /** The stack's config, instead of `Pulumi.NAME.yaml`'s. */
   config?: Record<string, unknown>;
-  /** As {@link DeployedArgs.existing}. */
-  existing?: boolean;
+  existing?: DeployedArgs["existing"];
   program?: PulumiFn;
 }
 
@@ -108,14 +107,17 @@ export interface DeployedArgs {
   workDir?: string;
   /** The stack's config, instead of what lies in `workDir`: it is written there. */
   config?: Record<string, unknown>;
-  /** Whether the stack must be there already: what is asked of it first throws StackNotFoundError otherwise. Default: false, and it is made. */
-  existing?: boolean;
+  /**
+   * Whether the stack must be there already: `asked` of Pulumi at once, or `assumed`, which spares starting it once
+   * more, for the first command tells too. Default: a stack that is not there is made.
+   */
+  existing?: "asked" | "assumed";
   /** Environment that names the backend. Default: as `npm run up`. */
   environment?: Record<string, string>;
   program?: PulumiFn;
 }
 
-/** A real stack. */
+/** A real stack. @throws StackNotFoundError where it must be there, and is not; if that is assumed, its first command does. */
 export async function deployedStack(name: string, args: DeployedArgs = {}): Promise<Omit<InlineStack, "engine">> {
   const { workDir = root, offline = false, config, environment = pulumiEnvironment() as Record<string, string> } = args;
   const folder = join(root, ".cache/offline");
@@ -126,7 +128,7 @@ export async function deployedStack(name: string, args: DeployedArgs = {}): Prom
 
 /** @param keys a stack's file that tells how its secrets are encrypted, where `workDir` has none yet. */
 async function open(args: DeployedArgs & { name: string; workDir: string; keys?: StackFile }): Promise<{ stack: Stack; forget(): void }> {
-  const { name, workDir, config, environment, keys, existing = false, program: run = program } = args;
+  const { name, workDir, config, environment, keys, existing, program: run = program } = args;
   mkdirSync(workDir, { recursive: true });
   const { secretsprovider, encryptedkey, encryptionsalt } = { ...keys, ...stackFile(workDir, name) };
   const settings = config && { config: config as Record<string, string>, secretsProvider: secretsprovider, encryptedKey: encryptedkey, encryptionSalt: encryptionsalt };
@@ -142,8 +144,7 @@ async function open(args: DeployedArgs & { name: string; workDir: string; keys?:
     envVars: { PULUMI_SKIP_UPDATE_CHECK: "true", ...environment },
     ...(settings && { projectSettings: { ...project, runtime: "nodejs" as const }, stackSettings: { [name]: settings } }),
   });
-  // Every command names the stack, and tells where there is none: Pulumi need not be started to ask for that alone.
-  if (existing) workspace.selectStack = async () => undefined;
+  if (existing === "assumed") workspace.selectStack = async () => undefined;
   const stack = await Stack[existing ? "select" : "createOrSelect"](name, workspace);
   // gRPC's resolvers keep what a program ran in for as long as the process lives, and with it each resource it has made.
   // It is emptied once the program's late calls are over too.

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import pLimit from "p-limit";
 import { withStandIns } from "../../configs/standins";
 import { type Fault } from "../../rehearsal";
-import { deployedStack, rehearsals, rehearsedStack } from "../../tools/inline";
+import { type DeployedArgs, deployedStack, rehearsals, rehearsedStack } from "../../tools/inline";
 import { root } from "../../tools/stack";
 import { type GateLimits, type Opened, reasonOf, StackSession } from "./operator";
 import { Records, type RolloutRecord } from "./record";
@@ -29,7 +29,7 @@ const configOf = (revision: Revision, site: string, close: (config: unknown) => 
 
 /** Opens stacks as they are deployed, in the user's backend. */
 export const real =
-  (members: readonly Member[], how: { offline?: boolean; existing?: boolean } = {}): OpenStack =>
+  (members: readonly Member[], how: Pick<DeployedArgs, "offline" | "existing"> = {}): OpenStack =>
   ({ name }, revision) => {
     const { stack } = members.find((member) => member.name === name)!;
     return deployedStack(stack, { ...how, workDir: join(root, ".cache/fleet", stack), config: configOf(revision, name), program: revision.program });

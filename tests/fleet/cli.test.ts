@@ -90,6 +90,11 @@ test("preview plans from the states of the stacks, and all of a site that was ne
   expect(status).toBe(0);
 });
 
+test("a site that was never deployed is told as such, whatever is asked of it", () => {
+  expect(fleet("status", "--site", "kiel-2").stdout).toMatch(/^kiel-2 .* never deployed$/m);
+  expect(fleet("verify", "kiel-2")).toMatchObject({ status: 2, stdout: expect.stringContaining("kiel-2: never deployed") });
+});
+
 describe("preview --rendered", () => {
   const preview = (...args: string[]) => fleet("preview", "--rendered", "--since", "HEAD", ...args);
 

@@ -19,7 +19,7 @@ const configOf = (name: string) => ({ "bess-telemetry:site": { name, engine: `ss
 
 /** One operation at one site, inline. */
 async function inline(operation: Operation, name: string, folder: string): Promise<void> {
-  const { stack, close } = await rehearsedStack(name, { folder, config: configOf(name), existing: operation === "preview" });
+  const { stack, close } = await rehearsedStack(name, { folder, config: configOf(name), existing: operation === "preview" ? "assumed" : undefined });
   await (operation === "up" ? update(stack) : stack.preview()).finally(close);
 }
 
