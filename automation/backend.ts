@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { environment, setUp } from "./setup";
+import { environment, setUp } from "./programs";
 import { reachOf, siteOf, withTunnel } from "./tunnel";
 
 export const root = join(__dirname, "..");

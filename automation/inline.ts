@@ -3,10 +3,10 @@ import { dirname, join } from "node:path";
 import { LocalWorkspace, PulumiCommand, type PulumiFn, Stack } from "@pulumi/pulumi/automation";
 import { parse } from "yaml";
 import { withStandIns } from "../configs/standins";
-import program from "../index";
+import program from "..";
 import { Engine, type Fault, rehearse } from "../rehearsal";
-import { environment, locate } from "./setup";
-import { localBackend, pulumiEnvironment, root } from "./stack";
+import { environment, locate } from "./programs";
+import { localBackend, pulumiEnvironment, root } from "./backend";
 
 const project: { name: string; description: string } = parse(readFileSync(join(root, "Pulumi.yaml"), "utf8"));
 

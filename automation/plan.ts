@@ -1,5 +1,5 @@
 import type { EngineEvent, StepEventMetadata } from "@pulumi/pulumi/automation";
-import { type Allowances, type Violation, violations } from "../policy/rules";
+import { type Allowances, type Violation, violations } from "../policy";
 import { changes, isUnknown, isWrapped } from "../rehearsal";
 
 /** A resource's inputs, secrets masked. */

@@ -169,7 +169,7 @@ function ssh(): Part {
   return found ? { name, state: "found", note: found } : { name, state: "missing", note: "install OpenSSH's client: apt-get install openssh-client" };
 }
 
-/** The npm packages, which tools/run.js has installed by now. */
+/** The npm packages, which cli/bess.js has installed by now. */
 const packages = (): Part => ({ name: "packages", state: "found", note: "node_modules, as package-lock.json asks" });
 
 const sets = {

@@ -15,10 +15,10 @@ const config = { "bess-telemetry:site": { name: "bench", profile: "pi" } };
 
 /** Opens a program that makes nothing, or a site on a simulated engine; loads no more than it needs. */
 async function open(subject: Subject, folder: string): Promise<{ stack: Stack; close(): void }> {
-  if (subject === "site") return (require("../inline") as typeof import("../inline")).rehearsedStack("bench", { folder, config });
+  if (subject === "site") return (require("../automation/inline") as typeof import("../automation/inline")).rehearsedStack("bench", { folder, config });
   const { LocalWorkspace } = require("@pulumi/pulumi/automation") as typeof import("@pulumi/pulumi/automation");
-  const { environment } = require("../setup") as typeof import("../setup");
-  const { localBackend } = require("../stack") as typeof import("../stack");
+  const { environment } = require("../automation/programs") as typeof import("../automation/programs");
+  const { localBackend } = require("../automation/backend") as typeof import("../automation/backend");
   process.env.PATH = environment().PATH;
   const envVars = { ...localBackend(folder), PULUMI_SKIP_UPDATE_CHECK: "true" };
   const stack = await LocalWorkspace.createOrSelectStack({ stackName: "empty", projectName: "empty", program: async () => ({}) }, { envVars });
@@ -35,7 +35,7 @@ async function seconds(work: () => Promise<unknown> | unknown): Promise<number> 
 
 /** One operation in a process of its own, as an operator's command is. */
 function alone(operation: Operation, subject: Subject, folder: string): void {
-  const { status, stderr } = spawnSync(process.execPath, [join(__dirname, "../run.js"), "bench/engine", operation, subject, folder], { encoding: "utf8" });
+  const { status, stderr } = spawnSync(process.execPath, [join(__dirname, "../cli/bess.js"), "../bench/engine", operation, subject, folder], { encoding: "utf8" });
   if (status !== 0) throw new Error(`${operation} of ${subject} failed: ${stderr}`);
 }
 

@@ -6,10 +6,10 @@ import { promisify } from "node:util";
 import { Option, program } from "commander";
 import pLimit from "p-limit";
 import { parse, stringify } from "yaml";
-import { rehearse } from "../../rehearsal";
-import { rehearsedStack, update } from "../inline";
-import { environment, locate, setUp } from "../setup";
-import { localBackend, root } from "../stack";
+import { rehearse } from "../rehearsal";
+import { rehearsedStack, update } from "../automation/inline";
+import { environment, locate, setUp } from "../automation/programs";
+import { localBackend, root } from "../automation/backend";
 
 const operations = ["preview", "up"] as const;
 type Operation = (typeof operations)[number];
@@ -25,7 +25,7 @@ async function inline(operation: Operation, name: string, folder: string): Promi
 
 /** The same by a command of its own, as a shell loop does it: Pulumi's, where its language host is, else this project's. */
 async function alone(operation: Operation, name: string, folder: string): Promise<void> {
-  const own = { command: process.execPath, args: [join(__dirname, "../run.js"), "bench/fleet", "--once", operation, name, folder], env: process.env, close: () => undefined };
+  const own = { command: process.execPath, args: [join(__dirname, "../cli/bess.js"), "../bench/fleet", "--once", operation, name, folder], env: process.env, close: () => undefined };
   const { command, args, env, close } = languageHost ? await pulumiOf(operation, name, folder) : own;
   await promisify(execFile)(command, args, { env, maxBuffer: 1 << 26 }).finally(close);
 }

@@ -4,7 +4,7 @@ import { Command } from "commander";
 import { z } from "zod";
 import { loadModel, type Measurement, type Model, modelSchema } from "../configs/model";
 import { siteSchema } from "../configs/site";
-import { fleetSchema } from "../fleet/inventory";
+import { fleetSchema } from "../configs/inventory";
 
 const root = join(__dirname, "..");
 
@@ -165,5 +165,5 @@ function main() {
   console.log(stale.length > 0 ? `written: ${stale.join(", ")}` : "all pages are up to date");
 }
 
-// Run as a command, which tools/run.js begins; a test only imports it.
+// Run as a command, which cli/bess.js begins; a test only imports it.
 if (require.main?.path === __dirname) main();

@@ -4,16 +4,16 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import picomatch from "picomatch";
 import { InputError } from "../configs/refuse";
 import { faultHelp, parseFault } from "../rehearsal/faults";
-import { addSite, type Fleet, type FleetSite, inventoryFile, type Labels, loadFleet, newStackFile, stackFile } from "./inventory";
-import { shards } from "./matrix";
-import type { Operating, RollingOut } from "./operate";
+import { addSite, type Fleet, type FleetSite, inventoryFile, type Labels, loadFleet, newStackFile, stackFile } from "../configs/inventory";
+import { shards } from "../fleet/matrix";
+import type { Operating, RollingOut } from "../fleet/operate";
 
 const root = join(__dirname, "..");
 
 // Loaded where it is asked for: it brings Pulumi's SDK along.
-const since = () => require("./since") as typeof import("./since");
-const report = () => require("./report") as typeof import("./report");
-const operate = () => require("./operate") as typeof import("./operate");
+const since = () => require("../fleet/since") as typeof import("../fleet/since");
+const report = () => require("../fleet/report") as typeof import("../fleet/report");
+const operate = () => require("../fleet/operate") as typeof import("../fleet/operate");
 
 /** Which sites a command is about. */
 interface Selection {

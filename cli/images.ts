@@ -4,8 +4,8 @@ import { Command, Option } from "commander";
 import { InputError } from "../configs/refuse";
 import { siteImages, siteServices } from "../configs/site";
 import { remoteLine } from "../configs/ssh";
-import { environment } from "./setup";
-import { reachOf, siteOf } from "./tunnel";
+import { environment } from "../automation/programs";
+import { reachOf, siteOf } from "../automation/tunnel";
 
 /** The images that a stack's site runs, each once. */
 export function imagesOf(stack: string): string[] {
@@ -47,7 +47,7 @@ function load(stack: string, file: string): Promise<void> {
   });
 }
 
-// Run as a command, which tools/run.js begins; a test only imports it.
+// Run as a command, which cli/bess.js begins; a test only imports it.
 if (require.main?.path === __dirname) {
   const command = new Command("npm run images --").description("Brings a site's pinned images to an engine that reaches no registry.").showHelpAfterError();
   const action = (name: "save" | "load", does: string) =>

@@ -3,8 +3,8 @@ import { Command } from "commander";
 import { port as influxdbPort } from "../configs/influxdb";
 import { InputError } from "../configs/refuse";
 import { destination, type Forward, localPorts, quoted, type Reach, sharedOptions } from "../configs/ssh";
-import { pulumiEnvironment } from "./stack";
-import { openTunnel, reachOf, type ReachedSite, siteOf } from "./tunnel";
+import { pulumiEnvironment } from "../automation/backend";
+import { openTunnel, reachOf, type ReachedSite, siteOf } from "../automation/tunnel";
 
 /** What a person opens of a site, and where it listens on the host. */
 export interface Door extends Forward {
@@ -65,7 +65,7 @@ async function open(stack: string): Promise<number> {
   return 1;
 }
 
-// Run as a command, which tools/run.js begins; a test only imports it.
+// Run as a command, which cli/bess.js begins; a test only imports it.
 if (require.main?.path === __dirname) {
   const command = new Command("npm run open --")
     .description("Opens a site's Grafana, Explorer and InfluxDB on this machine, until Ctrl-C.")

@@ -1,7 +1,7 @@
 import { Argument, Command, Option } from "commander";
 import { faultHelp, parseFault } from "../rehearsal/faults";
-import { docker, line, setUp } from "./setup";
-import { act } from "./stack";
+import { docker, line, setUp } from "../automation/programs";
+import { act } from "../automation/backend";
 
 // Loaded where it is asked for: an inline program brings a second of loading along.
 const inline = () => require("./rehearse") as typeof import("./rehearse");

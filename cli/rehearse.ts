@@ -1,6 +1,6 @@
 import { CommandError } from "@pulumi/pulumi/automation";
 import type { Engine, Fault } from "../rehearsal";
-import { deployedStack, rehearsedStack } from "./inline";
+import { deployedStack, rehearsedStack } from "../automation/inline";
 
 /** What can be rehearsed. */
 export type Operation = "up" | "preview" | "refresh" | "destroy";

@@ -7,7 +7,7 @@ import { loadModel } from "../configs/model";
 import { InputError } from "../configs/refuse";
 import { open, send, type Progress } from "./replay/send";
 import { openSource, type Row } from "./replay/source";
-import { pulumiEnvironment } from "./stack";
+import { pulumiEnvironment } from "../automation/backend";
 
 interface Options {
   model: string;

@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
-import { environment, setUp } from "./setup";
+import { environment, setUp } from "../automation/programs";
 
 /** `npm test`: sets up what the tests need, checks the types, and runs jest with coverage. */
 const bin = (name: string) => join(__dirname, "../node_modules/.bin", name);

@@ -64,7 +64,7 @@ function bundle(): string {
   if (bundled !== undefined) return bundled;
   const root = join(__dirname, "..");
   const built = buildSync({
-    entryPoints: [join(root, "tools/simulator/main.ts")],
+    entryPoints: [join(root, "simulator/main.ts")],
     absWorkingDir: root,
     bundle: true,
     minify: true,

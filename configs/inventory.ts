@@ -3,9 +3,9 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { isMap, isNode, isScalar, LineCounter, parse as parseYaml, parseDocument, stringify, type YAMLMap } from "yaml";
 import { z } from "zod";
-import { InputError, parse } from "../configs/refuse";
-import { parseSite, secretKeys, type SiteConfig, siteSchema } from "../configs/site";
-import type { Allowances } from "../policy/rules";
+import { InputError, parse } from "./refuse";
+import { parseSite, secretKeys, type SiteConfig, siteSchema } from "./site";
+import type { Allowances } from "../policy";
 
 const root = join(__dirname, "..");
 

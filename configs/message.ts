@@ -1,4 +1,4 @@
-import type { Measurement } from "../../configs/model";
+import type { Measurement } from "./model";
 
 /** A JSON object that is being built. */
 export type Json = Record<string, unknown>;

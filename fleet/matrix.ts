@@ -1,4 +1,4 @@
-import type { FleetSite } from "./inventory";
+import type { FleetSite } from "../configs/inventory";
 
 /** One runner's part of some sites. */
 export interface Shard {

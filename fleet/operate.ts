@@ -5,12 +5,12 @@ import { type EngineEvent, StackNotFoundError } from "@pulumi/pulumi/automation"
 import { InputError } from "../configs/refuse";
 import { withStandIns } from "../configs/standins";
 import type { Fault } from "../rehearsal";
-import { rehearsals } from "../tools/inline";
-import { setUp } from "../tools/setup";
-import type { Fleet, FleetSite } from "./inventory";
-import { planFromEvents, planViolations, type SitePlan, withRenderedFiles } from "./plan";
+import { rehearsals } from "../automation/inline";
+import { setUp } from "../automation/programs";
+import type { Fleet, FleetSite } from "../configs/inventory";
+import { planFromEvents, planViolations, type SitePlan, withRenderedFiles } from "../automation/plan";
 import { plural } from "./plural";
-import { comparePlans, renderedPlan } from "./rendered";
+import { comparePlans, renderedPlan } from "../automation/rendered";
 import * as rollout from "./rollout";
 import { exitCodeOf, progress, summary } from "./rollout/progress";
 import type { Standing } from "./rollout/rollout";

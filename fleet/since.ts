@@ -3,9 +3,9 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, 
 import { join } from "node:path";
 import { InputError } from "../configs/refuse";
 import { withStandIns } from "../configs/standins";
-import { type FleetSite, stackConfig } from "./inventory";
-import type { SitePlan } from "./plan";
-import { comparePlans, renderedPlan, type RenderedResource } from "./rendered";
+import { type FleetSite, stackConfig } from "../configs/inventory";
+import type { SitePlan } from "../automation/plan";
+import { comparePlans, renderedPlan, type RenderedResource } from "../automation/rendered";
 
 const root = join(__dirname, "..");
 
@@ -64,7 +64,7 @@ export async function* plansSince(ref: string, sites: readonly FleetSite[], isAs
     checkOut(commitOf(ref), folder);
     mkdirSync(rendered, { recursive: true });
     // A base that had no fleet yet deployed none of these sites.
-    if (existsSync(join(folder, "base/fleet/cli.ts"))) run(process.execPath, ["tools/run.js", "../fleet/cli", "render", "--out", rendered], join(folder, "base"));
+    if (existsSync(join(folder, "base/fleet/cli.ts"))) run(process.execPath, ["cli/bess.js", "fleet", "render", "--out", rendered], join(folder, "base"));
     for (const site of sites) yield comparePlans({ site: site.name, stack: site.stack, wave: site.wave }, read(rendered, site.name), await renderedSite(site));
     const here = new Set(sites.map(({ name }) => name));
     const gone = readdirSync(rendered).map((file) => file.replace(/\.json$/, "")).filter((name) => !here.has(name) && isAsked(name));

@@ -1,4 +1,4 @@
-import type { Field, Model } from "../../configs/model";
+import type { Field, Model } from "../configs/model";
 import { cycleSeconds, noise, start, step, type State, type Unit } from "./physics";
 
 type Quantity = Field["quantity"];

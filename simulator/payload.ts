@@ -1,6 +1,6 @@
-import type { Field, Measurement, Model } from "../../configs/model";
+import type { Field, Measurement, Model } from "../configs/model";
 import { basePerUnit, type Member } from "./fleet";
-import { fillTopic, formatTime, place, type Json } from "./message";
+import { fillTopic, formatTime, place, type Json } from "../configs/message";
 import { noise, phases, type State } from "./physics";
 
 /** A message as it is published. */

@@ -1,7 +1,7 @@
 import { performance } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
 import { connect, type MqttClient } from "mqtt";
-import type { Model } from "../../configs/model";
+import type { Model } from "../configs/model";
 import { startFleet, stepFleet } from "./fleet";
 import { messages } from "./payload";
 

@@ -1,6 +1,6 @@
 import type { Field, Measurement, Model } from "../../configs/model";
 import { InputError } from "../../configs/refuse";
-import { fillTopic, place, readTime, valueAt, type Json } from "../simulator/message";
+import { fillTopic, place, readTime, valueAt, type Json } from "../../configs/message";
 
 /** A row of the file as it is published. */
 export interface Message {

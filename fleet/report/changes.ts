@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import { structuredPatch } from "diff";
 import { stringify } from "yaml";
-import type { Allowances, Violation } from "../../policy/rules";
-import { isHidden, planViolations, type SitePlan, type Step, type Values } from "../plan";
+import type { Allowances, Violation } from "../../policy";
+import { isHidden, planViolations, type SitePlan, type Step, type Values } from "../../automation/plan";
 import { kindOf, rank, reasonsOf, tellingInputs } from "./reasons";
 
 /** A text that is rendered for a resource, before and after. */

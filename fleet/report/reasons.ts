@@ -1,5 +1,5 @@
 import type { Service } from "../../configs/images";
-import { placeholders, type SitePlan, type Step, type Values } from "../plan";
+import { placeholders, type SitePlan, type Step, type Values } from "../../automation/plan";
 
 /** How people call a service, and what its restart means to them. */
 const services: Record<Service, { title: string; restart: string }> = {

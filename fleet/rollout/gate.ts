@@ -5,7 +5,7 @@ import { isSsh, quoted, type Reach, remoteLine } from "../../configs/ssh";
 import { durationSeconds } from "../../configs/units";
 import { port as grafanaPort } from "../../configs/grafana";
 import { sources } from "../../dashboards";
-import { fillTopic, formatTime, type Json, place } from "../../tools/simulator/message";
+import { fillTopic, formatTime, type Json, place } from "../../configs/message";
 
 /** Where a site's engine is. */
 interface At {

@@ -3,8 +3,8 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { PulumiFn } from "@pulumi/pulumi/automation";
 import { InputError } from "../../configs/refuse";
-import program from "../../index";
-import * as here from "../inventory";
+import program from "../..";
+import * as here from "../../configs/inventory";
 import { checkOut, commitOf } from "../since";
 
 const root = join(__dirname, "../..");

@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { EngineEvent } from "@pulumi/pulumi/automation";
-import { changesOf, masked, planFromEvents, planViolations, type Step, withRenderedFiles } from "../../fleet/plan";
-import { comparePlans, renderedPlan } from "../../fleet/rendered";
+import { changesOf, masked, planFromEvents, planViolations, type Step, withRenderedFiles } from "../../automation/plan";
+import { comparePlans, renderedPlan } from "../../automation/rendered";
 
 /** Part of a real preview of Pulumi 3.259.0 and the Docker provider: other image, model, retention and Grafana password. */
 const events: EngineEvent[] = readFileSync(join(__dirname, "preview.ndjson"), "utf8")

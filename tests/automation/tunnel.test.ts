@@ -4,7 +4,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { findings, parseFacts, preflightScript } from "../../configs/host";
 import { destination, forwardArguments, type Reach, remoteLine, sharedOptions, sshLine, unreachable } from "../../configs/ssh";
-import { openTunnel, shareTunnel, siteOf, withTunnel } from "../../tools/tunnel";
+import { openTunnel, shareTunnel, siteOf, withTunnel } from "../../automation/tunnel";
 import { freePort, listens, temporaryFolder, until } from "../support/programs";
 import { Sshd } from "../support/sshd";
 

@@ -1,7 +1,7 @@
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { loadModel } from "../../configs/model";
-import { modelReference, outdated, pages } from "../../tools/docs";
+import { modelReference, outdated, pages } from "../../cli/docs";
 import { temporaryFolder } from "../support/programs";
 
 const rowOf = (path: string, key: string) => pages()[path].split("\n").find((line) => line.startsWith(`| \`${key}\` |`));

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { temporaryFolder } from "../support/programs";
 
 const root = join(__dirname, "../..");
-const parts = ["components", "configs", "dashboards", "fleet", "policy", "rehearsal", "tools", "index.ts", "package.json", "package-lock.json", "tsconfig.json", "Pulumi.yaml"];
+const parts = ["components", "configs", "dashboards", "fleet", "policy", "rehearsal", "automation", "cli", "simulator", "index.ts", "package.json", "package-lock.json", "tsconfig.json", "Pulumi.yaml"];
 const folder = temporaryFolder();
 const at = (file: string) => join(folder.path, file);
 const git = (...args: string[]) => execFileSync("git", ["-c", "user.name=test", "-c", "user.email=test@localhost", ...args], { cwd: folder.path, stdio: "pipe" });
@@ -23,7 +23,7 @@ afterEach(() => git("checkout", "-q", "."));
 
 /** Runs `npm run fleet -- …`, as npm does. */
 function fleet(...args: string[]) {
-  const { status, stdout, stderr } = spawnSync(process.execPath, ["tools/run.js", "../fleet/cli", ...args], { cwd: folder.path, encoding: "utf8" });
+  const { status, stdout, stderr } = spawnSync(process.execPath, ["cli/bess.js", "fleet", ...args], { cwd: folder.path, encoding: "utf8" });
   return { status, stdout, stderr };
 }
 

@@ -1,5 +1,5 @@
 import { siteSchema } from "../../configs/site";
-import { addressLines, doorsOf } from "../../tools/open";
+import { addressLines, doorsOf } from "../../cli/open";
 
 const site = (change: object) => siteSchema.parse({ name: "pi", engine: "ssh://pi@host", ...change });
 

@@ -5,10 +5,10 @@ import { gzipSync } from "node:zlib";
 import { secret } from "@pulumi/pulumi";
 import { LocalWorkspace } from "@pulumi/pulumi/automation";
 import { loadModel } from "../../configs/model";
-import { environment } from "../../tools/setup";
-import { localBackend } from "../../tools/stack";
+import { environment } from "../../automation/programs";
+import { localBackend } from "../../automation/backend";
 import { until } from "../support/programs";
-import { Broker, type Reader } from "./broker";
+import { Broker, type Reader } from "../support/broker";
 
 const root = join(__dirname, "../..");
 const m5batFile = "configs/models/m5bat.yaml";
@@ -28,7 +28,7 @@ class Replay {
 
   constructor(args: string[], env: NodeJS.ProcessEnv = {}) {
     const { MQTT_PASSWORD: _, ...inherited } = process.env;
-    const command = ["-r", "ts-node/register/transpile-only", "tools/replay.ts", ...args];
+    const command = ["-r", "ts-node/register/transpile-only", "cli/replay.ts", ...args];
     this.child = spawn(process.execPath, command, { cwd: root, env: { ...inherited, ...env }, stdio: ["ignore", "pipe", "pipe"] });
     const text = { stdout: "", stderr: "" };
     this.child.stdout!.on("data", (data: Buffer) => (text.stdout += data.toString()));

@@ -31,15 +31,15 @@ describe("images", () => {
 
 describe("nothing that a site runs is of one processor alone:", () => {
   test("no source asks for one, but for the check of the host and the choice of images to save", () => {
-    const sources = ["components", "configs", "dashboards", "tools"].flatMap((folder) =>
+    const sources = ["components", "configs", "dashboards", "automation", "cli", "simulator"].flatMap((folder) =>
       readdirSync(join(root, folder), { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".ts")).map((file) => join(folder, file)),
     );
     const named = sources.filter((file) => /x86|amd64|i386|aarch64|arm64/.test(readFileSync(join(root, file), "utf8")));
-    expect(named.sort()).toEqual(["configs/host.ts", "tools/images.ts"]);
+    expect(named.sort()).toEqual(["cli/images.ts", "configs/host.ts"]);
   });
 
   test("the simulator's program holds no native code", () => {
-    const { metafile } = buildSync({ entryPoints: [join(root, "tools/simulator/main.ts")], bundle: true, platform: "node", write: false, metafile: true, outdir: "out" });
+    const { metafile } = buildSync({ entryPoints: [join(root, "simulator/main.ts")], bundle: true, platform: "node", write: false, metafile: true, outdir: "out" });
     expect(Object.keys(metafile.inputs).filter((file) => !/\.(ts|js|mjs|cjs|json)$/.test(file))).toEqual([]);
   });
 });

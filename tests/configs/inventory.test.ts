@@ -3,7 +3,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { parse as parseYaml } from "yaml";
 import { InputError } from "../../configs/refuse";
-import { addSite, inventoryFile, loadFleet, newStackFile, parseFleet, stackConfig } from "../../fleet/inventory";
+import { addSite, inventoryFile, loadFleet, newStackFile, parseFleet, stackConfig } from "../../configs/inventory";
 import { withStandIns } from "../../configs/standins";
 import { shards } from "../../fleet/matrix";
 import { temporaryFolder } from "../support/programs";

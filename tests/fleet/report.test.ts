@@ -2,8 +2,8 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { images } from "../../configs/images";
-import type { SitePlan, Step } from "../../fleet/plan";
-import { comparePlans, renderedPlan } from "../../fleet/rendered";
+import type { SitePlan, Step } from "../../automation/plan";
+import { comparePlans, renderedPlan } from "../../automation/rendered";
 import { comment, groups, marker, sizeLimit } from "../../fleet/report";
 import { temporaryFolder } from "../support/programs";
 

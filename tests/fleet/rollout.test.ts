@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { Engine } from "../../rehearsal";
 import { Records, type RolloutRecord } from "../../fleet/rollout";
 import { begunContainers, reasonOf } from "../../fleet/rollout/operator";
-import { root } from "../../tools/stack";
+import { root } from "../../automation/backend";
 import { temporaryFolder } from "../support/programs";
 import type { Told } from "../support/rollout";
 
@@ -15,7 +15,7 @@ beforeEach(() => (folder = temporaryFolder()));
 afterEach(() => folder.remove());
 
 const begin = (told: Partial<Told>) =>
-  spawn(process.execPath, ["tools/run.js", "../tests/support/rollout", JSON.stringify({ folder: folder.path, kind: "up", commit: "one", waves, images, ...told })], { cwd: root });
+  spawn(process.execPath, ["cli/bess.js", "../tests/support/rollout", JSON.stringify({ folder: folder.path, kind: "up", commit: "one", waves, images, ...told })], { cwd: root });
 
 /** Runs a rollout to its end. @returns what it printed, and its record. */
 async function rollout(told: Partial<Told>): Promise<{ said: string; record: RolloutRecord; code: number | null }> {

@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse as parseYaml } from "yaml";
-import { loadFleet } from "../../fleet/inventory";
+import { loadFleet } from "../../configs/inventory";
 import { program } from "../support/programs";
 
 const root = join(__dirname, "../..");

@@ -1,8 +1,8 @@
 import { spawnSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { environment } from "../../tools/setup";
-import { localBackend } from "../../tools/stack";
+import { environment } from "../../automation/programs";
+import { localBackend } from "../../automation/backend";
 import { RehearsedSite } from "../support/rehearsal";
 
 const base = RehearsedSite.empty();

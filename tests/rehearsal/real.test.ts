@@ -5,9 +5,9 @@ import { commands } from "../../rehearsal/command";
 import { docker } from "../../rehearsal/docker";
 import { grafana } from "../../rehearsal/grafana";
 import { random } from "../../rehearsal/random";
-import { deployedStack } from "../../tools/inline";
-import { environment } from "../../tools/setup";
-import { localBackend, root } from "../../tools/stack";
+import { deployedStack } from "../../automation/inline";
+import { environment } from "../../automation/programs";
+import { localBackend, root } from "../../automation/backend";
 import { freePort, temporaryFolder } from "../support/programs";
 import { stepsOf } from "../support/rehearsal";
 

@@ -1,8 +1,8 @@
 import { join } from "node:path";
 import { loadModel, modelSchema, type Field, type Measurement, type Model } from "../../configs/model";
-import { basePerUnit, sizeUnit, startFleet, stepFleet, type Member } from "../../tools/simulator/fleet";
-import { valueAt, type Json } from "../../tools/simulator/message";
-import { messages } from "../../tools/simulator/payload";
+import { basePerUnit, sizeUnit, startFleet, stepFleet, type Member } from "../../simulator/fleet";
+import { valueAt, type Json } from "../../configs/message";
+import { messages } from "../../simulator/payload";
 
 const root = join(__dirname, "../..");
 const fleetModel = loadModel(join(root, "configs/telemetry.yaml"));

@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { cycleSeconds, dispatchShare, noise, openCircuitVoltage, phases, start, step, type State, type Unit } from "../../tools/simulator/physics";
+import { cycleSeconds, dispatchShare, noise, openCircuitVoltage, phases, start, step, type State, type Unit } from "../../simulator/physics";
 
 const unitArbitrary: fc.Arbitrary<Unit> = fc
   .record({

@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { buildSync } from "esbuild";
 import { loadModel } from "../../configs/model";
 import { until } from "../support/programs";
-import type { SimulatorConfig } from "../../tools/simulator/publisher";
-import { Broker, type Reader } from "./broker";
+import type { SimulatorConfig } from "../../simulator/publisher";
+import { Broker, type Reader } from "../support/broker";
 
 const root = join(__dirname, "../..");
 const model = loadModel(join(root, "configs/telemetry.yaml"));
@@ -20,7 +20,7 @@ class Simulator {
 
   constructor(broker: Broker, more: Partial<SimulatorConfig> = {}) {
     const config: SimulatorConfig = { url: broker.url, username: "gateway", passwordFile: broker.at("password"), model, units: 2, intervalMs: 100, seed: 1, ...more };
-    buildSync({ entryPoints: [join(root, "tools/simulator/main.ts")], bundle: true, minify: true, platform: "node", target: "node20", outfile: broker.at("main.js") });
+    buildSync({ entryPoints: [join(root, "simulator/main.ts")], bundle: true, minify: true, platform: "node", target: "node20", outfile: broker.at("main.js") });
     writeFileSync(broker.at("config.json"), JSON.stringify(config));
     this.child = spawn(process.execPath, [broker.at("main.js"), broker.at("config.json")], { cwd: "/", stdio: ["ignore", "pipe", "pipe"] });
     for (const stream of [this.child.stdout!, this.child.stderr!]) stream.on("data", (data: Buffer) => (this.output += data.toString()));

@@ -1,9 +1,9 @@
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
-import { rehearsedStack } from "../../tools/inline";
+import { rehearsedStack } from "../../automation/inline";
 
 /**
- * Two stacks in one process, as `node tools/run.js ../tests/support/beside FOLDER`: the program of `bad` fails while
+ * Two stacks in one process, as `node cli/bess.js ../tests/support/beside FOLDER`: the program of `bad` fails while
  * that of `good` runs. Prints how each came out. A process of its own, for jest would take the failure for a test's.
  */
 async function up(name: string, program: () => Promise<void>): Promise<string> {

@@ -5,7 +5,7 @@ import mqtt, { type MqttClient } from "mqtt";
 import type { Model } from "../../configs/model";
 import { mosquittoAcl, mosquittoConf, passwordLine, users, type User } from "../../configs/mosquitto";
 import { profiles } from "../../configs/profiles";
-import { freePort, listens, program, Running, temporaryFolder, until } from "../support/programs";
+import { freePort, listens, program, Running, temporaryFolder, until } from "./programs";
 
 /** Every message that one reader got, in its order. */
 export interface Reader {

@@ -3,8 +3,8 @@ import { cpSync } from "node:fs";
 import { join } from "node:path";
 import type { EngineEvent } from "@pulumi/pulumi/automation";
 import type { Fault } from "../../rehearsal";
-import { type InlineStack, rehearsedStack } from "../../tools/inline";
-import { root } from "../../tools/stack";
+import { type InlineStack, rehearsedStack } from "../../automation/inline";
+import { root } from "../../automation/backend";
 import { temporaryFolder } from "./programs";
 
 /** What an operation did to a resource, such as `replace Container:dev-telegraf`. */
@@ -44,7 +44,7 @@ export class RehearsedSite {
   /** An update in which something goes wrong. @returns what was printed, once it has failed. */
   failingUp(faults: Fault[], site: object = {}): string {
     const asked = JSON.stringify({ folder: this.folder, config: configOf(site), faults });
-    const { status, stdout, stderr } = spawnSync(process.execPath, ["tools/run.js", "../tests/support/update", asked], { cwd: root, encoding: "utf8" });
+    const { status, stdout, stderr } = spawnSync(process.execPath, ["cli/bess.js", "../tests/support/update", asked], { cwd: root, encoding: "utf8" });
     if (status === 0) throw new Error(`the update did not fail: ${stdout}`);
     return stdout + stderr;
   }

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import program from "../../index";
+import program from "../..";
 import { type Fault } from "../../rehearsal";
 import { each, Records, rehearsed, resume, type Revision, rollback, rollOut, within } from "../../fleet/rollout";
 
@@ -17,7 +17,7 @@ export interface Told {
   parallel?: number;
 }
 
-/** Runs one, as `node tools/run.js ../tests/support/rollout JSON`; a process of its own can be killed. */
+/** Runs one, as `node cli/bess.js ../tests/support/rollout JSON`; a process of its own can be killed. */
 async function main({ folder, kind, commit, waves, images, faults = {}, budget = 0, parallel = 2 }: Told): Promise<void> {
   const sites = Object.entries(waves).flatMap(([wave, names]) => names.map((name) => ({ name, wave, stack: name })));
   const args = {

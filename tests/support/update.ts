@@ -1,7 +1,7 @@
-import { rehearsedStack } from "../../tools/inline";
+import { rehearsedStack } from "../../automation/inline";
 
 /**
- * An update of a rehearsed site in a process of its own, as `node tools/run.js ../tests/support/update JSON`. Where an
+ * An update of a rehearsed site in a process of its own, as `node cli/bess.js ../tests/support/update JSON`. Where an
  * update fails, what the program was still registering is rejected in this process, which jest would take for its own.
  */
 const { folder, config, faults } = JSON.parse(process.argv[2]);

@@ -1,11 +1,11 @@
 import { join } from "node:path";
 import fc from "fast-check";
-import { loadModel } from "../../configs/model";
-import { InputError } from "../../configs/refuse";
-import { absentFields, chooseMeasurement, csvMessages, ndjsonMessages, type Choices } from "../../tools/replay/messages";
-import { formatTime, readTime } from "../../tools/simulator/message";
+import { loadModel } from "../../../configs/model";
+import { InputError } from "../../../configs/refuse";
+import { absentFields, chooseMeasurement, csvMessages, ndjsonMessages, type Choices } from "../../../cli/replay/messages";
+import { formatTime, readTime } from "../../../configs/message";
 
-const root = join(__dirname, "../..");
+const root = join(__dirname, "../../..");
 const fleet = loadModel(join(root, "configs/telemetry.yaml"));
 const m5bat = loadModel(join(root, "configs/models/m5bat.yaml"));
 const choices = (more: Partial<Choices> = {}): Choices => ({ unit: "1", tags: {}, ...more });
