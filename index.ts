@@ -5,6 +5,9 @@ import { Site } from "./components/site";
 export = async () => {
   const config = new pulumi.Config();
   const commit = config.get("commit");
-  const { addresses, revision, gatewayPassword, grafanaPassword } = new Site(pulumi.getStack(), config.requireObject("site"));
+  const { addresses, revision, gatewayPassword, grafanaPassword } = new Site(
+    pulumi.getStack(),
+    config.requireObject("site"),
+  );
   return { addresses, revision, gatewayPassword, grafanaPassword, ...(commit && { commit }) };
 };

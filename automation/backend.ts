@@ -16,7 +16,10 @@ function loggedIn(): boolean {
 }
 
 /** A backend in a folder, with a passphrase that is generated once. @param tell says so, and what it is for. */
-export function localBackend(folder: string, tell?: (passphrase: string) => void): Record<string, string> {
+export function localBackend(
+  folder: string,
+  tell?: (passphrase: string) => void,
+): Record<string, string> {
   const passphrase = join(folder, "passphrase");
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   if (!existsSync(passphrase)) {
@@ -34,7 +37,10 @@ export const pulumiEnvironment = (): NodeJS.ProcessEnv => ({
 });
 
 // Standard output may be a report, or JSON.
-const told = (passphrase: string) => console.error(`installed passphrase: generated into ${passphrase}; without it the state cannot be read, so keep a copy`);
+const told = (passphrase: string) =>
+  console.error(
+    `installed passphrase: generated into ${passphrase}; without it the state cannot be read, so keep a copy`,
+  );
 
 function pulumi(env: NodeJS.ProcessEnv, args: string[]): number {
   return spawnSync("pulumi", args, { cwd: root, env, stdio: "inherit" }).status ?? 1;
@@ -49,7 +55,14 @@ export async function act(args: string[], stack: string): Promise<number> {
   const overSsh = reachOf(siteOf(stack)) !== undefined;
   if (!(await setUp(overSsh ? "deployOverSsh" : "deploy"))) return 1;
   const env = pulumiEnvironment();
-  const selected = pulumi(env, ["stack", "select", "--create", "--stack", stack, "--non-interactive"]);
+  const selected = pulumi(env, [
+    "stack",
+    "select",
+    "--create",
+    "--stack",
+    stack,
+    "--non-interactive",
+  ]);
   // An SSH server lets one connection run ten commands at once; more would each open a connection of their own.
   const pace = overSsh ? ["--parallel", "4"] : [];
   return selected || withTunnel(stack, () => pulumi(env, args.concat("--stack", stack, pace)));

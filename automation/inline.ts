@@ -8,7 +8,9 @@ import { Engine, type Fault, rehearse } from "../rehearsal";
 import { environment, locate } from "./programs";
 import { localBackend, pulumiEnvironment, root } from "./backend";
 
-const project: { name: string; description: string } = parse(readFileSync(join(root, "Pulumi.yaml"), "utf8"));
+const project: { name: string; description: string } = parse(
+  readFileSync(join(root, "Pulumi.yaml"), "utf8"),
+);
 
 // The Automation API looks for its command line here alone.
 process.env.PATH = environment().PATH;
@@ -24,13 +26,23 @@ const { getStore } = require("@pulumi/pulumi/runtime/state") as { getStore(): ob
 function hearOwnFailures(): void {
   type Listener = (error: unknown) => void;
   const nobody = getStore();
-  const hearing = new Map(["unhandledRejection", "uncaughtException"].map((event) => [event, new Map<Listener, Listener>()]));
-  const isLate = (error: unknown) => error instanceof Error && error.message === "Resource monitor is terminating";
-  const [on, off] = [process.on.bind(process), process.off.bind(process)] as ((event: string, listener: Listener) => NodeJS.Process)[];
+  const hearing = new Map(
+    ["unhandledRejection", "uncaughtException"].map((event) => [
+      event,
+      new Map<Listener, Listener>(),
+    ]),
+  );
+  const isLate = (error: unknown) =>
+    error instanceof Error && error.message === "Resource monitor is terminating";
+  const [on, off] = [process.on.bind(process), process.off.bind(process)] as ((
+    event: string,
+    listener: Listener,
+  ) => NodeJS.Process)[];
   process.on = ((event: string, listener: Listener) => {
     const program = getStore();
     if (program === nobody || !hearing.has(event)) return on(event, listener);
-    const heard = (error: unknown) => void ([program, nobody].includes(getStore()) && !isLate(error) && listener(error));
+    const heard = (error: unknown) =>
+      void ([program, nobody].includes(getStore()) && !isLate(error) && listener(error));
     hearing.get(event)!.set(listener, heard);
     return on(event, heard);
   }) as typeof process.on;
@@ -69,11 +81,15 @@ const stackFile = (folder: string, name: string): StackFile => {
 /** @throws Error with what is allowed, where a stack has no configuration. */
 function configOf(name: string): Record<string, unknown> {
   const { config } = stackFile(root, name);
-  if (!config) throw new Error(`--stack ${name}: there is no config in Pulumi.${name}.yaml; write one as docs/configuration.md tells, or take dev`);
+  if (!config)
+    throw new Error(
+      `--stack ${name}: there is no config in Pulumi.${name}.yaml; write one as docs/configuration.md tells, or take dev`,
+    );
   return config;
 }
 
-const engineOf = (config: Record<string, unknown>) => (config["bess-telemetry:site"] as { engine?: string } | undefined)?.engine;
+const engineOf = (config: Record<string, unknown>) =>
+  (config["bess-telemetry:site"] as { engine?: string } | undefined)?.engine;
 
 /** Where rehearsals keep their state, far from that of any real stack. */
 export const rehearsals = join(root, ".cache/rehearsal");
@@ -91,12 +107,31 @@ export interface RehearsedArgs {
 
 /** A stack on a simulated site, with a state of its own: nothing real is read but its config. */
 export async function rehearsedStack(name: string, args: RehearsedArgs = {}): Promise<InlineStack> {
-  const { folder = rehearsals, faults, config = withStandIns(configOf(name)) as Record<string, unknown> } = args;
+  const {
+    folder = rehearsals,
+    faults,
+    config = withStandIns(configOf(name)) as Record<string, unknown>,
+  } = args;
   const engine = engineOf(config);
   const providers = await rehearse({ folder: join(folder, "engines"), engine, faults });
-  const environment = { ...localBackend(folder), ...providers.environment, PULUMI_HOME: join(folder, "home") };
-  const { stack, forget } = await open({ name, environment, workDir: join(folder, "stacks", name), config, existing: args.existing, program: args.program });
-  return { stack, engine: () => Engine.open(join(folder, "engines"), engine), close: () => (providers.close(), forget()) };
+  const environment = {
+    ...localBackend(folder),
+    ...providers.environment,
+    PULUMI_HOME: join(folder, "home"),
+  };
+  const { stack, forget } = await open({
+    name,
+    environment,
+    workDir: join(folder, "stacks", name),
+    config,
+    existing: args.existing,
+    program: args.program,
+  });
+  return {
+    stack,
+    engine: () => Engine.open(join(folder, "engines"), engine),
+    close: () => (providers.close(), forget()),
+  };
 }
 
 /** What may be told of a stack that is, or will be, deployed. */
@@ -118,20 +153,48 @@ export interface DeployedArgs {
 }
 
 /** A real stack. @throws StackNotFoundError where it must be there, and is not; if that is assumed, its first command does. */
-export async function deployedStack(name: string, args: DeployedArgs = {}): Promise<Omit<InlineStack, "engine">> {
-  const { workDir = root, offline = false, config, environment = pulumiEnvironment() as Record<string, string> } = args;
+export async function deployedStack(
+  name: string,
+  args: DeployedArgs = {},
+): Promise<Omit<InlineStack, "engine">> {
+  const {
+    workDir = root,
+    offline = false,
+    config,
+    environment = pulumiEnvironment() as Record<string, string>,
+  } = args;
   const folder = join(root, ".cache/offline");
-  const providers = offline ? await rehearse({ folder, engine: engineOf(config ?? configOf(name)) }) : undefined;
-  const { stack, forget } = await open({ name, workDir, config, keys: stackFile(root, name), existing: args.existing, program: args.program, environment: { ...environment, ...providers?.environment } });
+  const providers = offline
+    ? await rehearse({ folder, engine: engineOf(config ?? configOf(name)) })
+    : undefined;
+  const { stack, forget } = await open({
+    name,
+    workDir,
+    config,
+    keys: stackFile(root, name),
+    existing: args.existing,
+    program: args.program,
+    environment: { ...environment, ...providers?.environment },
+  });
   return { stack, close: () => (providers?.close(), forget()) };
 }
 
 /** @param keys a stack's file that tells how its secrets are encrypted, where `workDir` has none yet. */
-async function open(args: DeployedArgs & { name: string; workDir: string; keys?: StackFile }): Promise<{ stack: Stack; forget(): void }> {
+async function open(
+  args: DeployedArgs & { name: string; workDir: string; keys?: StackFile },
+): Promise<{ stack: Stack; forget(): void }> {
   const { name, workDir, config, environment, keys, existing, program: run = program } = args;
   mkdirSync(workDir, { recursive: true });
-  const { secretsprovider, encryptedkey, encryptionsalt } = { ...keys, ...stackFile(workDir, name) };
-  const settings = config && { config: config as Record<string, string>, secretsProvider: secretsprovider, encryptedKey: encryptedkey, encryptionSalt: encryptionsalt };
+  const { secretsprovider, encryptedkey, encryptionsalt } = {
+    ...keys,
+    ...stackFile(workDir, name),
+  };
+  const settings = config && {
+    config: config as Record<string, string>,
+    secretsProvider: secretsprovider,
+    encryptedKey: encryptedkey,
+    encryptionSalt: encryptionsalt,
+  };
   const ran = new Set<object>();
   const remembered: PulumiFn = async () => {
     ran.add(getStore());
@@ -142,13 +205,17 @@ async function open(args: DeployedArgs & { name: string; workDir: string; keys?:
     program: remembered,
     pulumiCommand: await (commandLine ??= detached()),
     envVars: { PULUMI_SKIP_UPDATE_CHECK: "true", ...environment },
-    ...(settings && { projectSettings: { ...project, runtime: "nodejs" as const }, stackSettings: { [name]: settings } }),
+    ...(settings && {
+      projectSettings: { ...project, runtime: "nodejs" as const },
+      stackSettings: { [name]: settings },
+    }),
   });
   if (existing === "assumed") workspace.selectStack = async () => undefined;
   const stack = await Stack[existing ? "select" : "createOrSelect"](name, workspace);
   // gRPC's resolvers keep what a program ran in for as long as the process lives, and with it each resource it has made.
   // It is emptied once the program's late calls are over too.
-  const empty = () => ran.forEach((store) => Object.keys(store).forEach((key) => Reflect.deleteProperty(store, key)));
+  const empty = () =>
+    ran.forEach((store) => Object.keys(store).forEach((key) => Reflect.deleteProperty(store, key)));
   const forget = () => void setTimeout(empty, 10_000).unref();
   return { stack, forget };
 }
@@ -158,9 +225,14 @@ async function open(args: DeployedArgs & { name: string; workDir: string; keys?:
  * @returns resources by what was done to them, as the update's events tell.
  */
 export async function update(stack: Stack): Promise<Record<string, number>> {
-  const unasked: Stack = Object.assign(Object.create(stack), { outputs: async () => ({}), info: async () => undefined });
+  const unasked: Stack = Object.assign(Object.create(stack), {
+    outputs: async () => ({}),
+    info: async () => undefined,
+  });
   let changes: Record<string, number> = {};
-  await unasked.up({ onEvent: ({ summaryEvent }) => void (changes = summaryEvent?.resourceChanges ?? changes) });
+  await unasked.up({
+    onEvent: ({ summaryEvent }) => void (changes = summaryEvent?.resourceChanges ?? changes),
+  });
   return changes;
 }
 
@@ -175,6 +247,8 @@ function detached(): Promise<PulumiCommand> {
   if (!setsid || !pulumi || process.platform !== "linux") return PulumiCommand.get();
   const bin = join(root, ".cache/detached/bin");
   mkdirSync(bin, { recursive: true });
-  writeFileSync(join(bin, "pulumi"), `#!/bin/sh\nexec ${setsid} --wait ${pulumi} "$@"\n`, { mode: 0o755 });
+  writeFileSync(join(bin, "pulumi"), `#!/bin/sh\nexec ${setsid} --wait ${pulumi} "$@"\n`, {
+    mode: 0o755,
+  });
   return PulumiCommand.get({ root: dirname(bin) });
 }

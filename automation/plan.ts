@@ -44,17 +44,21 @@ export const placeholders = { secret: "[secret]", unknown: "[known once it is ma
 /** A value as it may be shown, at any depth: without secrets and private keys, and without what a provider filled in itself. */
 export function masked(value: unknown): unknown {
   if (isUnknown(value)) return placeholders.unknown;
-  if (typeof value === "string") return value.includes("PRIVATE KEY-----") ? placeholders.secret : value;
+  if (typeof value === "string")
+    return value.includes("PRIVATE KEY-----") ? placeholders.secret : value;
   if (Array.isArray(value)) return value.map(masked);
   if (typeof value !== "object" || value === null) return value;
   if (isWrapped(value)) return placeholders.secret;
   const { __defaults: filled = [], ...rest } = value as { __defaults?: unknown };
-  const given = Object.entries(rest).filter(([key]) => !key.startsWith("__") && !(Array.isArray(filled) && filled.includes(key)));
+  const given = Object.entries(rest).filter(
+    ([key]) => !key.startsWith("__") && !(Array.isArray(filled) && filled.includes(key)),
+  );
   return Object.fromEntries(given.map(([key, inner]) => [key, masked(inner)]));
 }
 
 /** Whether a value is one of {@link placeholders}. */
-export const isHidden = (value: unknown): boolean => Object.values<unknown>(placeholders).includes(value);
+export const isHidden = (value: unknown): boolean =>
+  Object.values<unknown>(placeholders).includes(value);
 
 const operations: Record<string, Operation> = {
   same: "same",
@@ -71,13 +75,17 @@ const operations: Record<string, Operation> = {
 };
 
 /** What a report tells: resources that are made at the site. Components hold others, and providers only know how. */
-const isTold = ({ type, old, new: now }: StepEventMetadata) => Boolean((now ?? old)?.custom) && !type.startsWith("pulumi:");
+const isTold = ({ type, old, new: now }: StepEventMetadata) =>
+  Boolean((now ?? old)?.custom) && !type.startsWith("pulumi:");
 
 /**
  * A site's plan from the events of a preview, as the Automation API's `onEvent` gives them.
  * @param site whose plan it is.
  */
-export function planFromEvents(events: Iterable<EngineEvent>, site: Omit<SitePlan, "steps">): SitePlan {
+export function planFromEvents(
+  events: Iterable<EngineEvent>,
+  site: Omit<SitePlan, "steps">,
+): SitePlan {
   const steps = new Map<string, Step>();
   for (const { resourcePreEvent } of events) {
     const step = resourcePreEvent?.metadata;
@@ -101,14 +109,24 @@ export function planFromEvents(events: Iterable<EngineEvent>, site: Omit<SitePla
 }
 
 /** What goes now goes as the last update left it; what stays would go as this one leaves it. */
-const isRetained = (op: Operation, { old, new: now }: StepEventMetadata) => Boolean((op === "delete" || op === "replace" ? (old ?? now) : (now ?? old))?.retainOnDelete);
+const isRetained = (op: Operation, { old, new: now }: StepEventMetadata) =>
+  Boolean((op === "delete" || op === "replace" ? (old ?? now) : (now ?? old))?.retainOnDelete);
 
-const inputsOf = (state: StepEventMetadata["old"]) => (state ? (masked(state.inputs) as Values) : undefined);
+const inputsOf = (state: StepEventMetadata["old"]) =>
+  state ? (masked(state.inputs) as Values) : undefined;
 
 /** A creation has no old side, a deletion no new; and a change that the provider could not name is found in the inputs. */
 function completed(step: Step): Step {
-  const [old, now] = [step.op === "create" ? undefined : step.old, step.op === "delete" ? undefined : step.new];
-  const found = step.op === "update" && step.changed.length === 0 && old && now ? [...new Set(changes(old, now).map(({ input }) => input))].filter((input) => !isHidden(now[input])) : step.changed;
+  const [old, now] = [
+    step.op === "create" ? undefined : step.old,
+    step.op === "delete" ? undefined : step.new,
+  ];
+  const found =
+    step.op === "update" && step.changed.length === 0 && old && now
+      ? [...new Set(changes(old, now).map(({ input }) => input))].filter(
+          (input) => !isHidden(now[input]),
+        )
+      : step.changed;
   return { ...step, changed: found, old, new: now };
 }
 
@@ -125,7 +143,10 @@ export function withRenderedFiles(plan: SitePlan, rendered: SitePlan): SitePlan 
     const files = twin.changed.filter((path) => path.startsWith("uploads"));
     return {
       ...step,
-      changed: files.length > 0 ? [...step.changed.filter((path) => !path.startsWith("uploads")), ...files] : step.changed,
+      changed:
+        files.length > 0
+          ? [...step.changed.filter((path) => !path.startsWith("uploads")), ...files]
+          : step.changed,
       old: step.old && { ...step.old, uploads: twin.old?.uploads },
       new: step.new && { ...step.new, uploads: twin.new?.uploads },
     };
@@ -134,11 +155,20 @@ export function withRenderedFiles(plan: SitePlan, rendered: SitePlan): SitePlan 
 }
 
 /** A plan without what stays as it is: all that a report needs, and a small part of the memory. */
-export const changesOf = (plan: SitePlan): SitePlan => ({ ...plan, steps: plan.steps.filter((step) => step.op !== "same") });
+export const changesOf = (plan: SitePlan): SitePlan => ({
+  ...plan,
+  steps: plan.steps.filter((step) => step.op !== "same"),
+});
 
 /** What a plan breaks of the fleet's policy; its steps must be all, or those that {@link changesOf} left. */
 export const planViolations = (plan: SitePlan, allowances?: Allowances): Violation[] =>
   violations(
-    plan.steps.map(({ op, type, name, old, new: now, retained }) => ({ type, name, inputs: now ?? old ?? {}, retained, deleted: op === "delete" })),
+    plan.steps.map(({ op, type, name, old, new: now, retained }) => ({
+      type,
+      name,
+      inputs: now ?? old ?? {},
+      retained,
+      deleted: op === "delete",
+    })),
     allowances,
   );

@@ -14,12 +14,23 @@ export interface Part {
   note: string;
 }
 
-const run = (command: string, args: string[], options: { cwd?: string; seconds?: number; env?: NodeJS.ProcessEnv } = {}) =>
-  spawnSync(command, args, { cwd: options.cwd, env: options.env, encoding: "utf8", timeout: (options.seconds ?? 10) * 1000 });
+const run = (
+  command: string,
+  args: string[],
+  options: { cwd?: string; seconds?: number; env?: NodeJS.ProcessEnv } = {},
+) =>
+  spawnSync(command, args, {
+    cwd: options.cwd,
+    env: options.env,
+    encoding: "utf8",
+    timeout: (options.seconds ?? 10) * 1000,
+  });
 
 /** Where a program lies: on the PATH, in the project's cache, or where Debian keeps servers. */
 function locations(name: string): string[] {
-  return [...(process.env.PATH ?? "").split(delimiter), cache, "/usr/sbin"].map((folder) => join(folder, name)).filter(existsSync);
+  return [...(process.env.PATH ?? "").split(delimiter), cache, "/usr/sbin"]
+    .map((folder) => join(folder, name))
+    .filter(existsSync);
 }
 
 /** Where a program lies first. */
@@ -29,12 +40,21 @@ export const locate = (name: string): string | undefined => locations(name)[0];
 function debian(name: string, packages: string[]): Part {
   const found = locate(name);
   if (found) return { name, state: "found", note: found };
-  const missing: Part = { name, state: "missing", note: `install it: apt-get install ${packages.join(" ")}` };
+  const missing: Part = {
+    name,
+    state: "missing",
+    note: `install it: apt-get install ${packages.join(" ")}`,
+  };
   if (process.getuid?.() !== 0 || !locate("apt-get")) return missing;
   const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
   run("apt-get", ["update", "-qq"], { seconds: 300, env });
-  const done = run("apt-get", ["install", "-y", "-qq", "--no-install-recommends", ...packages], { seconds: 600, env });
-  return done.status === 0 && locate(name) ? { name, state: "installed", note: "by apt-get" } : { ...missing, note: `${missing.note} (apt-get: ${lastLine(done.stderr)})` };
+  const done = run("apt-get", ["install", "-y", "-qq", "--no-install-recommends", ...packages], {
+    seconds: 600,
+    env,
+  });
+  return done.status === 0 && locate(name)
+    ? { name, state: "installed", note: "by apt-get" }
+    : { ...missing, note: `${missing.note} (apt-get: ${lastLine(done.stderr)})` };
 }
 
 const telegrafVersion = /:([\d.]+)/.exec(images.telegraf)![1];
@@ -42,7 +62,9 @@ const telegrafVersion = /:([\d.]+)/.exec(images.telegraf)![1];
 /** What the rendered configs use, and what the tests need beside it. */
 const telegrafTags = [
   "custom",
-  ...["mqtt_consumer", "internal", "cpu", "mem", "disk", "temp"].map((plugin) => `inputs.${plugin}`),
+  ...["mqtt_consumer", "internal", "cpu", "mem", "disk", "temp"].map(
+    (plugin) => `inputs.${plugin}`,
+  ),
   ...["influxdb_v3", "health", "file"].map((plugin) => `outputs.${plugin}`),
   ...["starlark", "converter"].map((plugin) => `processors.${plugin}`),
   ...["json_v2", "value"].map((plugin) => `parsers.${plugin}`),
@@ -51,13 +73,25 @@ const telegrafTags = [
 ].join(",");
 
 /** A Go program in one version, from the Go module proxy where it is not here yet. @param title how a person calls it. */
-function goProgram(name: string, title: string, from: { version: string; program: string; flags: string[] }): Part {
-  const found = locations(name).find((path) => run(path, ["--version"]).stdout?.includes(from.version));
+function goProgram(
+  name: string,
+  title: string,
+  from: { version: string; program: string; flags: string[] },
+): Part {
+  const found = locations(name).find((path) =>
+    run(path, ["--version"]).stdout?.includes(from.version),
+  );
   if (found) return { name, state: "found", note: found };
-  const missing: Part = { name, state: "missing", note: `install ${title} ${from.version}, or Go to build it` };
+  const missing: Part = {
+    name,
+    state: "missing",
+    note: `install ${title} ${from.version}, or Go to build it`,
+  };
   if (!locate("go")) return missing;
   const failed = build(name, from);
-  return failed ? { ...missing, note: `${missing.note} (${failed})` } : { name, state: "installed", note: "built from the Go module proxy" };
+  return failed
+    ? { ...missing, note: `${missing.note} (${failed})` }
+    : { name, state: "installed", note: "built from the Go module proxy" };
 }
 
 /** Telegraf in the version that is deployed. */
@@ -65,18 +99,30 @@ const telegraf = () =>
   goProgram("telegraf", "Telegraf", {
     version: telegrafVersion,
     program: "github.com/influxdata/telegraf/cmd/telegraf",
-    flags: ["-tags", telegrafTags, "-ldflags", `-s -w -X github.com/influxdata/telegraf/internal.Version=${telegrafVersion}`],
+    flags: [
+      "-tags",
+      telegrafTags,
+      "-ldflags",
+      `-s -w -X github.com/influxdata/telegraf/internal.Version=${telegrafVersion}`,
+    ],
   });
 
 /** What checks the workflows in .github. */
 const actionlint = () => {
   const version = "1.7.12";
   const flags = ["-ldflags", `-s -w -X github.com/rhysd/actionlint.version=${version}`];
-  return goProgram("actionlint", "actionlint", { version, program: "github.com/rhysd/actionlint/cmd/actionlint", flags });
+  return goProgram("actionlint", "actionlint", {
+    version,
+    program: "github.com/rhysd/actionlint/cmd/actionlint",
+    flags,
+  });
 };
 
 /** Builds a Go program into the cache, in a module of its own. @returns why it failed. */
-function build(name: string, from: { version: string; program: string; replace?: string; flags: string[] }): string | undefined {
+function build(
+  name: string,
+  from: { version: string; program: string; replace?: string; flags: string[] },
+): string | undefined {
   const cwd = join(root, ".cache", name);
   mkdirSync(cwd, { recursive: true });
   mkdirSync(cache, { recursive: true });
@@ -86,7 +132,15 @@ function build(name: string, from: { version: string; program: string; replace?:
     ...(from.replace ? [["mod", "edit", `-replace=${from.replace}`]] : []),
     ["get", `${from.program}@v${from.version}`],
     // Symbols for a debugger take a fifth of the time, and the linker would strip them.
-    ["build", "-mod=mod", "-gcflags=all=-dwarf=false", ...from.flags, "-o", join(cache, name), from.program],
+    [
+      "build",
+      "-mod=mod",
+      "-gcflags=all=-dwarf=false",
+      ...from.flags,
+      "-o",
+      join(cache, name),
+      from.program,
+    ],
   ];
   for (const step of steps) {
     const done = run("go", step, { cwd, seconds: 1800 });
@@ -101,7 +155,9 @@ const lastLine = (text: string | null) => text?.trim().split("\n").at(-1) ?? "no
 const pulumiVersion: string = require("@pulumi/pulumi/package.json").version;
 
 const fits = (version: string) => {
-  const [[major, minor], [wantedMajor, wantedMinor]] = [version, pulumiVersion].map((text) => text.replace(/^v/, "").split(".").map(Number));
+  const [[major, minor], [wantedMajor, wantedMinor]] = [version, pulumiVersion].map((text) =>
+    text.replace(/^v/, "").split(".").map(Number),
+  );
   return major === wantedMajor && minor >= wantedMinor;
 };
 
@@ -112,30 +168,48 @@ async function pulumi(): Promise<Part> {
     const version = run(path, ["version"]).stdout?.trim();
     if (version && fits(version)) return { name, state: "found", note: `${version} at ${path}` };
   }
-  const missing: Part = { name, state: "missing", note: `install the Pulumi CLI ${pulumiVersion} or newer: https://www.pulumi.com/docs/install/` };
+  const missing: Part = {
+    name,
+    state: "missing",
+    note: `install the Pulumi CLI ${pulumiVersion} or newer: https://www.pulumi.com/docs/install/`,
+  };
   console.log(`fetching  ${name}: ${pulumiVersion}, into ${cache}`);
   const refused = await download();
-  if (refused === undefined) return { name, state: "installed", note: `${pulumiVersion}, downloaded from get.pulumi.com` };
-  if (!locate("go")) return { ...missing, note: `${missing.note}, or Go to build it (get.pulumi.com: ${refused})` };
-  console.log(`building  ${name}: get.pulumi.com cannot be had (${refused}); from the Go module proxy, which takes minutes`);
+  if (refused === undefined)
+    return { name, state: "installed", note: `${pulumiVersion}, downloaded from get.pulumi.com` };
+  if (!locate("go"))
+    return { ...missing, note: `${missing.note}, or Go to build it (get.pulumi.com: ${refused})` };
+  console.log(
+    `building  ${name}: get.pulumi.com cannot be had (${refused}); from the Go module proxy, which takes minutes`,
+  );
   const failed = build(name, {
     version: pulumiVersion,
     program: "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
     // Pulumi's own go.mod replaces it too, and a replacement counts in the main module alone.
-    replace: "github.com/atotto/clipboard=github.com/tgummerer/clipboard@v0.0.0-20241001131231-d02d263e614e",
-    flags: ["-ldflags", `-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v${pulumiVersion}`],
+    replace:
+      "github.com/atotto/clipboard=github.com/tgummerer/clipboard@v0.0.0-20241001131231-d02d263e614e",
+    flags: [
+      "-ldflags",
+      `-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v${pulumiVersion}`,
+    ],
   });
-  return failed ? { ...missing, note: `${missing.note} (${failed})` } : { name, state: "installed", note: `${pulumiVersion}, built from the Go module proxy` };
+  return failed
+    ? { ...missing, note: `${missing.note} (${failed})` }
+    : { name, state: "installed", note: `${pulumiVersion}, built from the Go module proxy` };
 }
 
 /** Pulumi's own installer, with its language hosts. @returns why it could not be had. */
 async function download(): Promise<string | undefined> {
   try {
     // The installer itself waits for minutes where nothing answers.
-    const answer = await fetch("https://get.pulumi.com/install.sh", { method: "HEAD", signal: AbortSignal.timeout(10_000) });
+    const answer = await fetch("https://get.pulumi.com/install.sh", {
+      method: "HEAD",
+      signal: AbortSignal.timeout(10_000),
+    });
     if (!answer.ok) return `answers ${answer.status}`;
     // Loaded only here: it takes half a second.
-    const { PulumiCommand } = require("@pulumi/pulumi/automation") as typeof import("@pulumi/pulumi/automation");
+    const { PulumiCommand } =
+      require("@pulumi/pulumi/automation") as typeof import("@pulumi/pulumi/automation");
     await PulumiCommand.install({ root: dirname(cache) });
     return undefined;
   } catch (error) {
@@ -148,29 +222,50 @@ async function download(): Promise<string | undefined> {
 export function docker(): Part {
   const name = "docker";
   const found = locate(name);
-  if (!found) return { name, state: "missing", note: "install Docker: https://docs.docker.com/engine/install/" };
+  if (!found)
+    return {
+      name,
+      state: "missing",
+      note: "install Docker: https://docs.docker.com/engine/install/",
+    };
   const answer = run(found, ["version", "--format", "{{.Server.Version}}"], { seconds: 5 });
   return answer.status === 0
     ? { name, state: "found", note: `${found}, engine ${answer.stdout.trim()}` }
-    : { name, state: "missing", note: `start its engine: ${lastLine(answer.stderr) || "no answer within 5 s"}` };
+    : {
+        name,
+        state: "missing",
+        note: `start its engine: ${lastLine(answer.stderr) || "no answer within 5 s"}`,
+      };
 }
 
 /** Docker's command line alone: the engine is the stack's own, and answers to the deployment. */
 function dockerClient(): Part {
   const name = "docker client";
   const found = locate("docker");
-  return found ? { name, state: "found", note: found } : { name, state: "missing", note: "install Docker's command line: https://docs.docker.com/engine/install/" };
+  return found
+    ? { name, state: "found", note: found }
+    : {
+        name,
+        state: "missing",
+        note: "install Docker's command line: https://docs.docker.com/engine/install/",
+      };
 }
 
 /** OpenSSH, with which a site elsewhere is reached; that site's Docker is its own. */
 function ssh(): Part {
   const name = "ssh";
   const found = locate(name);
-  return found ? { name, state: "found", note: found } : { name, state: "missing", note: "install OpenSSH's client: apt-get install openssh-client" };
+  return found
+    ? { name, state: "found", note: found }
+    : { name, state: "missing", note: "install OpenSSH's client: apt-get install openssh-client" };
 }
 
 /** The npm packages, which cli/bess.js has installed by now. */
-const packages = (): Part => ({ name: "packages", state: "found", note: "node_modules, as package-lock.json asks" });
+const packages = (): Part => ({
+  name: "packages",
+  state: "found",
+  note: "node_modules, as package-lock.json asks",
+});
 
 const sets = {
   deploy: [packages, pulumi, dockerClient],
@@ -207,4 +302,7 @@ export async function setUp(purpose: keyof typeof sets): Promise<boolean> {
 }
 
 /** Environment in which the project's own programs come first. */
-export const environment = (): NodeJS.ProcessEnv => ({ ...process.env, PATH: [cache, process.env.PATH].join(delimiter) });
+export const environment = (): NodeJS.ProcessEnv => ({
+  ...process.env,
+  PATH: [cache, process.env.PATH].join(delimiter),
+});

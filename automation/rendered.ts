@@ -21,17 +21,27 @@ const isSealedText = (text: string) => /^\[secret [0-9a-f]{16}\]$/.test(text);
 function opened(value: unknown): unknown {
   if (typeof value === "string") return isSealedText(value) ? placeholders.secret : value;
   if (Array.isArray(value)) return value.map(opened);
-  return typeof value === "object" && value !== null ? Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, opened(inner)])) : value;
+  return typeof value === "object" && value !== null
+    ? Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, opened(inner)]))
+    : value;
 }
 
 const digest = (text: string) => createHash("sha256").update(text).digest("hex").slice(0, 16);
 
 /** What a provider would answer: the same for the same inputs, so that only a change makes a change. */
 const answers: Record<string, (name: string, inputs: Values) => Values> = {
-  "random:index/randomPassword:RandomPassword": (name, inputs) => ({ result: digest(name + JSON.stringify(inputs)) }),
-  "random:index/randomBytes:RandomBytes": (name, inputs) => ({ base64: digest(name + JSON.stringify(inputs)) }),
-  "random:index/randomId:RandomId": (name, inputs) => ({ hex: digest(name + JSON.stringify(inputs)).slice(0, 8) }),
-  "command:local:Command": (_, { triggers }) => ({ stdout: digest(JSON.stringify(triggers ?? "")) }),
+  "random:index/randomPassword:RandomPassword": (name, inputs) => ({
+    result: digest(name + JSON.stringify(inputs)),
+  }),
+  "random:index/randomBytes:RandomBytes": (name, inputs) => ({
+    base64: digest(name + JSON.stringify(inputs)),
+  }),
+  "random:index/randomId:RandomId": (name, inputs) => ({
+    hex: digest(name + JSON.stringify(inputs)).slice(0, 8),
+  }),
+  "command:local:Command": (_, { triggers }) => ({
+    stdout: digest(JSON.stringify(triggers ?? "")),
+  }),
   "docker:index/remoteImage:RemoteImage": (_, { name }) => ({ imageId: name }),
 };
 
@@ -39,14 +49,19 @@ const answers: Record<string, (name: string, inputs: Values) => Values> = {
 function sealed(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(sealed);
   if (typeof value !== "object" || value === null) return value;
-  if (masked(value) !== value && typeof masked(value) === "string") return secret(JSON.stringify(digest(JSON.stringify(reveal(value)))));
+  if (masked(value) !== value && typeof masked(value) === "string")
+    return secret(JSON.stringify(digest(JSON.stringify(reveal(value)))));
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, sealed(inner)]));
 }
 
 /** Without this a mock would take all uploads of a container for secrets where one of them is. */
 function openUpload(upload: { content?: pulumi.Input<string> }) {
   const content = pulumi.output(upload.content);
-  const shown = pulumi.output(pulumi.isSecret(content)).apply((secret) => pulumi.unsecret(content).apply((text) => (secret ? sealedText(digest(text ?? "")) : text)));
+  const shown = pulumi
+    .output(pulumi.isSecret(content))
+    .apply((secret) =>
+      pulumi.unsecret(content).apply((text) => (secret ? sealedText(digest(text ?? "")) : text)),
+    );
   return { ...upload, content: shown };
 }
 
@@ -63,7 +78,13 @@ export async function renderedPlan(stack: string, input: unknown): Promise<Rende
     {
       call: ({ token, inputs }) => answer(token, inputs),
       newResource({ type, name, inputs, custom }) {
-        if (custom && !type.startsWith("pulumi:")) made.push({ type, name, inputs: sealed(inputs) as Values, retained: retained.has(`${type} ${name}`) });
+        if (custom && !type.startsWith("pulumi:"))
+          made.push({
+            type,
+            name,
+            inputs: sealed(inputs) as Values,
+            retained: retained.has(`${type} ${name}`),
+          });
         return { id: name, state: { ...inputs, ...answers[type]?.(name, inputs) } };
       },
     },
@@ -73,7 +94,9 @@ export async function renderedPlan(stack: string, input: unknown): Promise<Rende
   );
   const observe: pulumi.ResourceTransformation = ({ type, name, props, opts }) => {
     if (opts.retainOnDelete) retained.add(`${type} ${name}`);
-    return Array.isArray(props.uploads) ? { props: { ...props, uploads: props.uploads.map(openUpload) }, opts } : undefined;
+    return Array.isArray(props.uploads)
+      ? { props: { ...props, uploads: props.uploads.map(openUpload) }, opts }
+      : undefined;
   };
   const { stackTraceLimit } = Error;
   // Pulumi notes a stack trace with every promise, which here would take most of the time.
@@ -90,18 +113,36 @@ export async function renderedPlan(stack: string, input: unknown): Promise<Rende
 const keyOf = ({ type, name }: RenderedResource) => `${type}::${name}`;
 
 /** What the way from one rendered plan to another would do at a site, as its providers would plan it. */
-export function comparePlans(site: Omit<SitePlan, "steps">, base: readonly RenderedResource[], head: readonly RenderedResource[]): SitePlan {
+export function comparePlans(
+  site: Omit<SitePlan, "steps">,
+  base: readonly RenderedResource[],
+  head: readonly RenderedResource[],
+): SitePlan {
   const before = new Map(base.map((resource) => [keyOf(resource), resource]));
   const after = new Map(head.map((resource) => [keyOf(resource), resource]));
   const keys = [...new Set([...before.keys(), ...after.keys()])].sort();
-  return { ...site, steps: keys.map((key) => compare(site.stack ?? site.site, before.get(key), after.get(key))) };
+  return {
+    ...site,
+    steps: keys.map((key) => compare(site.stack ?? site.site, before.get(key), after.get(key))),
+  };
 }
 
 function compare(stack: string, before?: RenderedResource, after?: RenderedResource): Step {
   const { type, name } = (after ?? before)!;
-  const { changed, replaces } = before && after ? planChange(type, before.inputs, after.inputs) : { changed: [], replaces: false };
+  const { changed, replaces } =
+    before && after
+      ? planChange(type, before.inputs, after.inputs)
+      : { changed: [], replaces: false };
   return {
-    op: !before ? "create" : !after ? "delete" : replaces ? "replace" : changed.length > 0 ? "update" : "same",
+    op: !before
+      ? "create"
+      : !after
+        ? "delete"
+        : replaces
+          ? "replace"
+          : changed.length > 0
+            ? "update"
+            : "same",
     urn: `urn:pulumi:${stack}::bess-telemetry::${type}::${name}`,
     type,
     name,

@@ -6,7 +6,18 @@ import { parse as parseYaml } from "yaml";
 import { z } from "zod";
 import { InputError, parse } from "../configs/refuse";
 import { siteSchema } from "../configs/site";
-import { apiTunnel, destination, type Forward, forwardArguments, isSsh, listenArguments, ownOptions, type Reach, sharedOptions, unreachable } from "../configs/ssh";
+import {
+  apiTunnel,
+  destination,
+  type Forward,
+  forwardArguments,
+  isSsh,
+  listenArguments,
+  ownOptions,
+  type Reach,
+  sharedOptions,
+  unreachable,
+} from "../configs/ssh";
 
 const root = join(__dirname, "..");
 const { shape } = siteSchema;
@@ -36,18 +47,27 @@ export function siteOf(stack: string, folder = root): ReachedSite {
   } catch (error) {
     throw new InputError(file, [(error as Error).message]);
   }
-  return parse(reachedSchema, text?.config?.["bess-telemetry:site"], `bess-telemetry:site in ${file}`);
+  return parse(
+    reachedSchema,
+    text?.config?.["bess-telemetry:site"],
+    `bess-telemetry:site in ${file}`,
+  );
 }
 
 /** How a site is reached, if over SSH. */
-export const reachOf = ({ engine, ssh }: ReachedSite): Reach | undefined => (isSsh(engine) ? { engine, ssh } : undefined);
+export const reachOf = ({ engine, ssh }: ReachedSite): Reach | undefined =>
+  isSsh(engine) ? { engine, ssh } : undefined;
 
 /**
  * Runs `run` while the tunnel to a site's Grafana is open, for what Pulumi does without the program (refresh, destroy),
  * and says so if the site vanished meanwhile. A site that is not reached over SSH needs none.
  * @returns the exit code of `run`; 1 if the site is not reached.
  */
-export async function withTunnel(stack: string, run: () => number | Promise<number>, folder = root): Promise<number> {
+export async function withTunnel(
+  stack: string,
+  run: () => number | Promise<number>,
+  folder = root,
+): Promise<number> {
   const site = siteOf(stack, folder);
   const reach = reachOf(site);
   const tunnel = apiTunnel(site);
@@ -56,12 +76,16 @@ export async function withTunnel(stack: string, run: () => number | Promise<numb
   try {
     shared = await shareTunnel(reach, tunnel);
   } catch (error) {
-    console.error(`The site ${site.name} at ${reach.engine} cannot be worked on:\n  - ${(error as Error).message}`);
+    console.error(
+      `The site ${site.name} at ${reach.engine} cannot be worked on:\n  - ${(error as Error).message}`,
+    );
     return 1;
   }
   const code = await run();
   if ((await shared.close()) || code === 0) return code;
-  console.error(`The connection to ${reach.engine} was lost on the way. What was done until then is in the state; run the same command again once the site is back.`);
+  console.error(
+    `The connection to ${reach.engine} was lost on the way. What was done until then is in the state; run the same command again once the site is back.`,
+  );
   return code;
 }
 
@@ -78,10 +102,14 @@ export interface SharedTunnel {
 export async function shareTunnel(reach: Reach, forward: Forward): Promise<SharedTunnel> {
   // The shared connection's socket lies there; ssh does not make the folder.
   mkdirSync(join(homedir(), ".ssh"), { recursive: true, mode: 0o700 });
-  const refused = (await ssh([...sharedOptions(reach), "-T", ...destination(reach), "true"])) ?? (await ssh(forwardArguments(reach, [forward])));
+  const refused =
+    (await ssh([...sharedOptions(reach), "-T", ...destination(reach), "true"])) ??
+    (await ssh(forwardArguments(reach, [forward])));
   if (refused !== undefined) throw new Error(unreachable(reach, refused));
   // It would close by itself if for a minute nobody used it, and the tunnel with it.
-  const held = spawn("ssh", [...sharedOptions(reach), "-T", ...destination(reach), "cat"], { stdio: ["pipe", "ignore", "ignore"] });
+  const held = spawn("ssh", [...sharedOptions(reach), "-T", ...destination(reach), "cat"], {
+    stdio: ["pipe", "ignore", "ignore"],
+  });
   const close = async () => {
     held.kill();
     return (await ssh(forwardArguments(reach, [forward], "cancel"))) === undefined;
@@ -115,16 +143,29 @@ export interface Tunnel {
 export async function openTunnel(reach: Reach, forwards: Forward[]): Promise<Tunnel> {
   const ready = "tunnel is open";
   // The site says the word only once ssh has bound the ports, and then waits for its end.
-  const child = spawn("ssh", [...ownOptions(reach), ...listenArguments(forwards), "-T", ...destination(reach), `echo '${ready}'; exec cat`], {
-    stdio: ["pipe", "pipe", "pipe"],
-  });
+  const child = spawn(
+    "ssh",
+    [
+      ...ownOptions(reach),
+      ...listenArguments(forwards),
+      "-T",
+      ...destination(reach),
+      `echo '${ready}'; exec cat`,
+    ],
+    {
+      stdio: ["pipe", "pipe", "pipe"],
+    },
+  );
   let said = "";
   child.stderr.on("data", (data: Buffer) => (said += data.toString()));
   const ended = new Promise<string>((resolve) => {
     child.once("error", (error) => resolve(error.message));
     child.once("close", () => resolve(said));
   });
-  const opened = new Promise<boolean>((resolve) => child.stdout.on("data", (data: Buffer) => data.toString().includes(ready) && resolve(true)));
-  if (!(await Promise.race([opened, ended.then(() => false)]))) throw new Error(unreachable(reach, said));
+  const opened = new Promise<boolean>((resolve) =>
+    child.stdout.on("data", (data: Buffer) => data.toString().includes(ready) && resolve(true)),
+  );
+  if (!(await Promise.race([opened, ended.then(() => false)])))
+    throw new Error(unreachable(reach, said));
   return { ended, close: () => child.kill() };
 }

@@ -15,13 +15,22 @@ const config = { "bess-telemetry:site": { name: "bench", profile: "pi" } };
 
 /** Opens a program that makes nothing, or a site on a simulated engine; loads no more than it needs. */
 async function open(subject: Subject, folder: string): Promise<{ stack: Stack; close(): void }> {
-  if (subject === "site") return (require("../automation/inline") as typeof import("../automation/inline")).rehearsedStack("bench", { folder, config });
-  const { LocalWorkspace } = require("@pulumi/pulumi/automation") as typeof import("@pulumi/pulumi/automation");
-  const { environment } = require("../automation/programs") as typeof import("../automation/programs");
-  const { localBackend } = require("../automation/backend") as typeof import("../automation/backend");
+  if (subject === "site")
+    return (
+      require("../automation/inline") as typeof import("../automation/inline")
+    ).rehearsedStack("bench", { folder, config });
+  const { LocalWorkspace } =
+    require("@pulumi/pulumi/automation") as typeof import("@pulumi/pulumi/automation");
+  const { environment } =
+    require("../automation/programs") as typeof import("../automation/programs");
+  const { localBackend } =
+    require("../automation/backend") as typeof import("../automation/backend");
   process.env.PATH = environment().PATH;
   const envVars = { ...localBackend(folder), PULUMI_SKIP_UPDATE_CHECK: "true" };
-  const stack = await LocalWorkspace.createOrSelectStack({ stackName: "empty", projectName: "empty", program: async () => ({}) }, { envVars });
+  const stack = await LocalWorkspace.createOrSelectStack(
+    { stackName: "empty", projectName: "empty", program: async () => ({}) },
+    { envVars },
+  );
   return { stack, close: () => undefined };
 }
 
@@ -35,7 +44,11 @@ async function seconds(work: () => Promise<unknown> | unknown): Promise<number> 
 
 /** One operation in a process of its own, as an operator's command is. */
 function alone(operation: Operation, subject: Subject, folder: string): void {
-  const { status, stderr } = spawnSync(process.execPath, [join(__dirname, "../cli/bess.js"), "../bench/engine", operation, subject, folder], { encoding: "utf8" });
+  const { status, stderr } = spawnSync(
+    process.execPath,
+    [join(__dirname, "../cli/bess.js"), "../bench/engine", operation, subject, folder],
+    { encoding: "utf8" },
+  );
   if (status !== 0) throw new Error(`${operation} of ${subject} failed: ${stderr}`);
 }
 
@@ -45,17 +58,29 @@ async function benchmark(folder: string): Promise<void> {
   const measure = async (name: string, work: (subject: Subject) => Promise<unknown> | unknown) => {
     const samples: Record<Subject, number[]> = { empty: [], site: [] };
     // In turns, so that what else this machine does meets both.
-    for (let i = 0; i < repeats; i++) for (const subject of subjects) samples[subject].push(await seconds(() => work(subject)));
+    for (let i = 0; i < repeats; i++)
+      for (const subject of subjects) samples[subject].push(await seconds(() => work(subject)));
     for (const subject of subjects) taken[`${name} ${subject}`] = median(samples[subject]);
     const [empty, site] = subjects.map((subject) => taken[`${name} ${subject}`]);
-    console.log(`${name.padEnd(28)} empty program ${empty.toFixed(2)} s   site ${site.toFixed(2)} s   ratio ${(site / empty).toFixed(2)}`);
+    console.log(
+      `${name.padEnd(28)} empty program ${empty.toFixed(2)} s   site ${site.toFixed(2)} s   ratio ${(site / empty).toFixed(2)}`,
+    );
     return site / empty;
   };
-  console.log(`median of ${repeats}, an empty program and a site of 56 resources in turns, both up to date`);
+  console.log(
+    `median of ${repeats}, an empty program and a site of 56 resources in turns, both up to date`,
+  );
   const ratios = [];
-  for (const operation of operations) ratios.push(`${operation} ${(await measure(`${operation} by command`, (subject) => alone(operation, subject, join(folder, subject)))).toFixed(1)}`);
-  const warm = { empty: await open("empty", join(folder, "empty")), site: await open("site", join(folder, "site")) };
-  for (const operation of operations) await measure(`${operation} in a warm process`, (subject) => warm[subject].stack[operation]());
+  for (const operation of operations)
+    ratios.push(
+      `${operation} ${(await measure(`${operation} by command`, (subject) => alone(operation, subject, join(folder, subject)))).toFixed(1)}`,
+    );
+  const warm = {
+    empty: await open("empty", join(folder, "empty")),
+    site: await open("site", join(folder, "site")),
+  };
+  for (const operation of operations)
+    await measure(`${operation} in a warm process`, (subject) => warm[subject].stack[operation]());
   for (const { close } of Object.values(warm)) close();
   console.log(`ratios: ${ratios.join(" ")}`);
 }

@@ -10,17 +10,25 @@ const lock = (file) => JSON.parse(readFileSync(join(root, file), "utf8")).packag
 /** Whether what npm installed last is what the lock file asks for, other platforms' packages aside. */
 function installed() {
   // A link leads to another checkout's packages, which npm ci would empty.
-  if (lstatSync(join(root, "node_modules"), { throwIfNoEntry: false })?.isSymbolicLink()) return true;
+  if (lstatSync(join(root, "node_modules"), { throwIfNoEntry: false })?.isSymbolicLink())
+    return true;
   if (!existsSync(join(root, "node_modules/.package-lock.json"))) return false;
   const have = lock("node_modules/.package-lock.json");
-  return Object.entries(lock("package-lock.json")).every(([path, { version, optional }]) => !path || optional || have[path]?.version === version);
+  return Object.entries(lock("package-lock.json")).every(
+    ([path, { version, optional }]) => !path || optional || have[path]?.version === version,
+  );
 }
 
 if (!installed()) {
   console.log("installing packages: npm ci");
-  const { status } = spawnSync("npm", ["ci", "--no-audit", "--no-fund", "--fetch-retries=1"], { cwd: root, stdio: ["ignore", "inherit", "inherit"] });
+  const { status } = spawnSync("npm", ["ci", "--no-audit", "--no-fund", "--fetch-retries=1"], {
+    cwd: root,
+    stdio: ["ignore", "inherit", "inherit"],
+  });
   if (status !== 0) {
-    console.error("missing   packages: npm ci failed; it needs the npm registry, and its own lines above say why");
+    console.error(
+      "missing   packages: npm ci failed; it needs the npm registry, and its own lines above say why",
+    );
     process.exit(status ?? 1);
   }
 }

@@ -20,12 +20,17 @@ interface Key {
 }
 
 const code = (text: string) => `\`${text}\``;
-const row = (cells: string[]) => `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;
-const table = (head: string[], body: string[][]) => [row(head), row(head.map(() => "---")), ...body.map(row)].join("\n");
+const row = (cells: string[]) =>
+  `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;
+const table = (head: string[], body: string[][]) =>
+  [row(head), row(head.map(() => "---")), ...body.map(row)].join("\n");
 
 /** What a refusal of this schema would tell the person who wrote the value. */
 function rulesOf(schema: z.core.$ZodType): string[] {
-  const definitions = [schema._zod.def, ...(schema._zod.def.checks ?? []).map((check) => check._zod.def)];
+  const definitions = [
+    schema._zod.def,
+    ...(schema._zod.def.checks ?? []).map((check) => check._zod.def),
+  ];
   return definitions.flatMap(({ error }) => {
     const told = error?.({ code: "custom", input: undefined, path: [] } as never);
     return typeof told === "string" ? [told.replace(/^write /, "")] : [];
@@ -44,11 +49,15 @@ function jsonSchema(schema: z.ZodType): Schema {
 }
 
 function typeOf(schema: Schema): string {
-  if (schema.enum) return schema.enum.map((value) => code(value === "" ? '""' : String(value))).join(", ");
-  if (schema.anyOf) return [...new Set(schema.anyOf.map((option) => typeOf(option as Schema)))].join(" or ");
-  if (schema.prefixItems) return `[${schema.prefixItems.map((item) => typeOf(item as Schema)).join(", ")}]`;
+  if (schema.enum)
+    return schema.enum.map((value) => code(value === "" ? '""' : String(value))).join(", ");
+  if (schema.anyOf)
+    return [...new Set(schema.anyOf.map((option) => typeOf(option as Schema)))].join(" or ");
+  if (schema.prefixItems)
+    return `[${schema.prefixItems.map((item) => typeOf(item as Schema)).join(", ")}]`;
   const names = schema.propertyNames as Schema | undefined;
-  if (names?.enum) return `object of ${typeOf(schema.additionalProperties as Schema)}s; its keys: ${typeOf(names)}`;
+  if (names?.enum)
+    return `object of ${typeOf(schema.additionalProperties as Schema)}s; its keys: ${typeOf(names)}`;
   if (schema.type === "array") return "list";
   return String(schema.type ?? "any");
 }
@@ -63,7 +72,11 @@ function limitsOf({ minimum, maximum }: Schema): string[] {
 
 function allowedIn(schema: Schema): string {
   const each = (schema.items as Schema | undefined)?.rules ?? [];
-  const rules = [...limitsOf(schema), ...(schema.rules ?? []), ...each.map((rule) => `in each, ${rule}`)];
+  const rules = [
+    ...limitsOf(schema),
+    ...(schema.rules ?? []),
+    ...each.map((rule) => `in each, ${rule}`),
+  ];
   return [...new Set([typeOf(schema), ...rules])].join("; ");
 }
 
@@ -76,10 +89,22 @@ function keysOf(schema: Schema, prefix = ""): Key[] {
     const key = prefix + name;
     const items = property.items as Schema | undefined;
     const named = property.additionalProperties as Schema | undefined;
-    const [inner, prefixed] = property.properties ? [property, `${key}.`] : items?.properties ? [items, `${key}[].`] : [named ?? {}, `${key}.<name>.`];
+    const [inner, prefixed] = property.properties
+      ? [property, `${key}.`]
+      : items?.properties
+        ? [items, `${key}[].`]
+        : [named ?? {}, `${key}.<name>.`];
     const nested = keysOf(inner, prefixed);
     if (nested.length > 0 && !property.description) return nested;
-    return [{ key, allowed: allowedIn(property), preset: presetOf(property, schema.required?.includes(name) ?? false), meaning: property.description ?? "" }, ...nested];
+    return [
+      {
+        key,
+        allowed: allowedIn(property),
+        preset: presetOf(property, schema.required?.includes(name) ?? false),
+        meaning: property.description ?? "",
+      },
+      ...nested,
+    ];
   });
 }
 
@@ -90,14 +115,28 @@ function presetOf(schema: Schema, required: boolean): string {
 
 /** The reference of a schema, as Markdown. */
 export function schemaReference(title: string, introduction: string, schema: z.ZodType): string {
-  const body = keysOf(jsonSchema(schema)).map(({ key, allowed, preset, meaning }) => [code(key), allowed, preset, meaning]);
-  return page(title, introduction, table(["key", "type, allowed values", "default", "meaning"], body));
+  const body = keysOf(jsonSchema(schema)).map(({ key, allowed, preset, meaning }) => [
+    code(key),
+    allowed,
+    preset,
+    meaning,
+  ]);
+  return page(
+    title,
+    introduction,
+    table(["key", "type, allowed values", "default", "meaning"], body),
+  );
 }
 
 /** The reference of a telemetry model, as Markdown. */
 export function modelReference(model: Model): string {
-  const introduction = "One section per measurement: one MQTT topic pattern with JSON payloads, stored as one table in InfluxDB. A payload's value times the scale is what is stored, in the unit.";
-  return page(`Telemetry: ${model.title}`, introduction, ...model.measurements.map(measurementReference));
+  const introduction =
+    "One section per measurement: one MQTT topic pattern with JSON payloads, stored as one table in InfluxDB. A payload's value times the scale is what is stored, in the unit.";
+  return page(
+    `Telemetry: ${model.title}`,
+    introduction,
+    ...model.measurements.map(measurementReference),
+  );
 }
 
 function measurementReference(m: Measurement): string {
@@ -106,7 +145,13 @@ function measurementReference(m: Measurement): string {
     ["interval", `one message every ${m.interval} from each unit`],
     ["time", `JSON path ${code(m.time.path)}, ${code(m.time.format)}`],
   ];
-  const tags = m.tags.map((t) => [code(t.name), t.path === undefined ? `segment ${t.segment} of the topic, counted from 0` : `JSON path ${code(t.path)}`, t.meaning]);
+  const tags = m.tags.map((t) => [
+    code(t.name),
+    t.path === undefined
+      ? `segment ${t.segment} of the topic, counted from 0`
+      : `JSON path ${code(t.path)}`,
+    t.meaning,
+  ]);
   const fields = m.fields.map((f) => {
     const stored = f.scale === 1 ? f.unit || "as sent" : `× ${f.scale} → ${f.unit || "no unit"}`;
     return [code(f.name), code(f.path), stored, f.type, f.range?.join(" to ") ?? "", f.meaning];
@@ -120,7 +165,8 @@ function measurementReference(m: Measurement): string {
   ].join("\n\n");
 }
 
-const page = (title: string, ...parts: string[]) => `<!-- Generated by npm run docs; edit the source instead. -->\n\n${[`# ${title}`, ...parts].join("\n\n")}\n`;
+const page = (title: string, ...parts: string[]) =>
+  `<!-- Generated by npm run docs; edit the source instead. -->\n\n${[`# ${title}`, ...parts].join("\n\n")}\n`;
 
 /** Every generated page, by its path in the project. */
 export const pages = (): Record<string, string> => ({
@@ -148,11 +194,15 @@ export const pages = (): Record<string, string> => ({
  */
 export function outdated(folder = root): string[] {
   const text = (path: string) => (existsSync(path) ? readFileSync(path, "utf8") : undefined);
-  return Object.entries(pages()).flatMap(([path, wanted]) => (text(join(folder, path)) === wanted ? [] : [path]));
+  return Object.entries(pages()).flatMap(([path, wanted]) =>
+    text(join(folder, path)) === wanted ? [] : [path],
+  );
 }
 
 function main() {
-  const command = new Command("npm run docs --").description("Writes the generated pages in docs/.").option("--check", "write nothing; fail if a page is out of date");
+  const command = new Command("npm run docs --")
+    .description("Writes the generated pages in docs/.")
+    .option("--check", "write nothing; fail if a page is out of date");
   const { check } = command.parse().opts<{ check?: boolean }>();
   const stale = outdated();
   if (check) {

@@ -2,7 +2,14 @@ import { execFileSync } from "node:child_process";
 import { Command } from "commander";
 import { port as influxdbPort } from "../configs/influxdb";
 import { InputError } from "../configs/refuse";
-import { destination, type Forward, localPorts, quoted, type Reach, sharedOptions } from "../configs/ssh";
+import {
+  destination,
+  type Forward,
+  localPorts,
+  quoted,
+  type Reach,
+  sharedOptions,
+} from "../configs/ssh";
 import { pulumiEnvironment } from "../automation/backend";
 import { openTunnel, reachOf, type ReachedSite, siteOf } from "../automation/tunnel";
 
@@ -17,31 +24,52 @@ export interface Door extends Forward {
  */
 export function doorsOf(site: ReachedSite, influxdb?: string): Door[] {
   const local = localPorts(site.name);
-  const api = site.influxdb ? { remote: site.influxdb.port } : influxdb ? { remote: influxdbPort, address: influxdb } : undefined;
+  const api = site.influxdb
+    ? { remote: site.influxdb.port }
+    : influxdb
+      ? { remote: influxdbPort, address: influxdb }
+      : undefined;
   return [
     { name: "Grafana", remote: site.grafana.port, local: local.grafana },
-    ...(site.explorer.enabled ? [{ name: "Explorer", remote: site.explorer.port, local: local.explorer }] : []),
+    ...(site.explorer.enabled
+      ? [{ name: "Explorer", remote: site.explorer.port, local: local.explorer }]
+      : []),
     ...(api ? [{ name: "InfluxDB", ...api, local: local.influxdb }] : []),
   ];
 }
 
 /** Where each door is on this machine. */
 export const addressLines = (doors: Door[], tunnelled: boolean): string[] =>
-  doors.map((door) => `${door.name.padEnd(10)}http://127.0.0.1:${tunnelled ? door.local : door.remote}`);
+  doors.map(
+    (door) => `${door.name.padEnd(10)}http://127.0.0.1:${tunnelled ? door.local : door.remote}`,
+  );
 
 /** How to see the passwords: they are shown by Pulumi alone, and never by this command. */
 function passwordLines(stack: string): string[] {
   const env = pulumiEnvironment();
-  const own = ["PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE_FILE"].filter((key) => env[key] && env[key] !== process.env[key]);
-  const output = (name: string) => [...own.map((key) => `${key}=${quoted(env[key]!)}`), `pulumi stack output ${name} --show-secrets --stack ${stack}`].join(" ");
-  return [`Grafana's user is admin; its password: ${output("grafanaPassword")}`, `The broker's user is gateway; its password: ${output("gatewayPassword")}`];
+  const own = ["PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE_FILE"].filter(
+    (key) => env[key] && env[key] !== process.env[key],
+  );
+  const output = (name: string) =>
+    [
+      ...own.map((key) => `${key}=${quoted(env[key]!)}`),
+      `pulumi stack output ${name} --show-secrets --stack ${stack}`,
+    ].join(" ");
+  return [
+    `Grafana's user is admin; its password: ${output("grafanaPassword")}`,
+    `The broker's user is gateway; its password: ${output("gatewayPassword")}`,
+  ];
 }
 
 /** Address of InfluxDB's container at the site; none while it does not run. */
 function influxdbAddress(reach: Reach, site: string): string | undefined {
   const inspect = `docker inspect --format '{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}' ${site}-influxdb`;
   try {
-    const told = execFileSync("ssh", [...sharedOptions(reach), "-T", ...destination(reach), inspect], { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
+    const told = execFileSync(
+      "ssh",
+      [...sharedOptions(reach), "-T", ...destination(reach), inspect],
+      { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] },
+    );
     return told.trim().split(" ")[0] || undefined;
   } catch {
     return undefined;
@@ -52,16 +80,22 @@ function influxdbAddress(reach: Reach, site: string): string | undefined {
 async function open(stack: string): Promise<number> {
   const site = siteOf(stack);
   const reach = reachOf(site);
-  const doors = doorsOf(site, reach && !site.influxdb ? influxdbAddress(reach, site.name) : undefined);
+  const doors = doorsOf(
+    site,
+    reach && !site.influxdb ? influxdbAddress(reach, site.name) : undefined,
+  );
   const tunnel = reach && (await openTunnel(reach, doors));
   console.log([...addressLines(doors, tunnel !== undefined), ...passwordLines(stack)].join("\n"));
   if (!reach || !tunnel) return 0;
   console.log("Open until Ctrl-C.");
   let closed = false;
-  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => ((closed = true), tunnel.close()));
+  for (const signal of ["SIGINT", "SIGTERM"] as const)
+    process.once(signal, () => ((closed = true), tunnel.close()));
   const said = await tunnel.ended;
   if (closed) return 0;
-  console.error(`The connection to ${reach.engine} has ended: ${said.trim() || "the site closed it"}`);
+  console.error(
+    `The connection to ${reach.engine} has ended: ${said.trim() || "the site closed it"}`,
+  );
   return 1;
 }
 
@@ -75,7 +109,11 @@ if (require.main?.path === __dirname) {
   open(stack).then(
     (code) => process.exit(code),
     (error: Error) => {
-      console.error(error instanceof InputError ? error.message : `The site of ${stack} is not opened: ${error.message}`);
+      console.error(
+        error instanceof InputError
+          ? error.message
+          : `The site of ${stack} is not opened: ${error.message}`,
+      );
       process.exit(1);
     },
   );

@@ -47,7 +47,8 @@ Exit code 0: the broker has acknowledged every row. 1: not so; the reason is tol
 /** Parses a whole number from 1 to `most`. */
 const count = (most: number) => (text: string) => {
   const value = Number(text);
-  if (!Number.isInteger(value) || value < 1 || value > most) throw new InvalidArgumentError(`Write a whole number from 1 to ${most}.`);
+  if (!Number.isInteger(value) || value < 1 || value > most)
+    throw new InvalidArgumentError(`Write a whole number from 1 to ${most}.`);
   return value;
 };
 
@@ -58,36 +59,58 @@ function speed(text: string): number {
 }
 
 function level(text: string): string {
-  if (!/^[^/#+$\s]+$/.test(text)) throw new InvalidArgumentError("Write one topic level, without /, +, #, $ and spaces.");
+  if (!/^[^/#+$\s]+$/.test(text))
+    throw new InvalidArgumentError("Write one topic level, without /, +, #, $ and spaces.");
   return text;
 }
 
 function url(text: string): string {
-  if (!/^(mqtts?|wss?):\/\/[^\s@]+$/.test(text)) throw new InvalidArgumentError("Write mqtt://, mqtts://, ws:// or wss://, a host and a port, and no user.");
+  if (!/^(mqtts?|wss?):\/\/[^\s@]+$/.test(text))
+    throw new InvalidArgumentError(
+      "Write mqtt://, mqtts://, ws:// or wss://, a host and a port, and no user.",
+    );
   return text;
 }
 
 function tag(text: string, previous: Record<string, string>): Record<string, string> {
   const [, name, value] = /^([^=]+)=(.+)$/.exec(text) ?? [];
-  if (name === undefined) throw new InvalidArgumentError("Write NAME=VALUE, such as group_id=bess-1.");
+  if (name === undefined)
+    throw new InvalidArgumentError("Write NAME=VALUE, such as group_id=bess-1.");
   return { ...previous, [name]: value };
 }
 
 const command = new Command("npm run replay --")
-  .description("Publishes a recorded file as a site's gateway would: one message a row, each acknowledged by the broker.")
+  .description(
+    "Publishes a recorded file as a site's gateway would: one message a row, each acknowledged by the broker.",
+  )
   .argument("<file>", "CSV, NDJSON or JSONL file, also with .gz")
   .option("--model <path>", "telemetry model that the rows follow", "configs/telemetry.yaml")
-  .option("--measurement <name>", "measurement that the rows are (default: the model's only one, or by each line's topic)")
+  .option(
+    "--measurement <name>",
+    "measurement that the rows are (default: the model's only one, or by each line's topic)",
+  )
   .option("--unit <id>", "unit that fills the + levels of the topic", level, "1")
-  .addOption(new Option("--tag <name=value>", "tag that the file lacks; repeatable").argParser(tag).default({}, "none"))
+  .addOption(
+    new Option("--tag <name=value>", "tag that the file lacks; repeatable")
+      .argParser(tag)
+      .default({}, "none"),
+  )
   .option("--url <url>", "the broker", url, "mqtt://127.0.0.1:1883")
   .option("--username <name>", "user of the broker", "gateway")
   .option("--password-file <path>", "file that holds the password")
   .option("--stack <name>", "Pulumi stack whose output gatewayPassword is the password")
-  .addOption(new Option("--speed <n>", "times real time by the rows' own times, or max").argParser(speed).default(Infinity, "max"))
+  .addOption(
+    new Option("--speed <n>", "times real time by the rows' own times, or max")
+      .argParser(speed)
+      .default(Infinity, "max"),
+  )
   .option("--inflight <n>", "most messages that wait for their acknowledgement", count(65535), 1000)
   .option("--from <n>", "first row to send, counted from 1", count(Number.MAX_SAFE_INTEGER), 1)
-  .addOption(new Option("--limit <n>", "most rows to send").argParser(count(Number.MAX_SAFE_INTEGER)).default(Infinity, "all"))
+  .addOption(
+    new Option("--limit <n>", "most rows to send")
+      .argParser(count(Number.MAX_SAFE_INTEGER))
+      .default(Infinity, "all"),
+  )
   .addHelpText("after", epilogue)
   .showHelpAfterError("(--help tells more)");
 
@@ -95,7 +118,11 @@ const command = new Command("npm run replay --")
 function stackPassword(stack: string): string {
   const args = ["stack", "output", "gatewayPassword", "--show-secrets", "--stack", stack];
   try {
-    return execFileSync("pulumi", args, { env: pulumiEnvironment(), encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] }).trimEnd();
+    return execFileSync("pulumi", args, {
+      env: pulumiEnvironment(),
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "pipe"],
+    }).trimEnd();
   } catch (error) {
     const { stderr, message } = error as Error & { stderr?: string };
     throw new InputError("the command line", [`--stack is ${stack}: ${stderr?.trim() || message}`]);
@@ -106,7 +133,9 @@ function filePassword(file: string): string {
   try {
     return readFileSync(file, "utf8").trimEnd();
   } catch (error) {
-    throw new InputError("the command line", [`--password-file is ${file}: ${(error as Error).message}`]);
+    throw new InputError("the command line", [
+      `--password-file is ${file}: ${(error as Error).message}`,
+    ]);
   }
 }
 
@@ -116,7 +145,11 @@ function readPassword({ passwordFile, stack }: Options): string | undefined {
 }
 
 /** At most `most` rows: one that has been read already, and those that follow it. */
-async function* limited(first: Row, rest: AsyncIterable<Row>, most: number): AsyncGenerator<Row, void, undefined> {
+async function* limited(
+  first: Row,
+  rest: AsyncIterable<Row>,
+  most: number,
+): AsyncGenerator<Row, void, undefined> {
   yield first;
   let left = most - 1;
   if (left === 0) return;
@@ -132,12 +165,20 @@ const tellInterval = 5000;
 /** Shows the progress on the terminal, or tells it every few seconds where there is none; returns what ends that. */
 function show(progress: Progress, share: () => number): () => void {
   const began = performance.now();
-  const text = () => `${progress.read} rows read, ${progress.acknowledged} acknowledged (${rate(progress.acknowledged, began)}/s)`;
+  const text = () =>
+    `${progress.read} rows read, ${progress.acknowledged} acknowledged (${rate(progress.acknowledged, began)}/s)`;
   if (!process.stderr.isTTY) {
-    const timer = setInterval(() => console.error(`${Math.floor(share() * 100)} %: ${text()}`), tellInterval);
+    const timer = setInterval(
+      () => console.error(`${Math.floor(share() * 100)} %: ${text()}`),
+      tellInterval,
+    );
     return () => clearInterval(timer);
   }
-  const bar = new SingleBar({ format: "{bar} {percentage} %: {text}", gracefulExit: false, clearOnComplete: true });
+  const bar = new SingleBar({
+    format: "{bar} {percentage} %: {text}",
+    gracefulExit: false,
+    clearOnComplete: true,
+  });
   const update = () => bar.update(share(), { text: text() });
   bar.start(1, 0, { text: text() });
   const timer = setInterval(update, 100);
@@ -148,25 +189,43 @@ function show(progress: Progress, share: () => number): () => void {
   };
 }
 
-const rate = (rows: number, began: number): number => Math.round((rows * 1000) / Math.max(1, performance.now() - began));
+const rate = (rows: number, began: number): number =>
+  Math.round((rows * 1000) / Math.max(1, performance.now() - began));
 
 /** Says what became of the rows; true if the broker has acknowledged every one. */
-function summarize({ read, acknowledged, unheard, failure, resumeAt }: Progress, began: number): boolean {
+function summarize(
+  { read, acknowledged, unheard, failure, resumeAt }: Progress,
+  began: number,
+): boolean {
   const seconds = ((performance.now() - began) / 1000).toFixed(1);
-  console.log(`${read} rows read, ${acknowledged} acknowledged by the broker in ${seconds} s (${rate(acknowledged, began)}/s)`);
-  if (unheard > 0) console.error(`${unheard} of them reached nobody: no client has subscribed to their topic.`);
+  console.log(
+    `${read} rows read, ${acknowledged} acknowledged by the broker in ${seconds} s (${rate(acknowledged, began)}/s)`,
+  );
+  if (unheard > 0)
+    console.error(`${unheard} of them reached nobody: no client has subscribed to their topic.`);
   if (failure === undefined) return true;
-  console.error(`${failure}\nrows sent but not acknowledged: ${read - acknowledged}; resume with --from ${resumeAt}`);
+  console.error(
+    `${failure}\nrows sent but not acknowledged: ${read - acknowledged}; resume with --from ${resumeAt}`,
+  );
   return false;
 }
 
 /** Replays a file; true if the broker has acknowledged every row. */
 async function replay(file: string, options: Options): Promise<boolean> {
   const choices = { measurement: options.measurement, unit: options.unit, tags: options.tag };
-  const source = openSource(file, { model: loadModel(options.model), choices, from: options.from, note: console.error });
+  const source = openSource(file, {
+    model: loadModel(options.model),
+    choices,
+    from: options.from,
+    note: console.error,
+  });
   const first = await source.rows.next();
   if (first.done) throw new InputError(file, [`it has no row ${options.from}`]);
-  const { client, most } = await open({ url: options.url, username: options.username, password: readPassword(options) });
+  const { client, most } = await open({
+    url: options.url,
+    username: options.username,
+    password: readPassword(options),
+  });
   const interrupt = new AbortController();
   process.once("SIGINT", () => interrupt.abort());
   const progress: Progress = { read: 0, acknowledged: 0, unheard: 0, resumeAt: first.value.number };
@@ -174,7 +233,13 @@ async function replay(file: string, options: Options): Promise<boolean> {
   const share = () => (options.limit === Infinity ? source.share() : progress.read / options.limit);
   const end = show(progress, share);
   const pace = { speed: options.speed, inflight: Math.min(options.inflight, most) };
-  await send(client, limited(first.value, source.rows, options.limit), pace, progress, interrupt.signal);
+  await send(
+    client,
+    limited(first.value, source.rows, options.limit),
+    pace,
+    progress,
+    interrupt.signal,
+  );
   end();
   return summarize(progress, began);
 }

@@ -19,8 +19,14 @@ export class Explorer extends pulumi.ComponentResource {
 
   constructor(name: string, args: ExplorerArgs, opts: pulumi.ComponentResourceOptions) {
     super("bess:index:Explorer", name, {}, opts);
-    const volume = dataVolume(`${name}-data`, { site: args.site, service: "explorer", purge: args.purge }, this);
-    const connection = pulumi.all([args.site, args.token]).apply(([site, token]) => explorer.connection(site, "influxdb", token));
+    const volume = dataVolume(
+      `${name}-data`,
+      { site: args.site, service: "explorer", purge: args.purge },
+      this,
+    );
+    const connection = pulumi
+      .all([args.site, args.token])
+      .apply(([site, token]) => explorer.connection(site, "influxdb", token));
     this.service = new Service(
       name,
       {
@@ -33,7 +39,11 @@ export class Explorer extends pulumi.ComponentResource {
         files: [
           { path: explorer.paths.start, content: explorer.startScript, executable: true },
           { path: explorer.paths.connection, content: connection, secret: true },
-          { path: explorer.paths.session, content: password(`${name}-session`, undefined, this), secret: true },
+          {
+            path: explorer.paths.session,
+            content: password(`${name}-session`, undefined, this),
+            secret: true,
+          },
         ],
         volumes: [{ name: volume.name, path: explorer.paths.data }],
         ports: [{ internal: explorer.port, external: args.port, address: "127.0.0.1" }],

@@ -37,7 +37,11 @@ export class Grafana extends pulumi.ComponentResource {
     super("bess:index:Grafana", name, {}, opts);
     this.adminPassword = password(`${name}-admin`, args.rotation, this);
     this.service = this.run(name, args);
-    const provider = new grafana.Provider(name, { url: args.api, auth: pulumi.interpolate`admin:${this.adminPassword}` }, { parent: this });
+    const provider = new grafana.Provider(
+      name,
+      { url: args.api, auth: pulumi.interpolate`admin:${this.adminPassword}` },
+      { parent: this },
+    );
     this.api = { parent: this, provider, dependsOn: [this.service.container] };
     this.dataSources(name, args);
     this.show(name, args);
@@ -45,7 +49,11 @@ export class Grafana extends pulumi.ComponentResource {
   }
 
   private run(name: string, args: GrafanaArgs): Service {
-    const volume = dataVolume(`${name}-data`, { site: args.site, service: "grafana", purge: args.purge }, this);
+    const volume = dataVolume(
+      `${name}-data`,
+      { site: args.site, service: "grafana", purge: args.purge },
+      this,
+    );
     return new Service(
       name,
       {
@@ -58,10 +66,16 @@ export class Grafana extends pulumi.ComponentResource {
         files: [
           { path: configs.paths.start, content: configs.startScript, executable: true },
           { path: configs.paths.password, content: this.adminPassword, secret: true },
-          { path: configs.paths.seed, content: password(`${name}-secret-key`, undefined, this), secret: true },
+          {
+            path: configs.paths.seed,
+            content: password(`${name}-secret-key`, undefined, this),
+            secret: true,
+          },
         ],
         volumes: [{ name: volume.name, path: configs.paths.data }],
-        ports: [{ internal: configs.port, external: args.grafana.port, address: args.grafana.address }],
+        ports: [
+          { internal: configs.port, external: args.grafana.port, address: args.grafana.address },
+        ],
         healthCheck: configs.healthCheck,
       },
       { parent: this },
@@ -69,7 +83,14 @@ export class Grafana extends pulumi.ComponentResource {
   }
 
   private dataSources(name: string, args: GrafanaArgs) {
-    const influxQl = (suffix: string, uid: string, title: string, database: string, isDefault: boolean, options = this.api) =>
+    const influxQl = (
+      suffix: string,
+      uid: string,
+      title: string,
+      database: string,
+      isDefault: boolean,
+      options = this.api,
+    ) =>
       new grafana.oss.DataSource(
         `${name}-${suffix}`,
         {
@@ -84,10 +105,23 @@ export class Grafana extends pulumi.ComponentResource {
         },
         options,
       );
-    const telemetry = influxQl("influxql", sources.telemetry, "InfluxDB (InfluxQL)", databases.telemetry, true);
+    const telemetry = influxQl(
+      "influxql",
+      sources.telemetry,
+      "InfluxDB (InfluxQL)",
+      databases.telemetry,
+      true,
+    );
     // Grafana makes a source the default while there is none, whatever it was told: the others come after it.
     const after = { ...this.api, dependsOn: [this.service.container, telemetry] };
-    influxQl("pipeline", sources.pipeline, "InfluxDB pipeline (InfluxQL)", databases.pipeline, false, after);
+    influxQl(
+      "pipeline",
+      sources.pipeline,
+      "InfluxDB pipeline (InfluxQL)",
+      databases.pipeline,
+      false,
+      after,
+    );
     new grafana.oss.DataSource(
       `${name}-sql`,
       {
@@ -96,7 +130,11 @@ export class Grafana extends pulumi.ComponentResource {
         type: "influxdb",
         url: args.influxdb,
         // The Flight SQL API has no TLS inside the site's own network.
-        jsonDataEncoded: JSON.stringify({ version: "SQL", dbName: databases.telemetry, insecureGrpc: true }),
+        jsonDataEncoded: JSON.stringify({
+          version: "SQL",
+          dbName: databases.telemetry,
+          insecureGrpc: true,
+        }),
         secureJsonDataEncoded: pulumi.secret(pulumi.jsonStringify({ token: args.token })),
       },
       after,
@@ -106,7 +144,11 @@ export class Grafana extends pulumi.ComponentResource {
   private show(name: string, args: GrafanaArgs) {
     const folder = new grafana.oss.Folder(name, { uid: "bess", title: "BESS" }, this.api);
     for (const dashboard of dashboards(args.model, { site: args.title })) {
-      new grafana.oss.Dashboard(`${name}-${dashboard.uid}`, { folder: folder.uid, configJson: JSON.stringify(dashboard), overwrite: true }, this.api);
+      new grafana.oss.Dashboard(
+        `${name}-${dashboard.uid}`,
+        { folder: folder.uid, configJson: JSON.stringify(dashboard), overwrite: true },
+        this.api,
+      );
     }
   }
 }

@@ -1,8 +1,31 @@
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
-import { type HostConfig, judge, preflightScript, refusal, type Required, unreachedSign } from "../configs/host";
-import { bootScript, dockerScript, rebootSign, udevRemoval, udevScript, updatesScript } from "../configs/prepare";
-import { destination, type Forward, forwardArguments, quoted, type Reach, remoteLine, sharedOptions, sshLine } from "../configs/ssh";
+import {
+  type HostConfig,
+  judge,
+  preflightScript,
+  refusal,
+  type Required,
+  unreachedSign,
+} from "../configs/host";
+import {
+  bootScript,
+  dockerScript,
+  rebootSign,
+  udevRemoval,
+  udevScript,
+  updatesScript,
+} from "../configs/prepare";
+import {
+  destination,
+  type Forward,
+  forwardArguments,
+  quoted,
+  type Reach,
+  remoteLine,
+  sharedOptions,
+  sshLine,
+} from "../configs/ssh";
 
 /** A host that is reached over SSH, and what the site asks of it. */
 export interface HostArgs extends Reach {
@@ -22,7 +45,8 @@ class HostRefused extends pulumi.ResourceError {
 }
 
 /** Shell command line that runs a command at the host as root; by default, a script from standard input. */
-const asRoot = (reach: Reach, run = "bash -s") => remoteLine(reach, `$([ "$(id -u)" = 0 ] || echo sudo -n) ${run}`);
+const asRoot = (reach: Reach, run = "bash -s") =>
+  remoteLine(reach, `$([ "$(id -u)" = 0 ] || echo sudo -n) ${run}`);
 
 /** The host of a site: prepared where the stack says so, and checked in every preview and update before anything is made on it. */
 export class Host extends pulumi.ComponentResource {
@@ -51,14 +75,26 @@ export class Host extends pulumi.ComponentResource {
    * @param preparing whether prepare is still to come.
    * @param after what it waits for: a preview that makes one of these cannot look yet.
    */
-  private preflight(preparing: boolean, after: command.local.Command[] = []): pulumi.Output<string> {
+  private preflight(
+    preparing: boolean,
+    after: command.local.Command[] = [],
+  ): pulumi.Output<string> {
     const { required, tunnel, engine } = this.args;
-    const forward = tunnel ? ` && ${sshLine(forwardArguments(this.args, [tunnel]))} < /dev/null` : "";
+    const forward = tunnel
+      ? ` && ${sshLine(forwardArguments(this.args, [tunnel]))} < /dev/null`
+      : "";
     const line = `${remoteLine(this.args, "bash -s")}${forward} || printf '${unreachedSign}\\t%s\\n' $?`;
     const args = { command: line, stdin: preflightScript(required), logging: "none" } as const;
-    const read = pulumi.all(after.map((part) => part.stdout)).apply(() => command.local.run(args, { parent: this }));
+    const read = pulumi
+      .all(after.map((part) => part.stdout))
+      .apply(() => command.local.run(args, { parent: this }));
     return read.apply((answer) => {
-      const { refused, noted } = judge(answer, this.args, { ...required, preparing }, Date.now() / 1000);
+      const { refused, noted } = judge(
+        answer,
+        this.args,
+        { ...required, preparing },
+        Date.now() / 1000,
+      );
       if (refused.length > 0) throw new HostRefused(refusal(engine, required.site, refused), this);
       for (const note of noted) void pulumi.log.warn(`The host ${engine}: ${note}`, this);
       return engine;
@@ -73,12 +109,25 @@ export class Host extends pulumi.ComponentResource {
     const boot = this.part("boot", bootScript, found, { create: this.boot(), dependsOn: [docker] });
     // A reboot would break off what runs beside it.
     const dependsOn = [boot];
-    const udev = host.udev.length > 0 ? [this.part("udev", udevScript(required.site, host.udev), found, { delete: udevRemoval(required.site), dependsOn })] : [];
+    const udev =
+      host.udev.length > 0
+        ? [
+            this.part("udev", udevScript(required.site, host.udev), found, {
+              delete: udevRemoval(required.site),
+              dependsOn,
+            }),
+          ]
+        : [];
     const updates = host.updates ? [this.part("updates", updatesScript, found, { dependsOn })] : [];
     return [docker, boot, ...udev, ...updates];
   }
 
-  private part(part: string, script: string, found: pulumi.Output<string>, own: { create?: string; delete?: string; dependsOn?: pulumi.Resource[] }) {
+  private part(
+    part: string,
+    script: string,
+    found: pulumi.Output<string>,
+    own: { create?: string; delete?: string; dependsOn?: pulumi.Resource[] },
+  ) {
     const undo = own.delete ? asRoot(this.args, `sh -c ${quoted(own.delete)}`) : undefined;
     return new command.local.Command(
       `${this.name}-${part}`,
@@ -98,7 +147,10 @@ case $said in *"to the group docker"*) ${close} 2> /dev/null || true ;; esac`;
   /** Runs the boot script, and reboots the host where it asks for that and may. */
   private boot(): string {
     const boots = remoteLine(this.args, "cat /proc/sys/kernel/random/boot_id");
-    const ready = remoteLine(this.args, "docker version > /dev/null && cat /proc/sys/kernel/random/boot_id");
+    const ready = remoteLine(
+      this.args,
+      "docker version > /dev/null && cat /proc/sys/kernel/random/boot_id",
+    );
     const restart = this.args.host.reboot
       ? `${asRoot(this.args, "systemctl reboot")} < /dev/null || true
 tries=60

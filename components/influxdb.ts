@@ -40,7 +40,11 @@ export class InfluxDb extends pulumi.ComponentResource {
   ) {
     super("bess:index:InfluxDb", name, {}, opts);
     this.args = args;
-    const volume = dataVolume(`${name}-data`, { site: args.site, service: "influxdb", purge: args.purge }, this);
+    const volume = dataVolume(
+      `${name}-data`,
+      { site: args.site, service: "influxdb", purge: args.purge },
+      this,
+    );
     this.service = new Service(
       name,
       {
@@ -52,16 +56,26 @@ export class InfluxDb extends pulumi.ComponentResource {
         command: this.serve(),
         files: [
           { path: influxdb.paths.start, content: influxdb.startScript, executable: true },
-          { path: influxdb.paths.seed, content: this.adminToken().apply(influxdb.adminTokenFile), secret: true },
+          {
+            path: influxdb.paths.seed,
+            content: this.adminToken().apply(influxdb.adminTokenFile),
+            secret: true,
+          },
         ],
         volumes: [{ name: volume.name, path: influxdb.paths.data }],
-        ports: args.publish && [{ internal: influxdb.port, external: args.publish.port, address: args.publish.address }],
+        ports: args.publish && [
+          { internal: influxdb.port, external: args.publish.port, address: args.publish.address },
+        ],
         healthCheck: influxdb.healthCheck,
       },
       { parent: this },
     );
     const script = influxdb.schemaScript(influxdb.schema(args.model, args.retention));
-    this.schema = new command.local.Command(`${name}-schema`, { create: this.inContainer(), stdin: script, environment: this.environment() }, this.after());
+    this.schema = new command.local.Command(
+      `${name}-schema`,
+      { create: this.inContainer(), stdin: script, environment: this.environment() },
+      this.after(),
+    );
     this.registerOutputs({});
   }
 
@@ -70,7 +84,11 @@ export class InfluxDb extends pulumi.ComponentResource {
    * @param rotation a new value makes a new token; the former is revoked once its user has the new one.
    */
   token(user: string, rotation: string | undefined): pulumi.Output<string> {
-    const id = new random.RandomId(`${this.name}-token-${user}`, { byteLength: 4, keepers: { rotation: rotation ?? "" } }, { parent: this });
+    const id = new random.RandomId(
+      `${this.name}-token-${user}`,
+      { byteLength: 4, keepers: { rotation: rotation ?? "" } },
+      { parent: this },
+    );
     const tokenName = pulumi.interpolate`${user}-${id.hex}`;
     const made = new command.local.Command(
       `${this.name}-token-${user}`,
@@ -95,23 +113,36 @@ export class InfluxDb extends pulumi.ComponentResource {
     const rendered = pulumi
       .output({ node: this.args.site, memoryMiB: this.args.memory.influxdb })
       .apply((host) => influxdb.serveArguments({ ...host, retention: this.args.retention }));
-    return influxdb.serveArguments({ node: "", retention: this.args.retention, memoryMiB: 0 }).map((_, i) => rendered[i]);
+    return influxdb
+      .serveArguments({ node: "", retention: this.args.retention, memoryMiB: 0 })
+      .map((_, i) => rendered[i]);
   }
 
   private adminToken(): pulumi.Output<string> {
     const characters = { length: 64, special: true, overrideSpecial: "-_" };
-    const secret = new random.RandomPassword(`${this.name}-admin-token`, characters, { parent: this, additionalSecretOutputs: ["result", "bcryptHash"] });
+    const secret = new random.RandomPassword(`${this.name}-admin-token`, characters, {
+      parent: this,
+      additionalSecretOutputs: ["result", "bcryptHash"],
+    });
     return pulumi.interpolate`apiv3_${secret.result}`;
   }
 
   /** Command line that runs a script in InfluxDB's container: its standard input, or one of the environment's. */
-  private inContainer(script?: "create" | "revoke", tokenName: pulumi.Input<string> = ""): pulumi.Output<string> {
+  private inContainer(
+    script?: "create" | "revoke",
+    tokenName: pulumi.Input<string> = "",
+  ): pulumi.Output<string> {
     const input = script ? `printf '%s' "$BESS_${script.toUpperCase()}" | ` : "";
     const { engine, ssh } = this.args;
     return pulumi.all([this.args.site, tokenName]).apply(([site, token]) => {
       const run = `docker exec -i -e TOKEN_NAME ${site}-influxdb bash -s`;
       // The site's own client asks its engine in one round trip; one here would open several connections for it.
-      return input + (isSsh(engine) ? remoteLine({ engine, ssh }, token ? `TOKEN_NAME=${token} ${run}` : run) : run);
+      return (
+        input +
+        (isSsh(engine)
+          ? remoteLine({ engine, ssh }, token ? `TOKEN_NAME=${token} ${run}` : run)
+          : run)
+      );
     });
   }
 

@@ -30,8 +30,14 @@ export class Mosquitto extends pulumi.ComponentResource {
   constructor(name: string, args: MosquittoArgs, opts: pulumi.ComponentResourceOptions) {
     super("bess:index:Mosquitto", name, {}, opts);
     const made = mosquitto.users.map((user) => this.user(name, user, args.rotate[user]));
-    this.passwords = Object.fromEntries(made.map((user) => [user.name, user.password])) as typeof this.passwords;
-    const volume = dataVolume(`${name}-data`, { site: args.site, service: "mosquitto", purge: args.purge }, this);
+    this.passwords = Object.fromEntries(
+      made.map((user) => [user.name, user.password]),
+    ) as typeof this.passwords;
+    const volume = dataVolume(
+      `${name}-data`,
+      { site: args.site, service: "mosquitto", purge: args.purge },
+      this,
+    );
     this.service = new Service(
       name,
       {
@@ -52,22 +58,38 @@ export class Mosquitto extends pulumi.ComponentResource {
 
   private user(name: string, user: mosquitto.User, rotation: string | undefined) {
     const secret = password(`${name}-${user}`, rotation, this);
-    const salt = new random.RandomBytes(`${name}-${user}-salt`, { length: 12, keepers: { rotation: rotation ?? "" } }, { parent: this });
+    const salt = new random.RandomBytes(
+      `${name}-${user}-salt`,
+      { length: 12, keepers: { rotation: rotation ?? "" } },
+      { parent: this },
+    );
     const line = pulumi
       .all([secret, salt.base64])
-      .apply(([password, salted]) => mosquitto.passwordLine(user, password, Buffer.from(salted, "base64")));
+      .apply(([password, salted]) =>
+        mosquitto.passwordLine(user, password, Buffer.from(salted, "base64")),
+      );
     return { name: user, password: secret, line };
   }
 
   private files({ model, profile, mqtt }: MosquittoArgs, passwordLines: pulumi.Output<string>) {
     const { anonymous, websocket, tls } = mqtt;
     return [
-      { path: mosquitto.paths.config, content: mosquitto.mosquittoConf({ profile, anonymous, websocket: websocket.enabled, tls: tls !== undefined }) },
+      {
+        path: mosquitto.paths.config,
+        content: mosquitto.mosquittoConf({
+          profile,
+          anonymous,
+          websocket: websocket.enabled,
+          tls: tls !== undefined,
+        }),
+      },
       { path: mosquitto.paths.acl, content: mosquitto.mosquittoAcl(model, anonymous) },
       { path: mosquitto.paths.passwords, content: passwordLines, secret: true },
       {
         path: mosquitto.paths.clientOptions,
-        content: this.passwords.monitor.apply((secret) => mosquitto.clientOptions("monitor", secret)),
+        content: this.passwords.monitor.apply((secret) =>
+          mosquitto.clientOptions("monitor", secret),
+        ),
         secret: true,
       },
       ...(tls
@@ -82,7 +104,9 @@ export class Mosquitto extends pulumi.ComponentResource {
   private ports({ address, port, websocket, tls }: SiteConfig["mqtt"]) {
     return [
       { internal: mosquitto.ports.mqtt, external: port, address },
-      ...(websocket.enabled ? [{ internal: mosquitto.ports.websocket, external: websocket.port, address }] : []),
+      ...(websocket.enabled
+        ? [{ internal: mosquitto.ports.websocket, external: websocket.port, address }]
+        : []),
       ...(tls ? [{ internal: mosquitto.ports.tls, external: tls.port, address }] : []),
     ];
   }

@@ -70,9 +70,20 @@ export class Service extends pulumi.ComponentResource {
         name: pulumi.interpolate`${args.site}-${args.service}`,
         image,
         hostname: args.service,
-        networksAdvanced: args.networks.map((network) => ({ name: network, aliases: [args.service] })),
-        ports: args.ports?.map((port) => ({ internal: port.internal, external: port.external, ip: port.address, protocol: "tcp" })),
-        volumes: args.volumes?.map((volume) => ({ volumeName: volume.name, containerPath: volume.path })),
+        networksAdvanced: args.networks.map((network) => ({
+          name: network,
+          aliases: [args.service],
+        })),
+        ports: args.ports?.map((port) => ({
+          internal: port.internal,
+          external: port.external,
+          ip: port.address,
+          protocol: "tcp",
+        })),
+        volumes: args.volumes?.map((volume) => ({
+          volumeName: volume.name,
+          containerPath: volume.path,
+        })),
         uploads: args.files?.map((file) => ({
           file: file.path,
           content: file.secret ? pulumi.secret(file.content) : file.content,
@@ -83,7 +94,13 @@ export class Service extends pulumi.ComponentResource {
         entrypoints: args.entrypoints,
         command: args.command,
         envs: args.environment,
-        healthcheck: { tests: args.healthCheck, interval: "10s", timeout: "5s", retries: 3, startPeriod: "2m0s" },
+        healthcheck: {
+          tests: args.healthCheck,
+          interval: "10s",
+          timeout: "5s",
+          retries: 3,
+          startPeriod: "2m0s",
+        },
         wait: true,
         waitTimeout: args.waitSeconds ?? 180,
         restart: "unless-stopped",
@@ -101,7 +118,12 @@ export class Service extends pulumi.ComponentResource {
       },
       // The engine cannot change these in place, though the provider says that it did; and a name can be had only once.
       // It adds its host's own log options to a container's, which would look like a change for ever.
-      { parent: this, deleteBeforeReplace: true, replaceOnChanges: ["healthcheck", "tmpfs"], ignoreChanges: ["logOpts"] },
+      {
+        parent: this,
+        deleteBeforeReplace: true,
+        replaceOnChanges: ["healthcheck", "tmpfs"],
+        ignoreChanges: ["logOpts"],
+      },
     );
     this.registerOutputs({ container: this.container, revision: this.revision });
   }
@@ -109,9 +131,11 @@ export class Service extends pulumi.ComponentResource {
   /** Id of the image on the engine, which pulls it where it may. */
   private image(name: string, args: ServiceArgs): pulumi.Output<string> {
     const image = args.images[args.service];
-    if (args.pull === "never") return docker.getRemoteImageOutput({ name: image }, { parent: this }).id;
+    if (args.pull === "never")
+      return docker.getRemoteImageOutput({ name: image }, { parent: this }).id;
     // A site behind a slow link keeps what it has pulled.
-    return new docker.RemoteImage(name, { name: image, keepLocally: true }, { parent: this }).imageId;
+    return new docker.RemoteImage(name, { name: image, keepLocally: true }, { parent: this })
+      .imageId;
   }
 }
 
@@ -124,10 +148,17 @@ function revisionOf(args: ServiceArgs): pulumi.Output<string> {
 }
 
 /** A named volume of a site. It outlives the stack unless `purge`. */
-export function dataVolume(name: string, args: { site: pulumi.Input<string>; service: ServiceName; purge: boolean }, parent: pulumi.Resource) {
+export function dataVolume(
+  name: string,
+  args: { site: pulumi.Input<string>; service: ServiceName; purge: boolean },
+  parent: pulumi.Resource,
+) {
   return new docker.Volume(
     name,
-    { name: pulumi.interpolate`${args.site}-${args.service}-data`, labels: [{ label: labels.site, value: args.site }] },
+    {
+      name: pulumi.interpolate`${args.site}-${args.service}-data`,
+      labels: [{ label: labels.site, value: args.site }],
+    },
     { parent, retainOnDelete: !args.purge },
   );
 }

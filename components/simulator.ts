@@ -16,7 +16,11 @@ export interface SimulatorArgs extends ServiceContext {
   password: pulumi.Input<string>;
 }
 
-const paths = { program: "/opt/simulator/main.js", config: "/opt/simulator/config.json", password: "/run/secrets/mqtt_password" };
+const paths = {
+  program: "/opt/simulator/main.js",
+  config: "/opt/simulator/config.json",
+  password: "/run/secrets/mqtt_password",
+};
 
 /** A simulated BESS, in the place of the battery's gateway. */
 export class Simulator extends pulumi.ComponentResource {
@@ -49,7 +53,12 @@ export class Simulator extends pulumi.ComponentResource {
           { path: paths.password, content: args.password, secret: true },
         ],
         // The simulator touches the file whenever the broker has acknowledged what it published.
-        healthCheck: ["CMD", "node", "-e", `process.exit(Date.now()-require("fs").statSync("/tmp/alive").mtimeMs<${intervalMs * 5 + 5000}?0:1)`],
+        healthCheck: [
+          "CMD",
+          "node",
+          "-e",
+          `process.exit(Date.now()-require("fs").statSync("/tmp/alive").mtimeMs<${intervalMs * 5 + 5000}?0:1)`,
+        ],
       },
       { parent: this },
     );

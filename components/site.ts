@@ -4,7 +4,13 @@ import * as pulumi from "@pulumi/pulumi";
 import { loadModel, type Model } from "../configs/model";
 import { profiles, type Profile } from "../configs/profiles";
 import { storage } from "../configs/host";
-import { parseSite, publishedPorts, siteImages, type SiteConfig, siteServices } from "../configs/site";
+import {
+  parseSite,
+  publishedPorts,
+  siteImages,
+  type SiteConfig,
+  siteServices,
+} from "../configs/site";
 import { apiTunnel, apiUrl, isSsh } from "../configs/ssh";
 import { Explorer } from "./explorer";
 import { Grafana } from "./grafana";
@@ -37,14 +43,29 @@ export class Site extends pulumi.ComponentResource {
    */
   constructor(name: string, input: unknown, opts?: pulumi.ComponentResourceOptions) {
     const config = parseSite(input);
-    const model = loadModel(isAbsolute(config.model) ? config.model : join(__dirname, "..", config.model));
+    const model = loadModel(
+      isAbsolute(config.model) ? config.model : join(__dirname, "..", config.model),
+    );
     const host = hostOf(name, config, model);
     const engine = host?.engine ?? config.engine;
-    super("bess:index:Site", name, {}, { ...opts, providers: [new docker.Provider(name, { host: engine, sshOpts: host?.sshOptions })] });
+    super(
+      "bess:index:Site",
+      name,
+      {},
+      {
+        ...opts,
+        providers: [new docker.Provider(name, { host: engine, sshOpts: host?.sshOptions })],
+      },
+    );
     this.config = config;
     this.model = model;
     this.profile = profiles[config.profile];
-    this.context = { site: config.name, images: siteImages(config), pull: config.images.pull, memory: this.profile.memory };
+    this.context = {
+      site: config.name,
+      images: siteImages(config),
+      pull: config.images.pull,
+      memory: this.profile.memory,
+    };
 
     const field = this.network(name, "field");
     const data = this.network(name, "data");
@@ -55,9 +76,13 @@ export class Site extends pulumi.ComponentResource {
     const grafana = this.grafana(name, data, influxdb, host);
     const simulator = this.simulator(name, field, mosquitto);
 
-    const services = [mosquitto, influxdb, telegraf, explorer, grafana, simulator].flatMap((made): Service[] => (made ? [made.service] : []));
+    const services = [mosquitto, influxdb, telegraf, explorer, grafana, simulator].flatMap(
+      (made): Service[] => (made ? [made.service] : []),
+    );
     this.addresses = this.reached();
-    this.revision = pulumi.all(services.map((service) => service.revision)).apply((all) => all.join("-"));
+    this.revision = pulumi
+      .all(services.map((service) => service.revision))
+      .apply((all) => all.join("-"));
     this.gatewayPassword = mosquitto.passwords.gateway;
     this.grafanaPassword = grafana.adminPassword;
     this.registerOutputs({ addresses: this.addresses, revision: this.revision });
@@ -65,20 +90,43 @@ export class Site extends pulumi.ComponentResource {
 
   private network(name: string, kind: "field" | "data"): pulumi.Output<string> {
     const label = { label: labels.site, value: this.config.name };
-    return new docker.Network(`${name}-${kind}`, { name: `${this.config.name}-${kind}`, labels: [label] }, { parent: this }).name;
+    return new docker.Network(
+      `${name}-${kind}`,
+      { name: `${this.config.name}-${kind}`, labels: [label] },
+      { parent: this },
+    ).name;
   }
 
   private mosquitto(name: string, network: pulumi.Input<string>) {
     const { mqtt, purge, rotate } = this.config;
-    return new Mosquitto(`${name}-mosquitto`, { ...this.context, model: this.model, profile: this.profile, mqtt, purge, rotate, network }, { parent: this });
+    return new Mosquitto(
+      `${name}-mosquitto`,
+      { ...this.context, model: this.model, profile: this.profile, mqtt, purge, rotate, network },
+      { parent: this },
+    );
   }
 
   private influxdb(name: string, network: pulumi.Input<string>) {
-    const { retention = this.profile.retention, purge, influxdb: publish, engine, ssh } = this.config;
-    return new InfluxDb(`${name}-influxdb`, { ...this.context, model: this.model, retention, purge, network, publish, engine, ssh }, { parent: this });
+    const {
+      retention = this.profile.retention,
+      purge,
+      influxdb: publish,
+      engine,
+      ssh,
+    } = this.config;
+    return new InfluxDb(
+      `${name}-influxdb`,
+      { ...this.context, model: this.model, retention, purge, network, publish, engine, ssh },
+      { parent: this },
+    );
   }
 
-  private telegraf(name: string, networks: pulumi.Input<string>[], mosquitto: Mosquitto, influxdb: InfluxDb) {
+  private telegraf(
+    name: string,
+    networks: pulumi.Input<string>[],
+    mosquitto: Mosquitto,
+    influxdb: InfluxDb,
+  ) {
     return new Telegraf(
       `${name}-telegraf`,
       {
@@ -99,10 +147,19 @@ export class Site extends pulumi.ComponentResource {
     const { explorer, purge, rotate } = this.config;
     if (!explorer.enabled) return undefined;
     const token = influxdb.token("explorer", rotate.influxExplorer);
-    return new Explorer(`${name}-explorer`, { ...this.context, network, port: explorer.port, token, purge }, { parent: this });
+    return new Explorer(
+      `${name}-explorer`,
+      { ...this.context, network, port: explorer.port, token, purge },
+      { parent: this },
+    );
   }
 
-  private grafana(name: string, network: pulumi.Input<string>, influxdb: InfluxDb, host: Host | undefined) {
+  private grafana(
+    name: string,
+    network: pulumi.Input<string>,
+    influxdb: InfluxDb,
+    host: Host | undefined,
+  ) {
     const { grafana, purge, rotate } = this.config;
     const token = influxdb.token("grafana", rotate.influxGrafana);
     const url = apiUrl(this.config);
@@ -125,8 +182,18 @@ export class Site extends pulumi.ComponentResource {
   private simulator(name: string, network: pulumi.Input<string>, mosquitto: Mosquitto) {
     const { simulator } = this.config;
     if (!simulator.enabled) return undefined;
-    const args = { ...this.context, model: this.model, simulator, network, broker: mosquitto.url, password: mosquitto.passwords.gateway };
-    return new Simulator(`${name}-simulator`, args, { parent: this, dependsOn: [mosquitto.service.container] });
+    const args = {
+      ...this.context,
+      model: this.model,
+      simulator,
+      network,
+      broker: mosquitto.url,
+      password: mosquitto.passwords.gateway,
+    };
+    return new Simulator(`${name}-simulator`, args, {
+      parent: this,
+      dependsOn: [mosquitto.service.container],
+    });
   }
 
   private reached(): Record<string, string> {

@@ -24,7 +24,11 @@ export class Telegraf extends pulumi.ComponentResource {
     const config = pulumi
       .output({ site: args.site, broker: args.broker, influxdb: args.influxdb })
       .apply((neighbours) => telegraf.telegrafConf(args.model, neighbours));
-    const secret = (file: string, content: pulumi.Input<string>) => ({ path: `${telegraf.paths.secrets}/${file}`, content, secret: true });
+    const secret = (file: string, content: pulumi.Input<string>) => ({
+      path: `${telegraf.paths.secrets}/${file}`,
+      content,
+      secret: true,
+    });
     this.service = new Service(
       name,
       {

@@ -29,4 +29,7 @@ exec /entrypoint.sh "$@"
 `;
 
 /** Proves that the page answers. */
-export const healthCheck = ["CMD-SHELL", `curl -fsS -o /dev/null http://127.0.0.1:${port}/ || wget -q -O /dev/null http://127.0.0.1:${port}/`];
+export const healthCheck = [
+  "CMD-SHELL",
+  `curl -fsS -o /dev/null http://127.0.0.1:${port}/ || wget -q -O /dev/null http://127.0.0.1:${port}/`,
+];

@@ -48,4 +48,7 @@ exec /run.sh "$@"
 `;
 
 /** Proves that Grafana answers and reaches its database. */
-export const healthCheck = ["CMD-SHELL", `curl -fsS http://127.0.0.1:${port}/api/health | grep -q '"database": *"ok"'`];
+export const healthCheck = [
+  "CMD-SHELL",
+  `curl -fsS http://127.0.0.1:${port}/api/health | grep -q '"database": *"ok"'`,
+];

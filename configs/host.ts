@@ -13,15 +13,26 @@ export const hostSchema = z.strictObject({
   prepare: z
     .boolean()
     .default(false)
-    .describe("Whether up prepares the host: Docker Engine, its group and log limits, kernel lines and udev rules. Its user needs sudo without a password."),
-  reboot: z.boolean().default(false).describe("Whether prepare may reboot the host where a kernel line asks for it."),
-  updates: z.boolean().default(false).describe("Whether prepare turns on unattended security updates."),
+    .describe(
+      "Whether up prepares the host: Docker Engine, its group and log limits, kernel lines and udev rules. Its user needs sudo without a password.",
+    ),
+  reboot: z
+    .boolean()
+    .default(false)
+    .describe("Whether prepare may reboot the host where a kernel line asks for it."),
+  updates: z
+    .boolean()
+    .default(false)
+    .describe("Whether prepare turns on unattended security updates."),
   udev: z
     .array(
       z.strictObject({
         symlink: z
           .string()
-          .regex(/^[A-Za-z][\w-]{0,31}$/, "write letters, digits, _ and -, starting with a letter, at most 32")
+          .regex(
+            /^[A-Za-z][\w-]{0,31}$/,
+            "write letters, digits, _ and -, starting with a letter, at most 32",
+          )
           .describe("Name of the link in /dev."),
         vendor: usbId.describe("USB vendor id, as lsusb shows it."),
         product: usbId.describe("USB product id, as lsusb shows it."),
@@ -65,12 +76,17 @@ const bytesPerField = 8;
  */
 export function storage(model: Model, messageRate: number, retention: string): Storage {
   const seconds = durationSeconds(retention);
-  const rates = model.measurements.map((m) => ({ fields: m.fields.length, rate: 1 / durationSeconds(m.interval) }));
+  const rates = model.measurements.map((m) => ({
+    fields: m.fields.length,
+    rate: 1 / durationSeconds(m.interval),
+  }));
   const total = rates.reduce((sum, m) => sum + m.rate, 0);
   const fieldsPerMessage = rates.reduce((sum, m) => sum + (m.fields * m.rate) / total, 0);
   const files = Math.ceil(seconds / 600) * model.measurements.length;
   return {
-    bytes: Math.ceil(1.25 * (messageRate * seconds * fieldsPerMessage * bytesPerField + files * 6 * KiB)),
+    bytes: Math.ceil(
+      1.25 * (messageRate * seconds * fieldsPerMessage * bytesPerField + files * 6 * KiB),
+    ),
     inodes: Math.ceil(1.25 * files * 2),
     retention: seconds,
   };
@@ -127,7 +143,12 @@ say disk "$(df -B1 --output=avail,itotal,iavail "$data" | tail -n 1)"
 created=$(engine volume inspect --format '{{.CreatedAt}}' ${site}-influxdb-data 2> /dev/null) && say since "$(date -d "$created" +%s)"
 ss -Hltn | awk '{ print $4 }' | lines listens
 engine ps --format '{{.Label "bess-telemetry.site"}}|{{.Names}}|{{.Ports}}' 2> /dev/null | lines container
-${images.map(quoted).map((image) => `engine image inspect --format x ${image} > /dev/null 2>&1 || say lacks ${image}\n`).join("")}say end yes
+${images
+  .map(quoted)
+  .map(
+    (image) => `engine image inspect --format x ${image} > /dev/null 2>&1 || say lacks ${image}\n`,
+  )
+  .join("")}say end yes
 `;
 }
 
@@ -139,7 +160,11 @@ export function parseFacts(text: string): Facts {
   const facts: Facts = new Map();
   for (const line of text.split("\n")) {
     const tab = line.indexOf("\t");
-    if (tab > 0) facts.set(line.slice(0, tab), [...(facts.get(line.slice(0, tab)) ?? []), line.slice(tab + 1).trim()]);
+    if (tab > 0)
+      facts.set(line.slice(0, tab), [
+        ...(facts.get(line.slice(0, tab)) ?? []),
+        line.slice(tab + 1).trim(),
+      ]);
   }
   return facts;
 }
@@ -159,11 +184,21 @@ export const unreachedSign = "ssh";
  * Judges what a host has answered to {@link preflightScript}.
  * @param now this machine's time, in seconds since 1970.
  */
-export function judge(answer: { stdout: string; stderr: string }, reach: Reach, required: Required, now: number): Findings {
-  if (new RegExp(`^${unreachedSign}\t`, "m").test(answer.stdout)) return { refused: [unreachable(reach, answer.stderr)], noted: [] };
+export function judge(
+  answer: { stdout: string; stderr: string },
+  reach: Reach,
+  required: Required,
+  now: number,
+): Findings {
+  if (new RegExp(`^${unreachedSign}\t`, "m").test(answer.stdout))
+    return { refused: [unreachable(reach, answer.stderr)], noted: [] };
   const facts = parseFacts(answer.stdout);
   // What is missing from half an answer would be taken for what is not there.
-  if (!facts.has("end")) return { refused: ["its answer broke off: look at the link, and run the same command again"], noted: [] };
+  if (!facts.has("end"))
+    return {
+      refused: ["its answer broke off: look at the link, and run the same command again"],
+      noted: [],
+    };
   return findings(facts, required, now);
 }
 
@@ -193,7 +228,9 @@ export function findings(facts: Facts, required: Required, now: number): Finding
     ...power(facts).refused,
     ...(required.preparing ? sudo(facts) : []),
   ];
-  const refused = all.filter((found) => !(found.prepared && required.preparing)).map((found) => found.text);
+  const refused = all
+    .filter((found) => !(found.prepared && required.preparing))
+    .map((found) => found.text);
   return { refused, noted: [...power(facts).noted, ...memory(facts, required)] };
 }
 
@@ -207,9 +244,17 @@ function system(facts: Facts): Finding[] {
   const machine = fact(facts, "machine");
   const shown = name.join(" ") || id || "unknown";
   return [
-    ...(["aarch64", "x86_64"].includes(machine) ? [] : [{ text: `its processor is run as ${machine}, for which there are no images: ${reflash}` }]),
-    ...(machine === "aarch64" && fact(facts, "bits") === "32" ? [{ text: `its programs are of 32 bits under a kernel of 64: ${reflash}` }] : []),
-    ...(id === "debian" && ["12", "13"].includes(version) ? [] : [{ text: `its system is ${shown}, on which nothing is tried: ${reflash}` }]),
+    ...(["aarch64", "x86_64"].includes(machine)
+      ? []
+      : [
+          { text: `its processor is run as ${machine}, for which there are no images: ${reflash}` },
+        ]),
+    ...(machine === "aarch64" && fact(facts, "bits") === "32"
+      ? [{ text: `its programs are of 32 bits under a kernel of 64: ${reflash}` }]
+      : []),
+    ...(id === "debian" && ["12", "13"].includes(version)
+      ? []
+      : [{ text: `its system is ${shown}, on which nothing is tried: ${reflash}` }]),
   ];
 }
 
@@ -219,12 +264,17 @@ function kernel(facts: Facts): Finding[] {
   const cgroup = `its kernel has no memory cgroup, so memory limits would do nothing: add ${bootLines.cmdline} to the line in /boot/firmware/cmdline.txt and reboot`;
   return [
     ...(page === 4096 ? [] : [{ text: pages, prepared: true }]),
-    ...(fact(facts, "controllers").split(" ").includes("memory") ? [] : [{ text: cgroup, prepared: true }]),
+    ...(fact(facts, "controllers").split(" ").includes("memory")
+      ? []
+      : [{ text: cgroup, prepared: true }]),
   ];
 }
 
 /** What a Raspberry Pi's boot files need: the kernel with pages of 4 KiB, and memory limits. */
-export const bootLines = { config: "kernel=kernel8.img", cmdline: "cgroup_enable=memory cgroup_memory=1" } as const;
+export const bootLines = {
+  config: "kernel=kernel8.img",
+  cmdline: "cgroup_enable=memory cgroup_memory=1",
+} as const;
 
 /** Seconds that a host's clock may be off; reading it over a slow link takes some of them. */
 const mostSkew = 15;
@@ -234,16 +284,23 @@ function clock(facts: Facts, now: number): Finding[] {
   const off = Math.abs(skew) > mostSkew;
   const unsynchronised = fact(facts, "synchronised") === "no";
   if (!off && !unsynchronised) return [];
-  const what = off ? `its clock is ${Math.abs(skew)} s ${skew > 0 ? "ahead of" : "behind"} this machine's` : "its clock is not synchronised";
+  const what = off
+    ? `its clock is ${Math.abs(skew)} s ${skew > 0 ? "ahead of" : "behind"} this machine's`
+    : "its clock is not synchronised";
   const remedy = "run sudo timedatectl set-ntp true there and check timedatectl on both";
-  return [{ text: `${what}, and messages without a time of their own would be stored wrongly: ${remedy}` }];
+  return [
+    {
+      text: `${what}, and messages without a time of their own would be stored wrongly: ${remedy}`,
+    },
+  ];
 }
 
 /** Oldest Docker Engine that the components are tried on. */
 const oldestDocker = [20, 10];
 
 // The answer to docker version is the version, or what went wrong.
-const lacksDocker = (said: string) => /not found|no such file/i.test(said) && !/docker\.sock/.test(said);
+const lacksDocker = (said: string) =>
+  /not found|no such file/i.test(said) && !/docker\.sock/.test(said);
 const dockerVersion = (said: string) => /^(\d+)\.(\d+)/.exec(said)?.slice(1).map(Number);
 
 function docker(facts: Facts): Finding[] {
@@ -251,13 +308,29 @@ function docker(facts: Facts): Finding[] {
   const [major, minor] = dockerVersion(said) ?? [];
   const user = fact(facts, "user");
   if (major !== undefined) {
-    if (major > oldestDocker[0] || (major === oldestDocker[0] && minor >= oldestDocker[1])) return [];
-    return [{ text: `its Docker Engine is ${said}, older than ${oldestDocker.join(".")}: remove it, and install Docker's own package (docs/raspberry-pi.md)` }];
+    if (major > oldestDocker[0] || (major === oldestDocker[0] && minor >= oldestDocker[1]))
+      return [];
+    return [
+      {
+        text: `its Docker Engine is ${said}, older than ${oldestDocker.join(".")}: remove it, and install Docker's own package (docs/raspberry-pi.md)`,
+      },
+    ];
   }
   const outside = `${user} may not use its Docker Engine: run sudo usermod -aG docker ${user} there, and log in anew`;
   if (/permission denied/i.test(said)) return [{ text: outside, prepared: true }];
-  if (lacksDocker(said)) return [{ text: "it has no Docker: set host.prepare: true, or install it (docs/raspberry-pi.md)", prepared: true }];
-  return [{ text: `its Docker Engine does not answer (${said || "no answer in 30 s"}): look at sudo systemctl status docker there`, prepared: true }];
+  if (lacksDocker(said))
+    return [
+      {
+        text: "it has no Docker: set host.prepare: true, or install it (docs/raspberry-pi.md)",
+        prepared: true,
+      },
+    ];
+  return [
+    {
+      text: `its Docker Engine does not answer (${said || "no answer in 30 s"}): look at sudo systemctl status docker there`,
+      prepared: true,
+    },
+  ];
 }
 
 const size = (bytes: number) => `${(bytes / GiB).toFixed(1)} GiB`;
@@ -272,12 +345,19 @@ function disk(facts: Facts, { bytes, inodes, retention }: Storage, now: number):
   const inodesNeeded = inodes * left + workInodes;
   const days = Math.round(retention / 86400);
   const remedy = `shorten retention, or use a larger disk`;
-  const short = (has: string, needs: string) => `its disk has ${has} free, and ${days} days of this model need ${needs}: ${remedy}`;
+  const short = (has: string, needs: string) =>
+    `its disk has ${has} free, and ${days} days of this model need ${needs}: ${remedy}`;
   // A file system such as btrfs makes inodes as it needs them, and says that it has none.
   const enoughInodes = inodesInAll === 0 || inodesFree >= inodesNeeded;
   return [
     ...(free >= bytesNeeded ? [] : [{ text: short(size(free), size(bytesNeeded)) }]),
-    ...(enoughInodes ? [] : [{ text: `${short(`${inodesFree} inodes`, `${Math.ceil(inodesNeeded)}`)}, or make the file system with more of them (mkfs.ext4 -T news)` }]),
+    ...(enoughInodes
+      ? []
+      : [
+          {
+            text: `${short(`${inodesFree} inodes`, `${Math.ceil(inodesNeeded)}`)}, or make the file system with more of them (mkfs.ext4 -T news)`,
+          },
+        ]),
   ];
 }
 
@@ -292,7 +372,10 @@ function clash(one: string, other: string): boolean {
 /** An address and a port as ss and Docker print them. */
 function endpoint(text: string): { address: string; port: number } {
   const colon = text.lastIndexOf(":");
-  return { address: text.slice(0, colon).replace(/^\[|\]$|%.*$/g, ""), port: Number(text.slice(colon + 1)) };
+  return {
+    address: text.slice(0, colon).replace(/^\[|\]$|%.*$/g, ""),
+    port: Number(text.slice(colon + 1)),
+  };
 }
 
 function ports(facts: Facts, required: Required): Finding[] {
@@ -301,7 +384,13 @@ function ports(facts: Facts, required: Required): Finding[] {
   if (!dockerVersion(said) && !lacksDocker(said)) return [];
   const containers = (facts.get("container") ?? []).map((line) => {
     const [site, name, published = ""] = line.split("|");
-    return { site, name, ports: published.split(", ").flatMap((entry) => (entry.includes("->") ? [endpoint(entry.split("->")[0]).port] : [])) };
+    return {
+      site,
+      name,
+      ports: published
+        .split(", ")
+        .flatMap((entry) => (entry.includes("->") ? [endpoint(entry.split("->")[0]).port] : [])),
+    };
   });
   const listening = (facts.get("listens") ?? []).map(endpoint);
   return required.ports.flatMap(({ key, address, port }) => {
@@ -309,14 +398,22 @@ function ports(facts: Facts, required: Required): Finding[] {
     const holder = containers.find((container) => container.ports.includes(port));
     if (!taken || holder?.site === required.site) return [];
     const by = holder ? ` by the container ${holder.name}` : "";
-    return [{ text: `its port ${port} is taken${by}: stop what listens there (sudo ss -ltnp 'sport = :${port}'), or change ${key}` }];
+    return [
+      {
+        text: `its port ${port} is taken${by}: stop what listens there (sudo ss -ltnp 'sport = :${port}'), or change ${key}`,
+      },
+    ];
   });
 }
 
 function images(facts: Facts): Finding[] {
   const lacking = facts.get("lacks") ?? [];
   if (lacking.length === 0 || !dockerVersion(fact(facts, "docker"))) return [];
-  return [{ text: `its engine lacks ${lacking.join(", ")}, and images.pull is never: run npm run images -- load --stack with this site's stack` }];
+  return [
+    {
+      text: `its engine lacks ${lacking.join(", ")}, and images.pull is never: run npm run images -- load --stack with this site's stack`,
+    },
+  ];
 }
 
 /** Bits of `vcgencmd get_throttled`. */
@@ -330,22 +427,38 @@ function power(facts: Facts): { refused: Finding[]; noted: string[] } {
   const low = throttled & underVoltage.now;
   const wasLow = throttled & underVoltage.sinceBoot;
   return {
-    refused: low ? [{ text: `its supply voltage is too low now, which damages what is written to a card: ${supply}` }] : [],
+    refused: low
+      ? [
+          {
+            text: `its supply voltage is too low now, which damages what is written to a card: ${supply}`,
+          },
+        ]
+      : [],
     noted: [
-      ...(wasLow && !low ? [`its supply voltage was too low since it started ${up} ago: ${supply}`] : []),
-      ...(uptime < 120 ? [`it started ${uptime} s ago; if nobody restarted it, look at journalctl -b -1 -e`] : []),
+      ...(wasLow && !low
+        ? [`its supply voltage was too low since it started ${up} ago: ${supply}`]
+        : []),
+      ...(uptime < 120
+        ? [`it started ${uptime} s ago; if nobody restarted it, look at journalctl -b -1 -e`]
+        : []),
     ],
   };
 }
 
 function memory(facts: Facts, { memoryMiB }: Required): string[] {
   const has = Math.round(numeric(facts, "memory") / KiB);
-  return has >= memoryMiB ? [] : [`it has ${has} MiB of memory, and the profile's limits add up to ${memoryMiB} MiB: choose a smaller profile`];
+  return has >= memoryMiB
+    ? []
+    : [
+        `it has ${has} MiB of memory, and the profile's limits add up to ${memoryMiB} MiB: choose a smaller profile`,
+      ];
 }
 
 function sudo(facts: Facts): Finding[] {
   const user = fact(facts, "user");
   if (fact(facts, "sudo") === "yes") return [];
   const remedy = `run echo '${user} ALL=(ALL) NOPASSWD: ALL' | sudo tee /etc/sudoers.d/010_${user} there, or prepare it by hand (docs/raspberry-pi.md)`;
-  return [{ text: `${user} may not use sudo without a password, which host.prepare needs: ${remedy}` }];
+  return [
+    { text: `${user} may not use sudo without a password, which host.prepare needs: ${remedy}` },
+  ];
 }

@@ -20,7 +20,12 @@ export const paths = {
 /** How long the pipeline's own health is kept. */
 export const pipelineRetention = "30d";
 
-const columnTypes = { float: "float64", int: "int64", bool: "bool", string: "utf8" } as const satisfies Record<Field["type"], string>;
+const columnTypes = {
+  float: "float64",
+  int: "int64",
+  bool: "bool",
+  string: "utf8",
+} as const satisfies Record<Field["type"], string>;
 
 /** A table as `POST /api/v3/configure/table` takes it. */
 export interface Table {
@@ -47,10 +52,18 @@ export const adminTokenFile = (token: string) => JSON.stringify({ token, name: "
  * Parquet files that a query over the whole retention may read: one per ten minutes and table,
  * and a tenth for the blocks that are not yet merged. InfluxDB's default of 432 fails from 72 h on.
  */
-export const queryFileLimit = (retention: string) => Math.max(432, Math.ceil((durationSeconds(retention) / 600) * 1.1));
+export const queryFileLimit = (retention: string) =>
+  Math.max(432, Math.ceil((durationSeconds(retention) / 600) * 1.1));
 
 /** Arguments of `influxdb3 serve`. */
-export function serveArguments(options: { node: string; retention: string; memoryMiB: number; adminToken?: string; data?: string; bind?: string }): string[] {
+export function serveArguments(options: {
+  node: string;
+  retention: string;
+  memoryMiB: number;
+  adminToken?: string;
+  data?: string;
+  bind?: string;
+}): string[] {
   return [
     "serve",
     `--node-id=${options.node}`,
@@ -80,7 +93,14 @@ exec influxdb3 "$@"
 `;
 
 /** Proves that the API answers. */
-export const healthCheck = ["CMD", "curl", "-fsS", "-o", "/dev/null", `http://127.0.0.1:${port}/health`];
+export const healthCheck = [
+  "CMD",
+  "curl",
+  "-fsS",
+  "-o",
+  "/dev/null",
+  `http://127.0.0.1:${port}/health`,
+];
 
 // The token reaches curl by a file descriptor: an argument could be read in the process list.
 /** Beginning of a bash script that calls the API from within the container: `call METHOD PATH BODY` sets `status` and `answer`. */
@@ -116,7 +136,9 @@ const quoted = (value: unknown) => `'${JSON.stringify(value).replaceAll("'", `'\
  * A table that exists gains the fields it lacks by the first write of them; a field that changed its type is refused.
  */
 export function schemaScript(wanted: Schema): string {
-  const database = (body: Schema["databases"][number]) => `call POST /api/v3/configure/database ${quoted(body)}
+  const database = (
+    body: Schema["databases"][number],
+  ) => `call POST /api/v3/configure/database ${quoted(body)}
 case $status in
   200) ;;
   409) call PUT /api/v3/configure/database ${quoted(body)}; [ "$status" = 200 ] || refuse "database ${body.db}" ;;

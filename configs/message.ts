@@ -13,7 +13,9 @@ export function place(object: Json, path: string, value: unknown): void {
 
 /** The value at a dotted JSON path, or undefined. */
 export function valueAt(object: Json, path: string): unknown {
-  return path.split(".").reduce<unknown>((at, key) => (at as Json | null | undefined)?.[key], object);
+  return path
+    .split(".")
+    .reduce<unknown>((at, key) => (at as Json | null | undefined)?.[key], object);
 }
 
 /** The topic with every `+` replaced by what `level` gives for its segment, counted from 0. */
@@ -25,10 +27,18 @@ export function fillTopic(topic: string, level: (segment: number) => string): st
 }
 
 /** Units of each format in a millisecond, as numerator and denominator: a factor of 0.001 would not be exact. */
-const epoch = { unix: [1, 1000], unix_ms: [1, 1], unix_us: [1000, 1], unix_ns: [1_000_000, 1] } as const;
+const epoch = {
+  unix: [1, 1000],
+  unix_ms: [1, 1],
+  unix_us: [1000, 1],
+  unix_ns: [1_000_000, 1],
+} as const;
 
 /** A time, given in ms since 1970, as a payload of the format carries it. */
-export function formatTime(milliseconds: number, format: Measurement["time"]["format"]): string | number {
+export function formatTime(
+  milliseconds: number,
+  format: Measurement["time"]["format"],
+): string | number {
   if (format === "iso8601") return new Date(milliseconds).toISOString();
   const [numerator, denominator] = epoch[format];
   return (milliseconds * numerator) / denominator;
@@ -38,7 +48,10 @@ export function formatTime(milliseconds: number, format: Measurement["time"]["fo
  * Reads a payload's time.
  * @returns ms since 1970, or undefined if `value` is no time of this format. One without a zone is UTC.
  */
-export function readTime(value: unknown, format: Measurement["time"]["format"]): number | undefined {
+export function readTime(
+  value: unknown,
+  format: Measurement["time"]["format"],
+): number | undefined {
   const time = format === "iso8601" ? readIso(value) : readEpoch(value, epoch[format]);
   return Number.isFinite(time) ? time : undefined;
 }

@@ -63,7 +63,15 @@ export function mosquittoConf(options: BrokerOptions): string {
     "",
     `listener ${ports.mqtt}`,
     ...(options.websocket ? ["", `listener ${ports.websocket}`, "protocol websockets"] : []),
-    ...(options.tls ? ["", `listener ${ports.tls}`, `certfile ${at.certificate}`, `keyfile ${at.key}`, "tls_version tlsv1.2"] : []),
+    ...(options.tls
+      ? [
+          "",
+          `listener ${ports.tls}`,
+          `certfile ${at.certificate}`,
+          `keyfile ${at.key}`,
+          "tls_version tlsv1.2",
+        ]
+      : []),
     "",
   ].join("\n");
 }
@@ -101,4 +109,17 @@ export function passwordLine(user: User, password: string, salt: Buffer): string
 export const clientOptions = (user: User, password: string) => `-u ${user}\n-P ${password}\n`;
 
 /** Proves that the broker answers a login and a subscription: its uptime is a retained message. */
-export const healthCheck = ["CMD", "mosquitto_sub", "-h", "127.0.0.1", "-p", String(ports.mqtt), "-t", "$SYS/broker/uptime", "-C", "1", "-W", "4"];
+export const healthCheck = [
+  "CMD",
+  "mosquitto_sub",
+  "-h",
+  "127.0.0.1",
+  "-p",
+  String(ports.mqtt),
+  "-t",
+  "$SYS/broker/uptime",
+  "-C",
+  "1",
+  "-W",
+  "4",
+];

@@ -5,7 +5,10 @@ import { quoted } from "./ssh";
 export const dockerFingerprint = "9DC858229FC7DD38854AE2D88D81803C0EBFCD88";
 
 /** What a host's daemon.json must say; whatever else it says stays. */
-export const daemonSettings = { "live-restore": true, "log-opts": { "max-size": "10m", "max-file": "3" } } as const;
+export const daemonSettings = {
+  "live-restore": true,
+  "log-opts": { "max-size": "10m", "max-file": "3" },
+} as const;
 
 /** A script's first lines: each change is one line of output, so that no output means no change. */
 const head = `set -euo pipefail
@@ -92,11 +95,17 @@ fi
 export const udevFile = (site: string) => `/etc/udev/rules.d/99-bess-${site}.rules`;
 
 function ruleLine({ symlink, vendor, product, serial }: UdevRule): string {
-  const matches = [`SUBSYSTEM=="tty"`, `ATTRS{idVendor}=="${vendor}"`, `ATTRS{idProduct}=="${product}"`, ...(serial ? [`ATTRS{serial}=="${serial}"`] : [])];
+  const matches = [
+    `SUBSYSTEM=="tty"`,
+    `ATTRS{idVendor}=="${vendor}"`,
+    `ATTRS{idProduct}=="${product}"`,
+    ...(serial ? [`ATTRS{serial}=="${serial}"`] : []),
+  ];
   return [...matches, `SYMLINK+="${symlink}"`].join(", ");
 }
 
-const applyRules = "{ udevadm control --reload && udevadm trigger --subsystem-match=tty; } || echo 'udev does not run: the change works from the next start on'";
+const applyRules =
+  "{ udevadm control --reload && udevadm trigger --subsystem-match=tty; } || echo 'udev does not run: the change works from the next start on'";
 
 /** Writes the rules, and applies them to what is plugged in. */
 export function udevScript(site: string, rules: HostConfig["udev"]): string {

@@ -13,14 +13,24 @@ export class InputError extends Error {
 
 /** `measurements[1].fields[0].unit`, as a person would look it up. */
 const keyOf = (path: PropertyKey[]) =>
-  path.reduce<string>((key, part) => (typeof part === "number" ? `${key}[${part}]` : key ? `${key}.${String(part)}` : String(part)), "");
+  path.reduce<string>(
+    (key, part) =>
+      typeof part === "number" ? `${key}[${part}]` : key ? `${key}.${String(part)}` : String(part),
+    "",
+  );
 
 const valueAt = (input: unknown, path: PropertyKey[]) =>
-  path.reduce<unknown>((value, part) => (value as Record<PropertyKey, unknown> | undefined)?.[part], input);
+  path.reduce<unknown>(
+    (value, part) => (value as Record<PropertyKey, unknown> | undefined)?.[part],
+    input,
+  );
 
 /** A value as JSON, without what stands under a secret key, and without any private key wherever it was pasted. */
 const shown = (value: unknown, secretKeys: string[]) => {
-  const hidden = (key: string, part: unknown) => (secretKeys.includes(key) || (typeof part === "string" && part.includes("PRIVATE KEY")) ? "[secret]" : part);
+  const hidden = (key: string, part: unknown) =>
+    secretKeys.includes(key) || (typeof part === "string" && part.includes("PRIVATE KEY"))
+      ? "[secret]"
+      : part;
   const text = JSON.stringify(value, hidden) ?? "not set";
   return text.length > 80 ? `${text.slice(0, 77)}...` : text;
 };
@@ -29,25 +39,42 @@ const shown = (value: unknown, secretKeys: string[]) => {
  * Parses `input` by `schema`.
  * @throws InputError naming `source`, with every finding at once. Values under a key in `secretKeys` are not shown.
  */
-export function parse<T extends z.ZodType>(schema: T, input: unknown, source: string, secretKeys: string[] = []): z.output<T> {
+export function parse<T extends z.ZodType>(
+  schema: T,
+  input: unknown,
+  source: string,
+  secretKeys: string[] = [],
+): z.output<T> {
   const result = schema.safeParse(input);
   if (result.success) return result.data;
   const describe = (issue: z.core.$ZodIssue): string[] => {
     const key = keyOf(issue.path) || "the whole";
     const known = issue.code === "unrecognized_keys" ? allowedKeys(schema, issue.path) : [];
     if (issue.code === "unrecognized_keys")
-      return issue.keys.map((k) => `${keyOf([...issue.path, k])} is no known key; allowed here: ${known.join(", ")}`);
-    if (issue.code === "invalid_key") return issue.issues.map(({ message }) => `${key} is no possible name: ${message}`);
+      return issue.keys.map(
+        (k) => `${keyOf([...issue.path, k])} is no known key; allowed here: ${known.join(", ")}`,
+      );
+    if (issue.code === "invalid_key")
+      return issue.issues.map(({ message }) => `${key} is no possible name: ${message}`);
     const secret = issue.path.some((part) => secretKeys.includes(String(part)));
-    return [`${key} is ${secret ? "[secret]" : shown(valueAt(input, issue.path), secretKeys)}: ${issue.message}`];
+    return [
+      `${key} is ${secret ? "[secret]" : shown(valueAt(input, issue.path), secretKeys)}: ${issue.message}`,
+    ];
   };
   throw new InputError(source, result.error.issues.flatMap(describe));
 }
 
 /** The keys that the object at `path` of a schema may have. */
 function allowedKeys(schema: z.ZodType, path: PropertyKey[]): string[] {
-  let at: z.core.JSONSchema.BaseSchema = z.toJSONSchema(schema, { io: "input", unrepresentable: "any" });
-  for (const part of path) at = ((typeof part === "number" ? at.items : (at.properties?.[String(part)] ?? at.additionalProperties)) ?? {}) as z.core.JSONSchema.BaseSchema;
+  let at: z.core.JSONSchema.BaseSchema = z.toJSONSchema(schema, {
+    io: "input",
+    unrepresentable: "any",
+  });
+  for (const part of path)
+    at = ((typeof part === "number"
+      ? at.items
+      : (at.properties?.[String(part)] ?? at.additionalProperties)) ??
+      {}) as z.core.JSONSchema.BaseSchema;
   const names = at.propertyNames as z.core.JSONSchema.BaseSchema | undefined;
   return Object.keys(at.properties ?? {}).concat((names?.enum as string[] | undefined) ?? []);
 }

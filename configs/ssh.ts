@@ -6,10 +6,15 @@ export const sshSchema = z.strictObject({
     .string()
     .regex(/^(~\/|\/)[^\s%]+$/, "write the path of a private key file, from / or ~/")
     .optional()
-    .describe("Private key file for the site. Without it: the agent's keys, and those of your ssh config."),
+    .describe(
+      "Private key file for the site. Without it: the agent's keys, and those of your ssh config.",
+    ),
   jump: z
     .string()
-    .regex(/^[\w.-]+@?[\w.:[\]-]*(,[\w.-]+@?[\w.:[\]-]*)*$/, "write [user@]host[:port], more of them split by commas")
+    .regex(
+      /^[\w.-]+@?[\w.:[\]-]*(,[\w.-]+@?[\w.:[\]-]*)*$/,
+      "write [user@]host[:port], more of them split by commas",
+    )
     .optional()
     .describe("Host to jump over, as ssh -J takes it."),
   knownHosts: z
@@ -35,7 +40,8 @@ export interface Forward {
 }
 
 /** Whether an engine is reached over SSH. */
-export const isSsh = (engine: string | undefined): engine is string => engine?.startsWith("ssh://") ?? false;
+export const isSsh = (engine: string | undefined): engine is string =>
+  engine?.startsWith("ssh://") ?? false;
 
 /** Seconds after which a site that no longer answers counts as gone. */
 export const silenceSeconds = 20;
@@ -61,11 +67,22 @@ function options({ ssh }: Reach): string[] {
  */
 export const sharedOptions = (reach: Reach): string[] => [
   ...options(reach),
-  ...["ControlMaster=auto", "ControlPath=~/.ssh/bess-%C", "ControlPersist=60"].flatMap((option) => ["-o", option]),
+  ...["ControlMaster=auto", "ControlPath=~/.ssh/bess-%C", "ControlPersist=60"].flatMap((option) => [
+    "-o",
+    option,
+  ]),
 ];
 
 /** Options of a connection of its own, which ends with its process. */
-export const ownOptions = (reach: Reach): string[] => [...options(reach), "-o", "ControlMaster=no", "-o", "ControlPath=none", "-o", "ExitOnForwardFailure=yes"];
+export const ownOptions = (reach: Reach): string[] => [
+  ...options(reach),
+  "-o",
+  "ControlMaster=no",
+  "-o",
+  "ControlPath=none",
+  "-o",
+  "ExitOnForwardFailure=yes",
+];
 
 /** The site in ssh's words. */
 export function destination({ engine }: Reach): string[] {
@@ -74,7 +91,11 @@ export function destination({ engine }: Reach): string[] {
 }
 
 /** Arguments that let the shared connection bring ports here; one that is there already stays. */
-export const forwardArguments = (reach: Reach, forwards: Forward[], operation: "forward" | "cancel" = "forward"): string[] => [
+export const forwardArguments = (
+  reach: Reach,
+  forwards: Forward[],
+  operation: "forward" | "cancel" = "forward",
+): string[] => [
   ...sharedOptions(reach),
   "-O",
   operation,
@@ -84,19 +105,26 @@ export const forwardArguments = (reach: Reach, forwards: Forward[], operation: "
 
 /** `-L` for each port. */
 export const listenArguments = (forwards: Forward[]): string[] =>
-  forwards.flatMap(({ local, remote, address = "127.0.0.1" }) => ["-L", `127.0.0.1:${local}:${address}:${remote}`]);
+  forwards.flatMap(({ local, remote, address = "127.0.0.1" }) => [
+    "-L",
+    `127.0.0.1:${local}:${address}:${remote}`,
+  ]);
 
 /** A word as a shell takes it. */
-export const quoted = (word: string): string => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`);
+export const quoted = (word: string): string =>
+  /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 
 /** Shell command line of `ssh` with these arguments. */
 export const sshLine = (args: string[]): string => ["ssh", ...args].map(quoted).join(" ");
 
 /** Shell command line that runs a command at the site over the shared connection, with this shell's standard input. */
-export const remoteLine = (reach: Reach, command: string): string => sshLine([...sharedOptions(reach), "-T", ...destination(reach), command]);
+export const remoteLine = (reach: Reach, command: string): string =>
+  sshLine([...sharedOptions(reach), "-T", ...destination(reach), command]);
 
 /** Stable local ports of a site: Grafana's API while a program runs, and what a person opens. */
-export function localPorts(site: string): Record<"api" | "grafana" | "explorer" | "influxdb", number> {
+export function localPorts(
+  site: string,
+): Record<"api" | "grafana" | "explorer" | "influxdb", number> {
   let hash = 0x811c9dc5;
   for (const byte of Buffer.from(site)) hash = Math.imul(hash ^ byte, 0x01000193) >>> 0;
   const first = 20000 + (hash % 2500) * 4;
@@ -104,34 +132,70 @@ export function localPorts(site: string): Record<"api" | "grafana" | "explorer" 
 }
 
 /** The tunnel to Grafana's API. None where `grafana.url` is not this machine's own address. */
-export function apiTunnel(site: { name: string; engine?: string; grafana: { url?: string; port: number } }): Forward | undefined {
+export function apiTunnel(site: {
+  name: string;
+  engine?: string;
+  grafana: { url?: string; port: number };
+}): Forward | undefined {
   if (!isSsh(site.engine)) return undefined;
   const { url, port } = site.grafana;
   if (url === undefined) return { local: localPorts(site.name).api, remote: port };
   const own = new URL(url);
-  return ["127.0.0.1", "localhost"].includes(own.hostname) && own.port ? { local: Number(own.port), remote: port } : undefined;
+  return ["127.0.0.1", "localhost"].includes(own.hostname) && own.port
+    ? { local: Number(own.port), remote: port }
+    : undefined;
 }
 
 /** Where Grafana's API is reached from where Pulumi runs. */
-export const apiUrl = (site: Parameters<typeof apiTunnel>[0]): string => site.grafana.url ?? `http://127.0.0.1:${apiTunnel(site)?.local ?? site.grafana.port}`;
+export const apiUrl = (site: Parameters<typeof apiTunnel>[0]): string =>
+  site.grafana.url ?? `http://127.0.0.1:${apiTunnel(site)?.local ?? site.grafana.port}`;
 
 /** What kept ssh from a site, in words, with what to do. */
 export function unreachable(reach: Reach, stderr: string): string {
   const { hostname, username } = new URL(reach.engine);
-  const last = stderr.trim().split("\n").filter((line) => !/^(\*\*|\s*$)/.test(line)).at(-1)?.slice(0, 200) ?? "no answer";
+  const last =
+    stderr
+      .trim()
+      .split("\n")
+      .filter((line) => !/^(\*\*|\s*$)/.test(line))
+      .at(-1)
+      ?.slice(0, 200) ?? "no answer";
   const advice = advices.find(([sign]) => sign.test(stderr))?.[1] ?? ((to) => `try ssh ${to}`);
   return `it is not reached: ${last}: ${advice(`${username}@${hostname}`)}`;
 }
 
-const compare = (to: string) => `run ssh ${to} once, and compare the fingerprint with ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub at the site`;
-const anew = (to: string) => `if its card was written anew, run ssh-keygen -R ${to.slice(to.indexOf("@") + 1)}, and then ${compare(to)}`;
+const compare = (to: string) =>
+  `run ssh ${to} once, and compare the fingerprint with ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub at the site`;
+const anew = (to: string) =>
+  `if its card was written anew, run ssh-keygen -R ${to.slice(to.indexOf("@") + 1)}, and then ${compare(to)}`;
 
 const advices: [sign: RegExp, advice: (to: string) => string][] = [
   [/IDENTIFICATION HAS CHANGED/, (to) => `its host key is another than the known one: ${anew(to)}`],
-  [/Host key verification failed|host key is known/, (to) => `its host key is not known here: ${compare(to)}`],
-  [/Permission denied/, (to) => `it takes no key of yours: run ssh-copy-id ${to}, or load the key with ssh-add; passwords are never asked for`],
-  [/Could not resolve/, () => "its name is not known: write its address, or a Host of your ssh config, in engine"],
-  [/Connection refused/, () => "no SSH server answers on this port: enable SSH (raspi-config, or a file named ssh on the boot partition)"],
-  [/timed out|No route|unreachable|not responding/, () => "is it powered and on this network? A jump host goes into ssh.jump"],
-  [/forwarding|Address already in use/i, () => "the tunnel's local port is taken by another program: stop that, or set grafana.url to http://127.0.0.1 with a free port"],
+  [
+    /Host key verification failed|host key is known/,
+    (to) => `its host key is not known here: ${compare(to)}`,
+  ],
+  [
+    /Permission denied/,
+    (to) =>
+      `it takes no key of yours: run ssh-copy-id ${to}, or load the key with ssh-add; passwords are never asked for`,
+  ],
+  [
+    /Could not resolve/,
+    () => "its name is not known: write its address, or a Host of your ssh config, in engine",
+  ],
+  [
+    /Connection refused/,
+    () =>
+      "no SSH server answers on this port: enable SSH (raspi-config, or a file named ssh on the boot partition)",
+  ],
+  [
+    /timed out|No route|unreachable|not responding/,
+    () => "is it powered and on this network? A jump host goes into ssh.jump",
+  ],
+  [
+    /forwarding|Address already in use/i,
+    () =>
+      "the tunnel's local port is taken by another program: stop that, or set grafana.url to http://127.0.0.1 with a free port",
+  ],
 ];

@@ -14,7 +14,11 @@ export const paths = {
 } as const;
 
 /** Names of the secret files under {@link paths}`.secrets`. */
-export const secrets = { mqtt: "mqtt_password", monitor: "monitor_password", influxdb: "influxdb_token" } as const;
+export const secrets = {
+  mqtt: "mqtt_password",
+  monitor: "monitor_password",
+  influxdb: "influxdb_token",
+} as const;
 
 /** Field that carries the event's own time as text until a processor has read it. */
 const timeField = "__time";
@@ -61,14 +65,22 @@ function consumer(measurement: Measurement, options: TelegrafOptions) {
     startup_error_behavior: "retry",
     name_override: measurement.name,
     data_format: "json_v2",
-    ...(inTopic.length > 0 && { topic_parsing: [{ topic: measurement.topic, tags: segments.join("/") }] }),
+    ...(inTopic.length > 0 && {
+      topic_parsing: [{ topic: measurement.topic, tags: segments.join("/") }],
+    }),
     json_v2: [
       {
         measurement_name: measurement.name,
-        tag: measurement.tags.filter((tag) => tag.path).map((tag) => ({ path: tag.path!, rename: tag.name })),
+        tag: measurement.tags
+          .filter((tag) => tag.path)
+          .map((tag) => ({ path: tag.path!, rename: tag.name })),
         field: [
           { path: measurement.time.path, rename: timeField, optional: true },
-          ...measurement.fields.map((field) => ({ path: field.path, rename: field.name, optional: true })),
+          ...measurement.fields.map((field) => ({
+            path: field.path,
+            rename: field.name,
+            optional: true,
+          })),
         ],
       },
     ],
@@ -92,7 +104,9 @@ function starlark(model: Model): string {
     const fields = m.fields.map((f) => `        "${f.name}": ${conversion(f.type, f.scale)},`);
     return [`    "${m.name}": {`, ...fields, "    },"].join("\n");
   });
-  const iso = model.measurements.filter((m) => m.time.format === "iso8601").map((m) => `"${m.name}": True`);
+  const iso = model.measurements
+    .filter((m) => m.time.format === "iso8601")
+    .map((m) => `"${m.name}": True`);
   return `load("logging.star", "log")
 
 FIELDS = {
@@ -211,7 +225,12 @@ export function telegrafConf(model: Model, options: TelegrafOptions): string {
       cpu: [{ percpu: false, totalcpu: true }],
       mem: [{}],
       // The container's root lies on the disk that holds Docker's volumes.
-      disk: [{ mount_points: ["/"], ignore_fs: ["tmpfs", "devtmpfs", "devfs", "iso9660", "squashfs", "aufs"] }],
+      disk: [
+        {
+          mount_points: ["/"],
+          ignore_fs: ["tmpfs", "devtmpfs", "devfs", "iso9660", "squashfs", "aufs"],
+        },
+      ],
       temp: [{}],
     },
     processors: {
@@ -221,7 +240,13 @@ export function telegrafConf(model: Model, options: TelegrafOptions): string {
     outputs: {
       influxdb_v3: [
         // A time that could not be read is still there as text.
-        { alias: "telemetry", ...output, database: databases.telemetry, namepass: names, fieldexclude: [timeField] },
+        {
+          alias: "telemetry",
+          ...output,
+          database: databases.telemetry,
+          namepass: names,
+          fieldexclude: [timeField],
+        },
         { alias: "pipeline", ...output, database: databases.pipeline, namepass: pipelineTables },
       ],
       health: [{ service_address: `http://127.0.0.1:${healthPort}`, namepass: ["internal_agent"] }],
@@ -230,4 +255,11 @@ export function telegrafConf(model: Model, options: TelegrafOptions): string {
 }
 
 /** Proves that the agent runs its outputs. */
-export const healthCheck = ["CMD", "wget", "-q", "-O", "/dev/null", `http://127.0.0.1:${healthPort}/`];
+export const healthCheck = [
+  "CMD",
+  "wget",
+  "-q",
+  "-O",
+  "/dev/null",
+  `http://127.0.0.1:${healthPort}/`,
+];

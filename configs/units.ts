@@ -29,6 +29,9 @@ export const durationPattern = /^[1-9]\d*(ms|s|m|h|d|w)$/;
  */
 export function durationSeconds(text: string): number {
   const unit = durationPattern.exec(text)?.[1];
-  if (!unit) throw new RangeError(`"${text}" is no duration: write a whole number and ms, s, m, h, d or w, such as 90d`);
+  if (!unit)
+    throw new RangeError(
+      `"${text}" is no duration: write a whole number and ms, s, m, h, d or w, such as 90d`,
+    );
   return parseInt(text, 10) * seconds[unit];
 }

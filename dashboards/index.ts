@@ -38,5 +38,11 @@ export interface PanelQuery {
 /** Every query that a dashboard's panels ask. */
 export function queriesOf(dashboard: Dashboard): PanelQuery[] {
   const panels = (dashboard.panels ?? []).filter((p): p is Panel => "targets" in p);
-  return panels.flatMap((p) => (p.targets as InfluxQuery[]).map((t) => ({ panel: p.title ?? "", datasource: t.datasource.uid, query: t.query })));
+  return panels.flatMap((p) =>
+    (p.targets as InfluxQuery[]).map((t) => ({
+      panel: p.title ?? "",
+      datasource: t.datasource.uid,
+      query: t.query,
+    })),
+  );
 }

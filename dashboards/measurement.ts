@@ -6,7 +6,12 @@ import * as queries from "./queries";
 
 type Circuit = Field["circuit"];
 
-const circuitTitles: Record<Circuit, string> = { dc: "DC", ac_a: "Phase A", ac_b: "Phase B", ac_c: "Phase C" };
+const circuitTitles: Record<Circuit, string> = {
+  dc: "DC",
+  ac_a: "Phase A",
+  ac_b: "Phase B",
+  ac_c: "Phase C",
+};
 
 /** A row of a dashboard. */
 interface Section {
@@ -16,7 +21,8 @@ interface Section {
 
 /** The power of a circuit, unless the measurement knows its power itself. */
 function circuitPower(m: Measurement, circuit: Circuit) {
-  if (m.fields.some((f) => f.quantity === "power") || !queries.derivable(m).includes(circuit)) return [];
+  if (m.fields.some((f) => f.quantity === "power") || !queries.derivable(m).includes(circuit))
+    return [];
   const power = queries.derivedPower(m, [circuit], `Power, ${circuitTitles[circuit]}`);
   return [panels.powerLines(m, power, power.title)];
 }
@@ -25,7 +31,10 @@ const ofCircuit = (f: Field) => f.quantity === "voltage" || f.quantity === "curr
 
 function circuitSection(m: Measurement, circuit: Circuit): Section {
   const fields = m.fields.filter((f) => ofCircuit(f) && f.circuit === circuit);
-  return { title: circuitTitles[circuit], panels: [...fields.map((f) => panels.fieldLines(m, f)), ...circuitPower(m, circuit)] };
+  return {
+    title: circuitTitles[circuit],
+    panels: [...fields.map((f) => panels.fieldLines(m, f)), ...circuitPower(m, circuit)],
+  };
 }
 
 /** Numbers by circuit where a measurement has several, else all in one row. */
@@ -33,15 +42,32 @@ function numberSections(m: Measurement): Section[] {
   const numbers = m.fields.filter((f) => !queries.isState(f));
   const present = [...new Set(numbers.filter(ofCircuit).map((f) => f.circuit))];
   if (present.length < 2)
-    return [{ title: "Values", panels: [...numbers.map((f) => panels.fieldLines(m, f)), ...present.flatMap((c) => circuitPower(m, c))] }];
+    return [
+      {
+        title: "Values",
+        panels: [
+          ...numbers.map((f) => panels.fieldLines(m, f)),
+          ...present.flatMap((c) => circuitPower(m, c)),
+        ],
+      },
+    ];
   const others = numbers.filter((f) => !ofCircuit(f));
-  return [{ title: "Values", panels: others.map((f) => panels.fieldLines(m, f)) }, ...present.map((c) => circuitSection(m, c))];
+  return [
+    { title: "Values", panels: others.map((f) => panels.fieldLines(m, f)) },
+    ...present.map((c) => circuitSection(m, c)),
+  ];
 }
 
 function stateSection(m: Measurement): Section {
   const flags = queries.modeFlags(m);
   const others = m.fields.filter((f) => queries.isState(f) && !flags.includes(f));
-  return { title: "State", panels: [...(flags.length > 0 ? [panels.flagStates(m)] : []), ...others.map((f) => panels.fieldStates(m, f))] };
+  return {
+    title: "State",
+    panels: [
+      ...(flags.length > 0 ? [panels.flagStates(m)] : []),
+      ...others.map((f) => panels.fieldStates(m, f)),
+    ],
+  };
 }
 
 /** uids that are taken, and the longest that Grafana accepts. */
@@ -59,7 +85,9 @@ export function measurementUid(m: Measurement): string {
 /** All fields of one measurement, for the units that are chosen. */
 export function measurement(m: Measurement, title: string): Dashboard {
   const board = panels.board(measurementUid(m), title, m.meaning);
-  m.tags.forEach((t) => board.withVariable(panels.tagVariable([m.name], t.name, queries.sentence(t.meaning))));
+  m.tags.forEach((t) =>
+    board.withVariable(panels.tagVariable([m.name], t.name, queries.sentence(t.meaning))),
+  );
   panels.place(board, 6, [panels.valuesTable(m)]);
   [stateSection(m), ...numberSections(m)]
     .filter((section) => section.panels.length > 0)

@@ -21,8 +21,16 @@ export interface Target extends queries.TargetOptions {
 const refId = (index: number) => String.fromCharCode("A".charCodeAt(0) + index);
 
 /** Gives a panel its title, its description and its queries. */
-export function panel<P extends AnyPanel>(made: P, title: string, description: string, targets: Target[]): P {
-  made.title(title).description(description).datasource(queries.reference(targets[0].source ?? queries.sources.telemetry));
+export function panel<P extends AnyPanel>(
+  made: P,
+  title: string,
+  description: string,
+  targets: Target[],
+): P {
+  made
+    .title(title)
+    .description(description)
+    .datasource(queries.reference(targets[0].source ?? queries.sources.telemetry));
   made.targets(targets.map((t, i) => new queries.InfluxQueryBuilder(t.query, t, refId(i))));
   return made;
 }
@@ -41,21 +49,31 @@ export function normal(f: Field) {
 }
 
 /** Ends of an axis: of what can be for a percentage, else of what is normal. */
-const ends = (f: Field): [low: number, high: number] | undefined => (f.unit === "%" ? [0, 100] : f.range);
+const ends = (f: Field): [low: number, high: number] | undefined =>
+  f.unit === "%" ? [0, 100] : f.range;
 
 /** Says a field in words: its meaning, where it is stored and what is normal. */
 export function describe(m: Measurement, f: Field): string {
-  const range = f.range && !queries.isState(f) ? ` Normal: ${f.range[0]} to ${f.range[1]} ${f.unit}.` : "";
+  const range =
+    f.range && !queries.isState(f) ? ` Normal: ${f.range[0]} to ${f.range[1]} ${f.unit}.` : "";
   return `${f.meaning} Field \`${f.name}\` of \`${m.name}\`.${range}`;
 }
 
 const legend = () =>
-  new common.VizLegendOptionsBuilder().showLegend(true).displayMode(common.LegendDisplayMode.List).placement(common.LegendPlacement.Bottom);
-const tooltip = () => new common.VizTooltipOptionsBuilder().mode(common.TooltipDisplayMode.Multi).sort(common.SortOrder.Descending);
-const palette = () => new dashboard.FieldColorBuilder().mode(dashboard.FieldColorModeId.PaletteClassic);
+  new common.VizLegendOptionsBuilder()
+    .showLegend(true)
+    .displayMode(common.LegendDisplayMode.List)
+    .placement(common.LegendPlacement.Bottom);
+const tooltip = () =>
+  new common.VizTooltipOptionsBuilder()
+    .mode(common.TooltipDisplayMode.Multi)
+    .sort(common.SortOrder.Descending);
+const palette = () =>
+  new dashboard.FieldColorBuilder().mode(dashboard.FieldColorModeId.PaletteClassic);
 
 /** Makes one value of a series: `lastNotNull`, `sum` and so on. */
-export const reduced = (calculation: string) => new common.ReduceDataOptionsBuilder().calcs([calculation]);
+export const reduced = (calculation: string) =>
+  new common.ReduceDataOptionsBuilder().calcs([calculation]);
 
 /** Lines over time. */
 export const lines = () =>
@@ -68,7 +86,11 @@ export const lines = () =>
     .tooltip(tooltip());
 
 /** Latest values as large numbers. */
-export const numbers = () => new Stat().colorMode(common.BigValueColorMode.Value).graphMode(common.BigValueGraphMode.Area).reduceOptions(reduced("lastNotNull"));
+export const numbers = () =>
+  new Stat()
+    .colorMode(common.BigValueColorMode.Value)
+    .graphMode(common.BigValueGraphMode.Area)
+    .reduceOptions(reduced("lastNotNull"));
 
 /** Latest values as horizontal bars. */
 export const bars = () =>
@@ -83,10 +105,14 @@ export const bars = () =>
     .reduceOptions(reduced("lastNotNull"));
 
 /** Interval in which a measurement's messages are aggregated at least, and the gap from which on nothing is drawn. */
-const pace = (m: Measurement) => ({ interval: m.interval, gap: durationSeconds(m.interval) * 10_000 });
+const pace = (m: Measurement) => ({
+  interval: m.interval,
+  gap: durationSeconds(m.interval) * 10_000,
+});
 
 /** Lines that follow a measurement's messages; an outage shows as a gap, a late message does not. */
-export const paced = (m: Measurement) => lines().legend(legend()).interval(pace(m).interval).spanNulls(pace(m).gap);
+export const paced = (m: Measurement) =>
+  lines().legend(legend()).interval(pace(m).interval).spanNulls(pace(m).gap);
 
 /** States over time that follow a measurement's messages. */
 export const states = (m: Measurement) =>
@@ -104,11 +130,18 @@ export const states = (m: Measurement) =>
 
 /** Lines of a number, with the normal range on the axis and red beyond it. */
 export function fieldLines(m: Measurement, f: Field): TimeSeries {
-  const made = panel(paced(m), queries.sentence(f.meaning), describe(m, f), [{ query: queries.meanSeries(m, f), legend: queries.unitLegend(m) }]);
+  const made = panel(paced(m), queries.sentence(f.meaning), describe(m, f), [
+    { query: queries.meanSeries(m, f), legend: queries.unitLegend(m) },
+  ]);
   made.unit(units[f.unit]).thresholds(normal(f));
   const axis = ends(f);
   if (axis) made.axisSoftMin(axis[0]).axisSoftMax(axis[1]);
-  if (f.range) made.fillOpacity(0).thresholdsStyle(new common.GraphThresholdsStyleConfigBuilder().mode(common.GraphThresholdsStyleMode.Area));
+  if (f.range)
+    made
+      .fillOpacity(0)
+      .thresholdsStyle(
+        new common.GraphThresholdsStyleConfigBuilder().mode(common.GraphThresholdsStyleMode.Area),
+      );
   return made;
 }
 
@@ -126,9 +159,12 @@ export const inOut = "in / out";
 
 /** Lines of a power around zero. */
 export const powerLines = (m: Measurement, power: queries.Power, title: string) =>
-  panel(paced(m), title, `${power.meaning} Over zero: discharging, out of the battery; below: charging, into it.`, [
-    { query: power.query, legend: queries.unitLegend(m) },
-  ])
+  panel(
+    paced(m),
+    title,
+    `${power.meaning} Over zero: discharging, out of the battery; below: charging, into it.`,
+    [{ query: power.query, legend: queries.unitLegend(m) }],
+  )
     .unit(units[power.unit])
     .axisCenteredZero(true)
     .axisLabel(inOut);
@@ -141,18 +177,24 @@ const modeWords: [pattern: string, color: string][] = [
   ["/standby|idle|wait|silent|stop|off/i", "#6e7681"],
 ];
 
-const wordColors = modeWords.map(
-  ([pattern, color]): dashboard.RegexMap => ({ type: dashboard.MappingType.RegexToText, options: { pattern, result: { color } } }),
-);
+const wordColors = modeWords.map(([pattern, color]): dashboard.RegexMap => ({
+  type: dashboard.MappingType.RegexToText,
+  options: { pattern, result: { color } },
+}));
 
 /** A mapping from a state's number to its text and colour. */
-const named = (options: dashboard.ValueMap["options"]): dashboard.ValueMap => ({ type: dashboard.MappingType.ValueToText, options });
+const named = (options: dashboard.ValueMap["options"]): dashboard.ValueMap => ({
+  type: dashboard.MappingType.ValueToText,
+  options,
+});
 
 const yesOrNo = named({ 0: { text: "no", color: "#6e7681" }, 1: { text: "yes", color: "orange" } });
 
 /** A text, a switch or a number of a mode, as states over time. */
 export function fieldStates(m: Measurement, f: Field): StateTimeline {
-  const made = panel(states(m), queries.sentence(f.meaning), describe(m, f), [{ query: queries.lastSeries(m, f), legend: queries.unitLegend(m) }]);
+  const made = panel(states(m), queries.sentence(f.meaning), describe(m, f), [
+    { query: queries.lastSeries(m, f), legend: queries.unitLegend(m) },
+  ]);
   return made.mappings(queries.isFlag(f) ? [yesOrNo] : wordColors);
 }
 
@@ -161,11 +203,16 @@ const flagColors = ["green", "red", "blue", "yellow", "purple", "orange"];
 /** All mode flags of a measurement in one row a unit. */
 export function flagStates(m: Measurement): StateTimeline {
   const flags = queries.modeFlags(m);
-  const options = Object.fromEntries(flags.map((f, i) => [2 ** i, { text: f.name, color: flagColors[i % flagColors.length] }]));
-  const description = ["The flag that is set; a number if several are.", ...flags.map((f) => `\`${f.name}\`: ${f.meaning}`)].join("\n\n");
-  return panel(states(m), "Mode", description, [{ query: queries.flagsSeries(m), legend: queries.unitLegend(m) }]).mappings([
-    named({ 0: { text: "none", color: "#6e7681" }, ...options }),
-  ]);
+  const options = Object.fromEntries(
+    flags.map((f, i) => [2 ** i, { text: f.name, color: flagColors[i % flagColors.length] }]),
+  );
+  const description = [
+    "The flag that is set; a number if several are.",
+    ...flags.map((f) => `\`${f.name}\`: ${f.meaning}`),
+  ].join("\n\n");
+  return panel(states(m), "Mode", description, [
+    { query: queries.flagsSeries(m), legend: queries.unitLegend(m) },
+  ]).mappings([named({ 0: { text: "none", color: "#6e7681" }, ...options })]);
 }
 
 /** What a column of a table is set to. */
@@ -176,7 +223,11 @@ const hidden = [property("custom.hidden", true)];
 /** Puts the columns that tell the unit first, in the model's order: Grafana's own differs from time to time. */
 const unitFirst = (m: Measurement, others: string[]): dashboard.DataTransformerConfig => ({
   id: "organize",
-  options: { indexByName: Object.fromEntries([...m.tags.map((t) => t.name), ...others].map((name, i) => [name, i])) },
+  options: {
+    indexByName: Object.fromEntries(
+      [...m.tags.map((t) => t.name), ...others].map((name, i) => [name, i]),
+    ),
+  },
 });
 
 /** Age of each unit's latest point. */
@@ -189,14 +240,21 @@ export const ages = (m: Measurement) =>
   )
     .minWidth(80)
     .withTransformation(unitFirst(m, ["Time"]))
-    .overrideByName("Time", [property("custom.width", 140), property("displayName", "Measured"), property("unit", "dateTimeFromNow")])
+    .overrideByName("Time", [
+      property("custom.width", 140),
+      property("displayName", "Measured"),
+      property("unit", "dateTimeFromNow"),
+    ])
     .overrideByName("last", hidden);
 
 /** Age of a measurement's newest point, of whatever unit. */
 export const newestPoint = (m: Measurement) =>
-  panel(numbers(), `Newest point: ${m.title}`, "When the newest point in InfluxDB was measured: the whole pipeline's lag, and the messages' interval.", [
-    { query: queries.newestOfAll(m) },
-  ])
+  panel(
+    numbers(),
+    `Newest point: ${m.title}`,
+    "When the newest point in InfluxDB was measured: the whole pipeline's lag, and the messages' interval.",
+    [{ query: queries.newestOfAll(m) }],
+  )
     .unit("dateTimeFromNow")
     .graphMode(common.BigValueGraphMode.None)
     .colorMode(common.BigValueColorMode.None)
@@ -204,23 +262,46 @@ export const newestPoint = (m: Measurement) =>
 
 /** Every field's latest value by unit, red where it is abnormal. */
 export function valuesTable(m: Measurement): Table {
-  const select = m.fields.map((f) => `last(${queries.quote(f.name)}) AS ${queries.quote(f.name)}`).join(", ");
-  const made = panel(new Table(), "Latest values", `${m.meaning} Red: outside the normal range.`, [{ query: queries.latest(m, select) }]);
-  made.minWidth(90).withTransformation(unitFirst(m, m.fields.map((f) => f.name))).overrideByName("Time", hidden);
+  const select = m.fields
+    .map((f) => `last(${queries.quote(f.name)}) AS ${queries.quote(f.name)}`)
+    .join(", ");
+  const made = panel(new Table(), "Latest values", `${m.meaning} Red: outside the normal range.`, [
+    { query: queries.latest(m, select) },
+  ]);
+  made
+    .minWidth(90)
+    .withTransformation(
+      unitFirst(
+        m,
+        m.fields.map((f) => f.name),
+      ),
+    )
+    .overrideByName("Time", hidden);
   m.fields.forEach((f) => made.overrideByName(f.name, column(f)));
   return made;
 }
 
 function column(f: Field): dashboard.DynamicConfigValue[] {
   const color = property("custom.cellOptions", { type: common.TableCellDisplayMode.ColorText });
-  return [property("unit", units[f.unit]), ...(f.range ? [property("thresholds", normal(f).build()), color] : [])];
+  return [
+    property("unit", units[f.unit]),
+    ...(f.range ? [property("thresholds", normal(f).build()), color] : []),
+  ];
 }
 
 /** Places panels in even lines of at most `perLine`, each as wide as the dashboard. */
-export function place(board: dashboard.DashboardBuilder, height: number, panels: AnyPanel[], perLine = 3): void {
+export function place(
+  board: dashboard.DashboardBuilder,
+  height: number,
+  panels: AnyPanel[],
+  perLine = 3,
+): void {
   const count = Math.ceil(panels.length / perLine);
   for (let line = 0; line < count; line++) {
-    const part = panels.slice(Math.floor((line * panels.length) / count), Math.floor(((line + 1) * panels.length) / count));
+    const part = panels.slice(
+      Math.floor((line * panels.length) / count),
+      Math.floor(((line + 1) * panels.length) / count),
+    );
     part.forEach((p, i) => {
       const span = Math.floor((24 * (i + 1)) / part.length) - Math.floor((24 * i) / part.length);
       board.withPanel(p.span(span).height(height));
@@ -229,7 +310,8 @@ export function place(board: dashboard.DashboardBuilder, height: number, panels:
 }
 
 /** Starts a row of panels. */
-export const row = (board: dashboard.DashboardBuilder, title: string) => board.withRow(new dashboard.RowBuilder(title));
+export const row = (board: dashboard.DashboardBuilder, title: string) =>
+  board.withRow(new dashboard.RowBuilder(title));
 
 /** One variable for a tag: one, some or all of its values. */
 export const tagVariable = (tables: string[], tag: string, label: string) =>

@@ -30,35 +30,50 @@ const rate = (field: string) => `non_negative_derivative(last(${quote(field)}), 
 /** Growth of a counter from one interval to the next. */
 const growth = (field: string) => `non_negative_difference(last(${quote(field)}))`;
 
-const target = (legend: string, query: string): panels.Target => ({ source: sources.pipeline, legend, query });
+const target = (legend: string, query: string): panels.Target => ({
+  source: sources.pipeline,
+  legend,
+  query,
+});
 
 /** A number that the broker publishes. */
 const broker = (topic: keyof typeof topics, select: string, legend: string) =>
   target(legend, series("mosquitto", select, [is("topic", topics[topic])]));
 
 /** Series of each output that writes to InfluxDB: those have an alias, which tells them apart. */
-const outputs = (select: string, legend = "") => target(`[[tag_alias]] ${legend}`.trim(), series("internal_write", select, [`"alias" != ''`], ["alias"]));
+const outputs = (select: string, legend = "") =>
+  target(
+    `[[tag_alias]] ${legend}`.trim(),
+    series("internal_write", select, [`"alias" != ''`], ["alias"]),
+  );
 
 const lines = (title: string, description: string, targets: panels.Target[]) =>
   panels.panel(panels.lines(), title, description, targets).interval(interval).spanNulls(60_000);
 
 const brokerMessages = () =>
-  lines("Messages at the broker", "MQTT messages of all kinds that the broker receives and sends in a second.", [
-    broker("received", rate("value"), "in"),
-    broker("sent", rate("value"), "out"),
-  ])
+  lines(
+    "Messages at the broker",
+    "MQTT messages of all kinds that the broker receives and sends in a second.",
+    [broker("received", rate("value"), "in"), broker("sent", rate("value"), "out")],
+  )
     .unit("suffix:msg/s")
     .axisSoftMin(0);
 
 const consumed = () =>
-  lines("Messages at Telegraf", "Messages that Telegraf receives from the broker in a second, the broker's own included.", [
-    target("received", series("internal_mqtt_consumer", rate("messages_received"))),
-  ])
+  lines(
+    "Messages at Telegraf",
+    "Messages that Telegraf receives from the broker in a second, the broker's own included.",
+    [target("received", series("internal_mqtt_consumer", rate("messages_received")))],
+  )
     .unit("suffix:msg/s")
     .axisSoftMin(0);
 
 const written = () =>
-  lines("Points written", "Points that InfluxDB has taken from each of Telegraf's outputs in a second.", [outputs(rate("metrics_written"))])
+  lines(
+    "Points written",
+    "Points that InfluxDB has taken from each of Telegraf's outputs in a second.",
+    [outputs(rate("metrics_written"))],
+  )
     .unit("suffix:points/s")
     .axisSoftMin(0);
 
@@ -70,47 +85,64 @@ const queued = () =>
   ).axisSoftMin(0);
 
 const clients = () =>
-  lines("Clients connected", "MQTT clients that are connected to the broker: gateways, and Telegraf's consumers.", [
-    broker("connected", `last("value")`, "connected"),
-  ])
+  lines(
+    "Clients connected",
+    "MQTT clients that are connected to the broker: gateways, and Telegraf's consumers.",
+    [broker("connected", `last("value")`, "connected")],
+  )
     .decimals(0)
     .axisSoftMin(0);
 
 const bufferFill = () =>
-  lines("Buffer fill", "Points that wait in Telegraf for InfluxDB, of those that fit. At 100 % the oldest are dropped.", [
-    outputs(`last("buffer_size") * 100.0 / last("buffer_limit")`),
-  ])
+  lines(
+    "Buffer fill",
+    "Points that wait in Telegraf for InfluxDB, of those that fit. At 100 % the oldest are dropped.",
+    [outputs(`last("buffer_size") * 100.0 / last("buffer_limit")`)],
+  )
     .unit("percent")
     .axisSoftMin(0)
     .axisSoftMax(100);
 
 const lost = () =>
   panels
-    .panel(panels.numbers(), "Lost and failed", "Counted over the time range; each should be 0. Rejected: InfluxDB refused the point.", [
-      outputs(growth("metrics_dropped"), "dropped"),
-      outputs(growth("metrics_rejected"), "rejected"),
-      outputs(growth("errors"), "write errors"),
-      target("gather errors", series("internal_agent", growth("gather_errors"))),
-      broker("dropped", growth("value"), "dropped at the broker"),
-    ])
+    .panel(
+      panels.numbers(),
+      "Lost and failed",
+      "Counted over the time range; each should be 0. Rejected: InfluxDB refused the point.",
+      [
+        outputs(growth("metrics_dropped"), "dropped"),
+        outputs(growth("metrics_rejected"), "rejected"),
+        outputs(growth("errors"), "write errors"),
+        target("gather errors", series("internal_agent", growth("gather_errors"))),
+        broker("dropped", growth("value"), "dropped at the broker"),
+      ],
+    )
     .interval(interval)
     .decimals(0)
     .reduceOptions(panels.reduced("sum"))
     .thresholds(panels.steps("green", [1, "red"]));
 
 const writeTime = () =>
-  lines("Write time", "Time that InfluxDB takes for one batch: what the pipeline adds to a point's age.", [outputs(`mean("write_time_ns") / 1000000`)])
+  lines(
+    "Write time",
+    "Time that InfluxDB takes for one batch: what the pipeline adds to a point's age.",
+    [outputs(`mean("write_time_ns") / 1000000`)],
+  )
     .unit("ms")
     .axisSoftMin(0);
 
 const cpu = () =>
-  lines("CPU", "CPU time of the host that is not idle.", [target("busy", series("cpu", `100 - mean("usage_idle")`, [is("cpu", "cpu-total")]))])
+  lines("CPU", "CPU time of the host that is not idle.", [
+    target("busy", series("cpu", `100 - mean("usage_idle")`, [is("cpu", "cpu-total")])),
+  ])
     .unit("percent")
     .min(0)
     .max(100);
 
 const memory = () =>
-  lines("Memory", "Memory of the host that is not available.", [target("used", series("mem", `mean("used_percent")`))])
+  lines("Memory", "Memory of the host that is not available.", [
+    target("used", series("mem", `mean("used_percent")`)),
+  ])
     .unit("percent")
     .min(0)
     .max(100);
@@ -124,11 +156,19 @@ const disk = () =>
     .max(100);
 
 const temperature = () =>
-  lines("Temperature", "Temperatures of the host by sensor.", [target("[[tag_sensor]]", series("temp", `mean("temp")`, [], ["sensor"]))]).unit("celsius");
+  lines("Temperature", "Temperatures of the host by sensor.", [
+    target("[[tag_sensor]]", series("temp", `mean("temp")`, [], ["sensor"])),
+  ]).unit("celsius");
 
 /** The health of what carries the telemetry: broker, Telegraf, InfluxDB and their host. */
 export function pipeline(model: Model, title: string): Dashboard {
-  const board = panels.board("bess-pipeline", title, "Whether messages come through, how late, and how the host copes.").refresh("10s");
+  const board = panels
+    .board(
+      "bess-pipeline",
+      title,
+      "Whether messages come through, how late, and how the host copes.",
+    )
+    .refresh("10s");
   panels.row(board, "Messages");
   panels.place(board, 7, [brokerMessages(), consumed(), written()]);
   panels.place(board, 6, [queued(), clients(), bufferFill()]);

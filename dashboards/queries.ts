@@ -58,13 +58,15 @@ export class InfluxQueryBuilder implements Builder<Dataquery> {
 export const quote = (name: string) => `"${name}"`;
 
 /** Condition that keeps the units chosen in the dashboard's variables. */
-export const chosen = (m: Measurement) => m.tags.map((t) => `${quote(t.name)} =~ /^$${t.name}$/`).join(" AND ");
+export const chosen = (m: Measurement) =>
+  m.tags.map((t) => `${quote(t.name)} =~ /^$${t.name}$/`).join(" AND ");
 
 /** Every tag, for they tell the units apart only together. */
 export const byUnit = (m: Measurement) => m.tags.map((t) => quote(t.name)).join(", ");
 
 /** Legend that names a unit by its first tag; the tables show all. In brackets, as Grafana's versions differ in where `$tag_id` ends. */
-export const unitLegend = (m: Measurement, suffix = "") => `[[tag_${m.tags[0].name}]] ${suffix}`.trim();
+export const unitLegend = (m: Measurement, suffix = "") =>
+  `[[tag_${m.tags[0].name}]] ${suffix}`.trim();
 
 const within = "$timeFilter";
 
@@ -73,17 +75,20 @@ export const series = (m: Measurement, select: string) =>
   `SELECT ${select} FROM ${quote(m.name)} WHERE ${within} AND ${chosen(m)} GROUP BY time($__interval), ${byUnit(m)} fill(null)`;
 
 /** Latest values by unit within the dashboard's time range. */
-export const latest = (m: Measurement, select: string) => `SELECT ${select} FROM ${quote(m.name)} WHERE ${within} AND ${chosen(m)} GROUP BY ${byUnit(m)}`;
+export const latest = (m: Measurement, select: string) =>
+  `SELECT ${select} FROM ${quote(m.name)} WHERE ${within} AND ${chosen(m)} GROUP BY ${byUnit(m)}`;
 
 /** Values of a tag. The time is said since InfluxDB 3 looks back 24 h without it. */
 export const tagValues = (tables: string[], tag: string) =>
   `SHOW TAG VALUES FROM ${tables.map(quote).join(", ")} WITH KEY = ${quote(tag)} WHERE time > now() - 7d`;
 
 /** Mean of a field by unit. */
-export const meanSeries = (m: Measurement, f: Field) => series(m, `mean(${quote(f.name)}) AS ${quote(f.name)}`);
+export const meanSeries = (m: Measurement, f: Field) =>
+  series(m, `mean(${quote(f.name)}) AS ${quote(f.name)}`);
 
 /** Last value of a field by unit: what a text, a flag or a mode is within an interval. */
-export const lastSeries = (m: Measurement, f: Field) => series(m, `last(${quote(f.name)}) AS ${quote(f.name)}`);
+export const lastSeries = (m: Measurement, f: Field) =>
+  series(m, `last(${quote(f.name)}) AS ${quote(f.name)}`);
 
 /** One power of a measurement, measured or derived. */
 export interface Power {
@@ -102,7 +107,12 @@ export function derivable(m: Measurement): Field["circuit"][] {
 export function powers(m: Measurement): Power[] {
   const measured = m.fields.filter((f) => f.quantity === "power");
   if (measured.length > 0)
-    return measured.map((f) => ({ title: sentence(f.meaning), meaning: f.meaning, unit: f.unit, query: meanSeries(m, f) }));
+    return measured.map((f) => ({
+      title: sentence(f.meaning),
+      meaning: f.meaning,
+      unit: f.unit,
+      query: meanSeries(m, f),
+    }));
   const [dc, ac] = [derivable(m).filter((c) => c === "dc"), derivable(m).filter((c) => c !== "dc")];
   return [
     ...(dc.length > 0 ? [derivedPower(m, dc, "DC power")] : []),
@@ -112,7 +122,9 @@ export function powers(m: Measurement): Power[] {
 
 /** Power as the sum of each circuit's voltage by current, multiplied point by point before the mean is taken. */
 export function derivedPower(m: Measurement, of: Field["circuit"][], title: string): Power {
-  const product = of.map((c) => `${quote(voltage(m, c)!.name)} * ${quote(current(m, c)!.name)}`).join(" + ");
+  const product = of
+    .map((c) => `${quote(voltage(m, c)!.name)} * ${quote(current(m, c)!.name)}`)
+    .join(" + ");
   const points = `SELECT ${product} AS "power" FROM ${quote(m.name)} WHERE ${within} AND ${chosen(m)} GROUP BY ${byUnit(m)}`;
   return {
     title,
@@ -143,7 +155,8 @@ export const newest = (m: Measurement) =>
   `SELECT last(${quote(steady(m).name)}) FROM ${quote(m.name)} WHERE time > now() - 1h AND ${chosen(m)} GROUP BY ${byUnit(m)}`;
 
 /** Time of a measurement's latest point, of whatever unit, if it is younger than an hour. */
-export const newestOfAll = (m: Measurement) => `SELECT last(${quote(steady(m).name)}) FROM ${quote(m.name)} WHERE time > now() - 1h`;
+export const newestOfAll = (m: Measurement) =>
+  `SELECT last(${quote(steady(m).name)}) FROM ${quote(m.name)} WHERE time > now() - 1h`;
 
 /** The field that stands for the message where any would do: the first declared. */
 const steady = (m: Measurement) => m.fields[0];
@@ -155,7 +168,8 @@ export const sentence = (meaning: string) => meaning.replace(/\.$/, "");
 export const isFlag = (f: Field) => f.type === "int" && f.range?.[0] === 0 && f.range[1] === 1;
 
 /** Whether a field is drawn as states over time, not as a line. */
-export const isState = (f: Field) => f.type === "string" || f.type === "bool" || f.quantity === "mode" || isFlag(f);
+export const isState = (f: Field) =>
+  f.type === "string" || f.type === "bool" || f.quantity === "mode" || isFlag(f);
 
 /** Flags of which each stands for one mode of the unit. */
 export function modeFlags(m: Measurement): Field[] {
@@ -164,9 +178,16 @@ export function modeFlags(m: Measurement): Field[] {
 }
 
 /** One number for all mode flags, a bit for each, so that one row shows a unit's mode, and any two at once too. */
-export const flagsSeries = (m: Measurement) => series(m, `${modeFlags(m).map((f, i) => `last(${quote(f.name)}) * ${2 ** i}`).join(" + ")} AS "mode"`);
+export const flagsSeries = (m: Measurement) =>
+  series(
+    m,
+    `${modeFlags(m)
+      .map((f, i) => `last(${quote(f.name)}) * ${2 ** i}`)
+      .join(" + ")} AS "mode"`,
+  );
 
-const ofCircuit = (quantity: Field["quantity"], unit: Unit) => (m: Measurement, circuit: Field["circuit"]) =>
-  m.fields.find((f) => f.quantity === quantity && f.circuit === circuit && f.unit === unit);
+const ofCircuit =
+  (quantity: Field["quantity"], unit: Unit) => (m: Measurement, circuit: Field["circuit"]) =>
+    m.fields.find((f) => f.quantity === quantity && f.circuit === circuit && f.unit === unit);
 const voltage = ofCircuit("voltage", "V");
 const current = ofCircuit("current", "A");

@@ -1,5 +1,13 @@
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { InputError } from "../configs/refuse";
 import { withStandIns } from "../configs/standins";
@@ -18,7 +26,8 @@ const renderedSite = (site: FleetSite) => renderedPlan(site.stack, withStandIns(
 /** Renders the plans of sites into a folder. */
 export async function renderInto(folder: string, sites: readonly FleetSite[]): Promise<void> {
   mkdirSync(folder, { recursive: true });
-  for (const site of sites) writeFileSync(planFile(folder, site.name), JSON.stringify(await renderedSite(site)));
+  for (const site of sites)
+    writeFileSync(planFile(folder, site.name), JSON.stringify(await renderedSite(site)));
 }
 
 const read = (folder: string, site: string): RenderedResource[] => {
@@ -27,14 +36,29 @@ const read = (folder: string, site: string): RenderedResource[] => {
 };
 
 function run(command: string, args: string[], cwd: string): void {
-  const { status, stderr, error } = spawnSync(command, args, { cwd, encoding: "utf8", stdio: ["ignore", "ignore", "pipe"], maxBuffer: 64 * 2 ** 20 });
-  if (status !== 0) throw new InputError("--since", [`${[command, ...args].join(" ")} failed: ${error?.message ?? stderr.trim().split("\n").at(-1)}`]);
+  const { status, stderr, error } = spawnSync(command, args, {
+    cwd,
+    encoding: "utf8",
+    stdio: ["ignore", "ignore", "pipe"],
+    maxBuffer: 64 * 2 ** 20,
+  });
+  if (status !== 0)
+    throw new InputError("--since", [
+      `${[command, ...args].join(" ")} failed: ${error?.message ?? stderr.trim().split("\n").at(-1)}`,
+    ]);
 }
 
 /** Commit that a revision names. @throws InputError if there is none. */
 export function commitOf(ref: string): string {
-  const { status, stdout } = spawnSync("git", ["rev-parse", "--verify", "--quiet", "--end-of-options", `${ref}^{commit}`], { cwd: root, encoding: "utf8" });
-  if (status !== 0) throw new InputError("--since", [`${ref} is no revision that git knows here: name a branch, a tag or a commit that has been fetched`]);
+  const { status, stdout } = spawnSync(
+    "git",
+    ["rev-parse", "--verify", "--quiet", "--end-of-options", `${ref}^{commit}`],
+    { cwd: root, encoding: "utf8" },
+  );
+  if (status !== 0)
+    throw new InputError("--since", [
+      `${ref} is no revision that git knows here: name a branch, a tag or a commit that has been fetched`,
+    ]);
   return stdout.trim();
 }
 
@@ -46,7 +70,8 @@ export function checkOut(commit: string, folder: string): void {
   run("git", ["archive", "--output", archive, commit], root);
   run("tar", ["-xf", archive, "-C", base], root);
   const lock = (of: string) => readFileSync(join(of, "package-lock.json"), "utf8");
-  if (lock(base) === lock(root)) symlinkSync(join(root, "node_modules"), join(base, "node_modules"));
+  if (lock(base) === lock(root))
+    symlinkSync(join(root, "node_modules"), join(base, "node_modules"));
   else run("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund"], base);
 }
 
@@ -57,18 +82,39 @@ export function checkOut(commit: string, folder: string): void {
  * @param isAsked which of the base's sites count.
  * @throws InputError if the revision is unknown, or cannot be rendered.
  */
-export async function* plansSince(ref: string, sites: readonly FleetSite[], isAsked: (name: string) => boolean = () => true): AsyncGenerator<SitePlan> {
+export async function* plansSince(
+  ref: string,
+  sites: readonly FleetSite[],
+  isAsked: (name: string) => boolean = () => true,
+): AsyncGenerator<SitePlan> {
   const folder = join(root, ".cache/since", `${process.pid}`);
   const rendered = join(folder, "plans");
   try {
     checkOut(commitOf(ref), folder);
     mkdirSync(rendered, { recursive: true });
     // A base that had no fleet yet deployed none of these sites.
-    if (existsSync(join(folder, "base/fleet/cli.ts"))) run(process.execPath, ["cli/bess.js", "fleet", "render", "--out", rendered], join(folder, "base"));
-    for (const site of sites) yield comparePlans({ site: site.name, stack: site.stack, wave: site.wave }, read(rendered, site.name), await renderedSite(site));
+    if (existsSync(join(folder, "base/fleet/cli.ts")))
+      run(
+        process.execPath,
+        ["cli/bess.js", "fleet", "render", "--out", rendered],
+        join(folder, "base"),
+      );
+    for (const site of sites)
+      yield comparePlans(
+        { site: site.name, stack: site.stack, wave: site.wave },
+        read(rendered, site.name),
+        await renderedSite(site),
+      );
     const here = new Set(sites.map(({ name }) => name));
-    const gone = readdirSync(rendered).map((file) => file.replace(/\.json$/, "")).filter((name) => !here.has(name) && isAsked(name));
-    yield* gone.map((site): SitePlan => ({ site, steps: [], failed: "it leaves the inventory: no rollout touches it any more, so take it down before this is merged" }));
+    const gone = readdirSync(rendered)
+      .map((file) => file.replace(/\.json$/, ""))
+      .filter((name) => !here.has(name) && isAsked(name));
+    yield* gone.map((site): SitePlan => ({
+      site,
+      steps: [],
+      failed:
+        "it leaves the inventory: no rollout touches it any more, so take it down before this is merged",
+    }));
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

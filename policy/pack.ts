@@ -5,7 +5,8 @@ import { type Allowances, rules } from "./rules";
 const names = { type: "array", items: { type: "string" }, default: [] } as const;
 
 /** Pulumi tells a policy neither what is deleted nor what is retained; the stack's config does. */
-const retained = new Config("bess-telemetry").getObject<{ purge?: boolean }>("site")?.purge !== true;
+const retained =
+  new Config("bess-telemetry").getObject<{ purge?: boolean }>("site")?.purge !== true;
 
 /** Inputs in which what a preview cannot know yet reads as missing: Pulumi's own throw then, which would end the rule. */
 const known = (props: Record<string, unknown>): Record<string, unknown> =>
@@ -28,7 +29,11 @@ new PolicyPack("bess-telemetry", {
     description,
     configSchema: { properties: { offLoopback: names, deletedVolumes: names } },
     validateResource({ type, name: resource, props, getConfig }, report) {
-      for (const message of check({ type, name: resource, inputs: known(props), retained }, getConfig<Allowances>())) report(message);
+      for (const message of check(
+        { type, name: resource, inputs: known(props), retained },
+        getConfig<Allowances>(),
+      ))
+        report(message);
     },
   })),
 });

@@ -37,26 +37,43 @@ export interface Rule {
   check(resource: Resource, allowances: Allowances): string[];
 }
 
-const kindOf = ({ type }: Resource) => (type.startsWith("docker:") ? type.slice(type.lastIndexOf(":") + 1) : "");
-const records = (value: unknown): Record<string, unknown>[] => (Array.isArray(value) ? value.filter((item) => typeof item === "object" && item !== null) : []);
-const strings = (value: unknown): string[] => (Array.isArray(value) ? value.filter((item) => typeof item === "string") : []);
+const kindOf = ({ type }: Resource) =>
+  type.startsWith("docker:") ? type.slice(type.lastIndexOf(":") + 1) : "";
+const records = (value: unknown): Record<string, unknown>[] =>
+  Array.isArray(value) ? value.filter((item) => typeof item === "object" && item !== null) : [];
+const strings = (value: unknown): string[] =>
+  Array.isArray(value) ? value.filter((item) => typeof item === "string") : [];
 
 /** A rule about the containers that will run. */
-const container = (name: string, description: string, check: (inputs: Record<string, unknown>, allowances: Allowances) => string[]): Rule => ({
+const container = (
+  name: string,
+  description: string,
+  check: (inputs: Record<string, unknown>, allowances: Allowances) => string[],
+): Rule => ({
   name,
   description,
-  check: (resource, allowances) => (kindOf(resource) === "Container" && !resource.deleted ? check(resource.inputs, allowances) : []),
+  check: (resource, allowances) =>
+    kindOf(resource) === "Container" && !resource.deleted ? check(resource.inputs, allowances) : [],
 });
 
 /** What an engine calls an image by; a placeholder stands for one that is not pulled yet. */
-const isImageId = (image: string) => /^(sha256:[0-9a-f]{64}|\[.*\]|[0-9a-f]{8}-[0-9a-f-]{27})$/.test(image);
+const isImageId = (image: string) =>
+  /^(sha256:[0-9a-f]{64}|\[.*\]|[0-9a-f]{8}-[0-9a-f-]{27})$/.test(image);
 
 const pinned: Rule = {
   name: "image-pinned",
   description: "Every image is pinned by a tag other than latest, or by a digest.",
   check(resource) {
-    const image = { RemoteImage: resource.inputs.name, Container: resource.inputs.image }[kindOf(resource)];
-    if (resource.deleted || typeof image !== "string" || pinnedImage.test(image) || (kindOf(resource) === "Container" && isImageId(image))) return [];
+    const image = { RemoteImage: resource.inputs.name, Container: resource.inputs.image }[
+      kindOf(resource)
+    ];
+    if (
+      resource.deleted ||
+      typeof image !== "string" ||
+      pinnedImage.test(image) ||
+      (kindOf(resource) === "Container" && isImageId(image))
+    )
+      return [];
     return [`the image is "${image}": pin it by a tag other than latest, or by a digest`];
   },
 };
@@ -64,35 +81,72 @@ const pinned: Rule = {
 const isLoopback = (ip: unknown) => typeof ip === "string" && /^(127(\.\d{1,3}){3}|::1)$/.test(ip);
 const mqtt: readonly unknown[] = Object.values(mqttPorts);
 
-const loopback = container("loopback-only", "Nothing but MQTT is reached from other hosts, unless it is allowed by name.", (inputs, { offLoopback = [] }) => [
-  ...records(inputs.ports).flatMap(({ internal, ip }) => {
-    const port = `${inputs.hostname}:${internal}`;
-    if (isLoopback(ip) || offLoopback.includes(port) || (inputs.hostname === "mosquitto" && mqtt.includes(internal))) return [];
-    return [`port ${port} is opened on ${ip ?? "every address"}: open it on 127.0.0.1, or allow "${port}" under offLoopback`];
-  }),
-  ...(inputs.publishAllPorts === true ? ["publishAllPorts opens every port of the image: name the ports"] : []),
-  ...(inputs.networkMode === "host" ? ["networkMode is host, which opens every port of the service: use a network of the site"] : []),
-]);
+const loopback = container(
+  "loopback-only",
+  "Nothing but MQTT is reached from other hosts, unless it is allowed by name.",
+  (inputs, { offLoopback = [] }) => [
+    ...records(inputs.ports).flatMap(({ internal, ip }) => {
+      const port = `${inputs.hostname}:${internal}`;
+      if (
+        isLoopback(ip) ||
+        offLoopback.includes(port) ||
+        (inputs.hostname === "mosquitto" && mqtt.includes(internal))
+      )
+        return [];
+      return [
+        `port ${port} is opened on ${ip ?? "every address"}: open it on 127.0.0.1, or allow "${port}" under offLoopback`,
+      ];
+    }),
+    ...(inputs.publishAllPorts === true
+      ? ["publishAllPorts opens every port of the image: name the ports"]
+      : []),
+    ...(inputs.networkMode === "host"
+      ? ["networkMode is host, which opens every port of the service: use a network of the site"]
+      : []),
+  ],
+);
 
-const memory = container("memory-limited", "Every container has a memory limit, and no swap beyond it.", ({ memory: limit, memorySwap }) => {
-  if (typeof limit !== "number" || limit <= 0) return ["there is no memory limit: set memory, in MiB"];
-  return memorySwap === limit ? [] : [`memorySwap is ${memorySwap ?? "not set"}: set it to memory, ${limit}, which leaves no swap`];
-});
+const memory = container(
+  "memory-limited",
+  "Every container has a memory limit, and no swap beyond it.",
+  ({ memory: limit, memorySwap }) => {
+    if (typeof limit !== "number" || limit <= 0)
+      return ["there is no memory limit: set memory, in MiB"];
+    return memorySwap === limit
+      ? []
+      : [
+          `memorySwap is ${memorySwap ?? "not set"}: set it to memory, ${limit}, which leaves no swap`,
+        ];
+  },
+);
 
-const healthCheck = container("health-checked", "Every container has a health check, and an update waits for it.", ({ healthcheck, wait }) => {
-  const tests = strings((healthcheck as { tests?: unknown } | undefined)?.tests);
-  if (tests.length < 2 || tests[0] === "NONE") return ["there is no health check: set healthcheck.tests"];
-  return wait === true ? [] : ["an update does not wait for the health check: set wait"];
-});
+const healthCheck = container(
+  "health-checked",
+  "Every container has a health check, and an update waits for it.",
+  ({ healthcheck, wait }) => {
+    const tests = strings((healthcheck as { tests?: unknown } | undefined)?.tests);
+    if (tests.length < 2 || tests[0] === "NONE")
+      return ["there is no health check: set healthcheck.tests"];
+    return wait === true ? [] : ["an update does not wait for the health check: set wait"];
+  },
+);
 
-const logs = container("logs-limited", "Every container's log is rotated.", ({ logDriver, logOpts }) => {
-  const options = (logOpts ?? {}) as Record<string, unknown>;
-  const missing = ["max-size", "max-file"].filter((key) => !options[key]);
-  return [
-    ...(logDriver === "json-file" || logDriver === "local" ? [] : [`logDriver is ${logDriver ? `"${logDriver}"` : "the engine's own"}: write json-file or local, which rotate`]),
-    ...missing.map((key) => `logOpts has no ${key}: the log could fill the disk`),
-  ];
-});
+const logs = container(
+  "logs-limited",
+  "Every container's log is rotated.",
+  ({ logDriver, logOpts }) => {
+    const options = (logOpts ?? {}) as Record<string, unknown>;
+    const missing = ["max-size", "max-file"].filter((key) => !options[key]);
+    return [
+      ...(logDriver === "json-file" || logDriver === "local"
+        ? []
+        : [
+            `logDriver is ${logDriver ? `"${logDriver}"` : "the engine's own"}: write json-file or local, which rotate`,
+          ]),
+      ...missing.map((key) => `logOpts has no ${key}: the log could fill the disk`),
+    ];
+  },
+);
 
 const secretName = /PASS(WORD|WD)?|SECRET|TOKEN|CREDENTIAL|PRIVATE|API_?KEY|ACCESS_?KEY/i;
 const secretValue = /-----BEGIN [A-Z ]*PRIVATE KEY|apiv3_|:\/\/[^/\s:]+:[^@\s]+@|^\[secret\]$/;
@@ -101,32 +155,78 @@ const secretValue = /-----BEGIN [A-Z ]*PRIVATE KEY|apiv3_|:\/\/[^/\s:]+:[^@\s]+@
 function holdsSecret(variable: string): boolean {
   const [name, value = ""] = [variable.split("=", 1)[0], variable.slice(variable.indexOf("=") + 1)];
   if (secretValue.test(value)) return true;
-  return secretName.test(name) && value !== "" && !value.startsWith("/") && !/^(true|false|\d+)$/i.test(value);
+  return (
+    secretName.test(name) &&
+    value !== "" &&
+    !value.startsWith("/") &&
+    !/^(true|false|\d+)$/i.test(value)
+  );
 }
 
-const environment = container("no-secret-in-envs", "No secret stands in an environment variable, where docker inspect shows it.", ({ envs }) => {
-  const told = strings(envs).filter(holdsSecret).map((variable) => variable.split("=", 1)[0]);
-  const hidden = envs !== undefined && !Array.isArray(envs) && envs !== null ? ["envs holds a secret: deliver it as a file"] : [];
-  return [...hidden, ...told.map((name) => `${name === "[secret]" ? "an environment variable" : name} holds a secret: deliver it as a file`)];
-});
+const environment = container(
+  "no-secret-in-envs",
+  "No secret stands in an environment variable, where docker inspect shows it.",
+  ({ envs }) => {
+    const told = strings(envs)
+      .filter(holdsSecret)
+      .map((variable) => variable.split("=", 1)[0]);
+    const hidden =
+      envs !== undefined && !Array.isArray(envs) && envs !== null
+        ? ["envs holds a secret: deliver it as a file"]
+        : [];
+    return [
+      ...hidden,
+      ...told.map(
+        (name) =>
+          `${name === "[secret]" ? "an environment variable" : name} holds a secret: deliver it as a file`,
+      ),
+    ];
+  },
+);
 
 const volumes: Rule = {
   name: "volumes-kept",
   description: "No volume is deleted with its data unless it is allowed by name.",
   check(resource, { deletedVolumes = [] }) {
     const volume = String(resource.inputs.name ?? resource.name);
-    if (kindOf(resource) !== "Volume" || resource.retained !== false || deletedVolumes.includes(volume)) return [];
-    const how = resource.deleted ? "would be deleted with its data" : "would be deleted with the stack, and its data with it";
-    return [`volume ${volume} ${how}: keep it by retainOnDelete, or allow "${volume}" under deletedVolumes`];
+    if (
+      kindOf(resource) !== "Volume" ||
+      resource.retained !== false ||
+      deletedVolumes.includes(volume)
+    )
+      return [];
+    const how = resource.deleted
+      ? "would be deleted with its data"
+      : "would be deleted with the stack, and its data with it";
+    return [
+      `volume ${volume} ${how}: keep it by retainOnDelete, or allow "${volume}" under deletedVolumes`,
+    ];
   },
 };
 
 /** All rules. */
-export const rules: readonly Rule[] = [pinned, loopback, memory, healthCheck, logs, environment, volumes];
+export const rules: readonly Rule[] = [
+  pinned,
+  loopback,
+  memory,
+  healthCheck,
+  logs,
+  environment,
+  volumes,
+];
 
 /** Everything that resources break, in their order. */
-export function violations(resources: Iterable<Resource>, allowances: Allowances = {}): Violation[] {
+export function violations(
+  resources: Iterable<Resource>,
+  allowances: Allowances = {},
+): Violation[] {
   return [...resources].flatMap((resource) =>
-    rules.flatMap(({ name, check }) => check(resource, allowances).map((message): Violation => ({ rule: name, resource: resource.name, message }))),
+    rules.flatMap(({ name, check }) =>
+      check(resource, allowances).map((message): Violation => ({
+        rule: name,
+        resource: resource.name,
+        message,
+      })),
+    ),
   );
 }

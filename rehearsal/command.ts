@@ -9,12 +9,14 @@ function entered(line: string, inputs: Values, { engine }: Context) {
   if (!name) return undefined;
   const host = engine((inputs.environment as Values | undefined)?.DOCKER_HOST);
   const container = host.held.containers[name];
-  if (!container) throw new Error(`exit status 1: Error response from daemon: No such container: ${name}`);
+  if (!container)
+    throw new Error(`exit status 1: Error response from daemon: No such container: ${name}`);
   if (!container.healthy) throw new Error(`exit status 1: the service of ${name} does not answer`);
   return { host, objects: host.objects(container) };
 }
 
-const tokenOf = (inputs: Values) => (inputs.environment as Values | undefined)?.TOKEN_NAME as string | undefined;
+const tokenOf = (inputs: Values) =>
+  (inputs.environment as Values | undefined)?.TOKEN_NAME as string | undefined;
 
 /** What a command does at the simulated site. It is never run: only the tokens of InfluxDB come of it. */
 function execute(inputs: Values, context: Context): Values {
@@ -29,7 +31,10 @@ const command: ResourceType = {
   replaces: ["triggers"],
   computed: ["stderr", "stdout"],
   renewed: ["stderr", "stdout"],
-  create: (inputs, context) => ({ id: randomBytes(16).toString("hex"), outputs: execute(inputs, context) }),
+  create: (inputs, context) => ({
+    id: randomBytes(16).toString("hex"),
+    outputs: execute(inputs, context),
+  }),
   update: (_, inputs, context) => execute(inputs, context),
   remove(_, state, context) {
     if (!state.delete) return;
@@ -56,7 +61,9 @@ function hostAnswer(): string {
     disk: `${2 ** 50} ${2 ** 40} ${2 ** 40}`,
     end: "yes",
   };
-  return Object.entries(facts).map(([key, value]) => `${key}\t${value}\n`).join("");
+  return Object.entries(facts)
+    .map(([key, value]) => `${key}\t${value}\n`)
+    .join("");
 }
 
 /** Commands, of which none is run. */

@@ -47,9 +47,13 @@ const network: ResourceType = {
   computed: ["driver", "internal", "ipamConfigs", "options", "scope"],
   create({ name }, { config, engine }) {
     const { id } = engine(config.host).createNetwork(name as string);
-    return { id, outputs: { driver: "bridge", internal: false, ipamConfigs: [], options: {}, scope: "local" } };
+    return {
+      id,
+      outputs: { driver: "bridge", internal: false, ipamConfigs: [], options: {}, scope: "local" },
+    };
   },
-  present: (id, state, { config, engine }) => engine(config.host).held.networks[state.name as string]?.id === id,
+  present: (id, state, { config, engine }) =>
+    engine(config.host).held.networks[state.name as string]?.id === id,
   remove: (_, state, { config, engine }) => engine(config.host).removeNetwork(state.name as string),
 };
 
@@ -58,7 +62,10 @@ const volume: ResourceType = {
   computed: ["driver", "mountpoint"],
   create({ name }, { config, engine }) {
     engine(config.host).createVolume(name as string);
-    return { id: name as string, outputs: { driver: "local", mountpoint: `/var/lib/docker/volumes/${name}/_data` } };
+    return {
+      id: name as string,
+      outputs: { driver: "local", mountpoint: `/var/lib/docker/volumes/${name}/_data` },
+    };
   },
   present: (id, _, { config, engine }) => id in engine(config.host).held.volumes,
   remove: (id, _, { config, engine }) => engine(config.host).removeVolume(id),
@@ -68,8 +75,14 @@ const remoteImage: ResourceType = {
   replaces: ["name", "platform", "pullTriggers", "triggers"],
   computed: ["imageId", "repoDigest"],
   create({ name }) {
-    const [imageId, repository] = [digest(name as string), (name as string).replace(/[:@][^/]*$/, "")];
-    return { id: `${imageId}${name}`, outputs: { imageId, repoDigest: `${repository}@${imageId}` } };
+    const [imageId, repository] = [
+      digest(name as string),
+      (name as string).replace(/[:@][^/]*$/, ""),
+    ];
+    return {
+      id: `${imageId}${name}`,
+      outputs: { imageId, repoDigest: `${repository}@${imageId}` },
+    };
   },
 };
 
@@ -79,7 +92,9 @@ export const docker: Provider = {
   version: versionOf("@pulumi/docker"),
   async configure({ config, engine, faults }) {
     await faults.meet("engine").catch(() => {
-      throw new Error(`${engine(config.host).held.host}: failed to connect to any docker daemon (rehearsed fault)`);
+      throw new Error(
+        `${engine(config.host).held.host}: failed to connect to any docker daemon (rehearsed fault)`,
+      );
     });
   },
   types: {
@@ -90,6 +105,10 @@ export const docker: Provider = {
   },
   functions: {
     // A simulated engine has every image.
-    "docker:index/getRemoteImage:getRemoteImage": ({ name }) => ({ id: digest(name as string), name, repoDigest: "" }),
+    "docker:index/getRemoteImage:getRemoteImage": ({ name }) => ({
+      id: digest(name as string),
+      name,
+      repoDigest: "",
+    }),
   },
 };

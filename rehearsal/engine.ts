@@ -43,7 +43,10 @@ export class Engine {
 
   /** Opens the engine of a host; a host never seen has an empty one. Default: the local engine's usual address. */
   static open(folder: string, host = "unix:///var/run/docker.sock"): Engine {
-    const file = join(folder, `${host.replace(/[^\w.-]+/g, "-")}-${createHash("sha256").update(host).digest("hex").slice(0, 8)}.json`);
+    const file = join(
+      folder,
+      `${host.replace(/[^\w.-]+/g, "-")}-${createHash("sha256").update(host).digest("hex").slice(0, 8)}.json`,
+    );
     const empty: Held = { host, networks: {}, volumes: {}, containers: {}, asked: {} };
     try {
       return new Engine(file, JSON.parse(readFileSync(file, "utf8")));
@@ -60,7 +63,8 @@ export class Engine {
 
   removeNetwork(name: string): void {
     const user = this.users((container) => container.networks.includes(name))[0];
-    if (user) throw refused(`error while removing network: network ${name} has active endpoints (${user})`);
+    if (user)
+      throw refused(`error while removing network: network ${name} has active endpoints (${user})`);
     this.keep(() => delete this.held.networks[name]);
   }
 
@@ -76,14 +80,28 @@ export class Engine {
   }
 
   /** @throws Error where the name or a port is taken, a network unknown, or files are to be written to a read-only container. */
-  run(name: string, wanted: Omit<Container, "id">, files: { readOnly: boolean; uploads: number }): Container {
+  run(
+    name: string,
+    wanted: Omit<Container, "id">,
+    files: { readOnly: boolean; uploads: number },
+  ): Container {
     const other = this.held.containers[name];
-    if (other) throw refused(`Conflict. The container name "/${name}" is already in use by container "${other.id}". You have to remove (or rename) that container to be able to reuse that name.`);
+    if (other)
+      throw refused(
+        `Conflict. The container name "/${name}" is already in use by container "${other.id}". You have to remove (or rename) that container to be able to reuse that name.`,
+      );
     const network = wanted.networks.find((wantedNetwork) => !this.held.networks[wantedNetwork]);
     if (network) throw refused(`network ${network} not found`);
     if (files.readOnly && files.uploads > 0) throw refused("container rootfs is marked read-only");
-    const port = wanted.ports.find((wantedPort) => Object.values(this.held.containers).some(({ ports }) => ports.some((taken) => clash(taken, wantedPort))));
-    if (port) throw refused(`driver failed programming external connectivity on endpoint ${name}: Bind for ${port} failed: port is already allocated`);
+    const port = wanted.ports.find((wantedPort) =>
+      Object.values(this.held.containers).some(({ ports }) =>
+        ports.some((taken) => clash(taken, wantedPort)),
+      ),
+    );
+    if (port)
+      throw refused(
+        `driver failed programming external connectivity on endpoint ${name}: Bind for ${port} failed: port is already allocated`,
+      );
     for (const volume of wanted.volumes) this.createVolume(volume);
     return this.keep(() => (this.held.containers[name] = { id: identifier(), ...wanted }));
   }
@@ -95,7 +113,10 @@ export class Engine {
   /** The container that is reached by a name of a network, or by a port of the host. */
   find(by: { alias: string; port?: string }): Container | undefined {
     const all = Object.values(this.held.containers);
-    return all.find(({ ports }) => by.port && ports.some((port) => port.endsWith(`:${by.port}`))) ?? all.find(({ aliases }) => aliases.includes(by.alias));
+    return (
+      all.find(({ ports }) => by.port && ports.some((port) => port.endsWith(`:${by.port}`))) ??
+      all.find(({ aliases }) => aliases.includes(by.alias))
+    );
   }
 
   /** The objects that a container's service keeps in its volume; one without a volume keeps none. */
@@ -113,11 +134,19 @@ export class Engine {
   }
 
   private users(of: (container: Container) => boolean): string[] {
-    return Object.entries(this.held.containers).flatMap(([name, container]) => (of(container) ? [name] : []));
+    return Object.entries(this.held.containers).flatMap(([name, container]) =>
+      of(container) ? [name] : [],
+    );
   }
 }
 
 function clash(one: string, other: string): boolean {
-  const [a, b] = [one, other].map((port) => ({ address: port.slice(0, port.lastIndexOf(":")), port: port.slice(port.lastIndexOf(":")) }));
-  return a.port === b.port && (a.address === b.address || a.address === "0.0.0.0" || b.address === "0.0.0.0");
+  const [a, b] = [one, other].map((port) => ({
+    address: port.slice(0, port.lastIndexOf(":")),
+    port: port.slice(port.lastIndexOf(":")),
+  }));
+  return (
+    a.port === b.port &&
+    (a.address === b.address || a.address === "0.0.0.0" || b.address === "0.0.0.0")
+  );
 }

@@ -10,7 +10,12 @@ const kinds = {
 } as const;
 
 const faultSchema = z.strictObject({
-  resource: z.string().min(1).describe("Name of a resource, or its type and name, such as Container:dev-grafana; `engine` is the Docker engine; * stands for any letters."),
+  resource: z
+    .string()
+    .min(1)
+    .describe(
+      "Name of a resource, or its type and name, such as Container:dev-grafana; `engine` is the Docker engine; * stands for any letters.",
+    ),
   kind: z.enum(Object.keys(kinds) as [keyof typeof kinds, ...(keyof typeof kinds)[]]),
   seconds: z.number().positive().default(5),
 });
@@ -19,17 +24,28 @@ const faultSchema = z.strictObject({
 export type Fault = z.output<typeof faultSchema>;
 
 /** What {@link parseFault} takes, for a command's help. */
-export const faultHelp = `RESOURCE=KIND[:SECONDS]; ${Object.entries(kinds).map(([kind, does]) => `${kind}: ${does}`).join("; ")}`;
+export const faultHelp = `RESOURCE=KIND[:SECONDS]; ${Object.entries(kinds)
+  .map(([kind, does]) => `${kind}: ${does}`)
+  .join("; ")}`;
 
 /** Reads a fault as a command line gives it, such as `dev-grafana=slow:10`. @throws InputError */
 export function parseFault(text: string): Fault {
   const [, resource, kind, seconds] = /^([^=]*)=([^:]*)(?::(.*))?$/.exec(text) ?? [];
-  return parse(faultSchema, { resource, kind, ...(seconds !== undefined && { seconds: Number(seconds) }) }, `--fault ${text}`);
+  return parse(
+    faultSchema,
+    { resource, kind, ...(seconds !== undefined && { seconds: Number(seconds) }) },
+    `--fault ${text}`,
+  );
 }
 
 /** `name` is a resource's type and name; a fault may tell the name alone. */
 const matches = ({ resource }: Fault, name: string) =>
-  new RegExp(`^(\\w+:)?${resource.split("*").map((part) => part.replace(/[^\w-]/g, "\\$&")).join(".*")}$`).test(name);
+  new RegExp(
+    `^(\\w+:)?${resource
+      .split("*")
+      .map((part) => part.replace(/[^\w-]/g, "\\$&"))
+      .join(".*")}$`,
+  ).test(name);
 
 /** The faults of one rehearsed site. */
 export class Faults {
@@ -46,7 +62,8 @@ export class Faults {
     for (const { kind, seconds } of this.faults.filter((fault) => matches(fault, name))) {
       if (kind === "slow") await this.pause(seconds);
       if (kind === "hang") await this.pause();
-      if (kind === "fail" || (kind === "flap" && this.count(name) % 2 === 0)) throw new Error(`rehearsed fault: ${name} fails`);
+      if (kind === "fail" || (kind === "flap" && this.count(name) % 2 === 0))
+        throw new Error(`rehearsed fault: ${name} fails`);
     }
   }
 
@@ -63,7 +80,11 @@ export class Faults {
   private pause(seconds?: number): Promise<void> {
     return new Promise((done, failed) => {
       const timer = seconds === undefined ? undefined : setTimeout(done, seconds * 1000);
-      this.ending.signal.addEventListener("abort", () => (clearTimeout(timer), failed(new Error("cancelled"))), { once: true });
+      this.ending.signal.addEventListener(
+        "abort",
+        () => (clearTimeout(timer), failed(new Error("cancelled"))),
+        { once: true },
+      );
     });
   }
 }

@@ -18,21 +18,34 @@ const providers = [docker, random, commands, grafana];
  * What a change of a resource's inputs would do, planned as its real provider plans it.
  * @throws Error where its provider is not rehearsed so far.
  */
-export function planChange(type: string, before: Values, after: Values): { changed: string[]; replaces: boolean } {
+export function planChange(
+  type: string,
+  before: Values,
+  after: Values,
+): { changed: string[]; replaces: boolean } {
   const found = difference(typeOf(providerOf(type), type), before, after);
-  return { changed: found.map(({ path }) => path), replaces: found.some(({ replaces }) => replaces) };
+  return {
+    changed: found.map(({ path }) => path),
+    replaces: found.some(({ replaces }) => replaces),
+  };
 }
 
 /**
  * What a provider's function answers at a simulated site.
  * @throws Error where it is not rehearsed so far.
  */
-export const answer = (token: string, args: Values): Values => answerOf(providerOf(token), token, args);
+export const answer = (token: string, args: Values): Values =>
+  answerOf(providerOf(token), token, args);
 
 /** The provider of a type or a function. */
 function providerOf(token: string) {
-  const provider = providers.find(({ package: name }) => name === token.slice(0, token.indexOf(":")));
-  if (!provider) throw new Error(`${token} cannot be rehearsed; these can: ${providers.map(({ package: name }) => name).join(", ")}`);
+  const provider = providers.find(
+    ({ package: name }) => name === token.slice(0, token.indexOf(":")),
+  );
+  if (!provider)
+    throw new Error(
+      `${token} cannot be rehearsed; these can: ${providers.map(({ package: name }) => name).join(", ")}`,
+    );
   return provider;
 }
 
@@ -62,7 +75,8 @@ export async function rehearse({ folder, engine, faults = [] }: RehearsalArgs): 
     engines.set(host, opened);
     return opened;
   };
-  const count = (name: string) => open().keep(() => (open().held.asked[name] = (open().held.asked[name] ?? -1) + 1));
+  const count = (name: string) =>
+    open().keep(() => (open().held.asked[name] = (open().held.asked[name] ?? -1) + 1));
   const site = { engine: open, faults: new Faults(faults, count) };
   const servers = await Promise.all(
     providers.map(async (provider) => {

@@ -57,28 +57,46 @@ export const kindOf = (type: string) => type.slice(type.lastIndexOf(":") + 1);
 /** The type of a resource. @throws Error where this provider is not rehearsed so far. */
 export function typeOf(provider: Provider, type: string): ResourceType {
   const found = provider.types[type];
-  if (!found) throw new Error(`${type} cannot be rehearsed; ${provider.package} can: ${Object.keys(provider.types).join(", ")}`);
+  if (!found)
+    throw new Error(
+      `${type} cannot be rehearsed; ${provider.package} can: ${Object.keys(provider.types).join(", ")}`,
+    );
   return found;
 }
 
 /** A function's answer. @throws Error where this provider is not rehearsed so far. */
 export function answerOf(provider: Provider, token: string, args: Values): Values {
   const found = provider.functions?.[token];
-  if (!found) throw new Error(`${token} cannot be rehearsed; ${provider.package} can: ${Object.keys(provider.functions ?? {}).join(", ") || "none"}`);
+  if (!found)
+    throw new Error(
+      `${token} cannot be rehearsed; ${provider.package} can: ${Object.keys(provider.functions ?? {}).join(", ") || "none"}`,
+    );
   return found(args);
 }
 
 /** What an update would change, and which of it replaces the resource. @param state as it was made, where it is known. */
-export function difference(type: ResourceType, before: Values, after: Values, state?: Values): (Change & { replaces: boolean })[] {
+export function difference(
+  type: ResourceType,
+  before: Values,
+  after: Values,
+  state?: Values,
+): (Change & { replaces: boolean })[] {
   const comparable = (inputs: Values) =>
-    Object.fromEntries(Object.entries(inputs).map(([key, value]) => [key, type.json?.includes(key) ? parsed(reveal(value)) : value]));
+    Object.fromEntries(
+      Object.entries(inputs).map(([key, value]) => [
+        key,
+        type.json?.includes(key) ? parsed(reveal(value)) : value,
+      ]),
+    );
   const found = changes(comparable(before), comparable(after)).map((change) => ({
     ...change,
     replaces: type.replaces === "all" || type.replaces.includes(change.input),
   }));
   const { completedBy: lacking } = type;
   const failed = state !== undefined && lacking !== undefined && (state[lacking] ?? null) === null;
-  return failed ? [...found, { path: lacking, input: lacking, kind: "add", replaces: true }] : found;
+  return failed
+    ? [...found, { path: lacking, input: lacking, kind: "add", replaces: true }]
+    : found;
 }
 
 function parsed(text: unknown): unknown {
@@ -86,16 +104,24 @@ function parsed(text: unknown): unknown {
 }
 
 /** State of a resource that is not made yet: what was asked for, and what only its making tells. */
-export const planned = (type: ResourceType, inputs: Values): Values => marked(type, { ...unknowns(type.computed), ...inputs });
+export const planned = (type: ResourceType, inputs: Values): Values =>
+  marked(type, { ...unknowns(type.computed), ...inputs });
 
 /** State of a resource that will be updated. */
 export const plannedUpdate = (type: ResourceType, state: Values, inputs: Values): Values =>
   marked(type, { ...state, ...inputs, ...unknowns(type.renewed ?? []) });
 
 /** State of a resource: what was asked for, and what came of it. */
-export const made = (type: ResourceType, inputs: Values, outputs: Values): Values => marked(type, { ...inputs, ...outputs });
+export const made = (type: ResourceType, inputs: Values, outputs: Values): Values =>
+  marked(type, { ...inputs, ...outputs });
 
-const unknowns = (keys: readonly string[]): Values => Object.fromEntries(keys.map((key) => [key, unknown]));
+const unknowns = (keys: readonly string[]): Values =>
+  Object.fromEntries(keys.map((key) => [key, unknown]));
 
 const marked = (type: ResourceType, state: Values): Values =>
-  Object.fromEntries(Object.entries(state).map(([key, value]) => [key, type.secrets?.includes(key) ? secret(value) : value]));
+  Object.fromEntries(
+    Object.entries(state).map(([key, value]) => [
+      key,
+      type.secrets?.includes(key) ? secret(value) : value,
+    ]),
+  );

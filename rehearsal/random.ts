@@ -10,9 +10,18 @@ const randomPassword: ResourceType = {
   secrets: ["bcryptHash", "result"],
   create({ length, special = true, overrideSpecial = "!@#$%&*()-_=+[]{}<>:?" }) {
     const characters = special ? alphabet + overrideSpecial : alphabet;
-    const result = Array.from({ length: length as number }, () => characters[randomInt(characters.length)]).join("");
+    const result = Array.from(
+      { length: length as number },
+      () => characters[randomInt(characters.length)],
+    ).join("");
     // Nothing reads the hash; it is a secret and has bcrypt's shape.
-    return { id: "none", outputs: { result, bcryptHash: `$2a$10$${randomBytes(40).toString("base64url").slice(0, 53)}` } };
+    return {
+      id: "none",
+      outputs: {
+        result,
+        bcryptHash: `$2a$10$${randomBytes(40).toString("base64url").slice(0, 53)}`,
+      },
+    };
   },
 };
 
@@ -35,7 +44,12 @@ const randomId: ResourceType = {
     const [b64Url, hex] = [bytes.toString("base64url"), bytes.toString("hex")];
     return {
       id: b64Url,
-      outputs: { b64Std: prefix + bytes.toString("base64"), b64Url: prefix + b64Url, dec: prefix + BigInt(`0x${hex}`).toString(), hex: prefix + hex },
+      outputs: {
+        b64Std: prefix + bytes.toString("base64"),
+        b64Url: prefix + b64Url,
+        dec: prefix + BigInt(`0x${hex}`).toString(),
+        hex: prefix + hex,
+      },
     };
   },
 };

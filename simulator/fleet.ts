@@ -36,8 +36,12 @@ export const basePerUnit = (unit: Field["unit"]): number => (unit.startsWith("k"
 /** Normal ranges of all fields that measure one of the quantities, in base units. */
 function rangesOf(model: Model, quantities: Quantity[], circuits?: Circuit[]): Range[] {
   const fields = model.measurements.flatMap((m) => m.fields);
-  const fitting = fields.filter((f) => quantities.includes(f.quantity) && (!circuits || circuits.includes(f.circuit)));
-  return fitting.flatMap((f): Range[] => (f.range ? [[f.range[0] * basePerUnit(f.unit), f.range[1] * basePerUnit(f.unit)]] : []));
+  const fitting = fields.filter(
+    (f) => quantities.includes(f.quantity) && (!circuits || circuits.includes(f.circuit)),
+  );
+  return fitting.flatMap((f): Range[] =>
+    f.range ? [[f.range[0] * basePerUnit(f.unit), f.range[1] * basePerUnit(f.unit)]] : [],
+  );
 }
 
 /** What all ranges share; the first range where they share nothing. */
@@ -48,12 +52,15 @@ function common(ranges: Range[]): Range {
 }
 
 /** Largest magnitude inside all ranges; an end at 0 tells a direction, not a size. */
-const largest = (ranges: Range[]): number => Math.min(...ranges.flatMap((range) => range.filter((end) => end !== 0).map(Math.abs)));
+const largest = (ranges: Range[]): number =>
+  Math.min(...ranges.flatMap((range) => range.filter((end) => end !== 0).map(Math.abs)));
 
 function phaseVoltage(ranges: Range[]): number {
   if (ranges.length === 0) return preset.phaseVoltage;
   const [low, high] = common(ranges);
-  return low < preset.phaseVoltage && preset.phaseVoltage < high ? preset.phaseVoltage : (low + high) / 2;
+  return low < preset.phaseVoltage && preset.phaseVoltage < high
+    ? preset.phaseVoltage
+    : (low + high) / 2;
 }
 
 /**
@@ -65,9 +72,18 @@ export function sizeUnit(model: Model, seed: number): Unit {
   const [lowest, highest] = dcVoltage.length > 0 ? common(dcVoltage) : preset.dcVoltage;
   const span = highest - lowest;
   const nominal = phaseVoltage(rangesOf(model, ["voltage"], acCircuits));
-  const lineCurrent = largest([...rangesOf(model, ["current"], acCircuits), ...rangesOf(model, ["current_in", "current_out"])]);
-  const power = Math.min(largest(rangesOf(model, ["power", "power_set_point"])), 3 * nominal * lineCurrent);
-  const current = Math.min(largest(rangesOf(model, ["current"], ["dc"])), (power * efficiency) / highest);
+  const lineCurrent = largest([
+    ...rangesOf(model, ["current"], acCircuits),
+    ...rangesOf(model, ["current_in", "current_out"]),
+  ]);
+  const power = Math.min(
+    largest(rangesOf(model, ["power", "power_set_point"])),
+    3 * nominal * lineCurrent,
+  );
+  const current = Math.min(
+    largest(rangesOf(model, ["current"], ["dc"])),
+    (power * efficiency) / highest,
+  );
   const dispatchCurrent = headroom * (Number.isFinite(current) ? current : preset.dcCurrent);
   return {
     seed,

@@ -18,7 +18,8 @@ const typical: Partial<Record<Field["quantity"], number>> = {
 const firstSlot = 16;
 
 /** Mean of the phase currents' magnitudes, in A. */
-const lineCurrent = (state: State): number => phases.reduce((sum, phase) => sum + Math.abs(state.phases[phase].current), 0) / phases.length;
+const lineCurrent = (state: State): number =>
+  phases.reduce((sum, phase) => sum + Math.abs(state.phases[phase].current), 0) / phases.length;
 
 /** The physics' value of a field in base units (W, not kW), or undefined where it has none. */
 function physical({ quantity, circuit }: Field, state: State): number | undefined {
@@ -72,7 +73,11 @@ function modeFlag(field: Field, measurement: Measurement, state: State): boolean
   return flags.indexOf(field) === (state.mode === "standby" ? 1 : 0);
 }
 
-function valueOf(field: Field, measurement: Measurement, { unit, state }: Member): number | string | boolean {
+function valueOf(
+  field: Field,
+  measurement: Measurement,
+  { unit, state }: Member,
+): number | string | boolean {
   if (field.quantity === "mode") {
     if (field.type === "string") return state.mode;
     const flag = modeFlag(field, measurement, state);
@@ -82,14 +87,23 @@ function valueOf(field: Field, measurement: Measurement, { unit, state }: Member
   if (field.type === "string") return "ok";
   const base = physical(field, state);
   const wobble = noise(unit.seed, state.tick, firstSlot + measurement.fields.indexOf(field));
-  return carried(field, base === undefined ? plausible(field, wobble) : base / basePerUnit(field.unit));
+  return carried(
+    field,
+    base === undefined ? plausible(field, wobble) : base / basePerUnit(field.unit),
+  );
 }
 
 /** Id of a unit's part that a measurement reports, such as `battery-1`. */
-const idOf = (measurement: Measurement, { number }: Member): string => `${measurement.name}-${number}`;
+const idOf = (measurement: Measurement, { number }: Member): string =>
+  `${measurement.name}-${number}`;
 
 /** Value of a tag: the first tells the part itself, any other the unit it belongs to, after the model's first measurement. */
-function tagValue(model: Model, measurement: Measurement, member: Member, tag: Measurement["tags"][number]): string {
+function tagValue(
+  model: Model,
+  measurement: Measurement,
+  member: Member,
+  tag: Measurement["tags"][number],
+): string {
   return idOf(tag === measurement.tags[0] ? measurement : model.measurements[0], member);
 }
 
@@ -99,7 +113,8 @@ function messageOf(model: Model, measurement: Measurement, member: Member, time:
   for (const tag of measurement.tags) {
     if (tag.path) place(payload, tag.path, tagValue(model, measurement, member, tag));
   }
-  for (const field of measurement.fields) place(payload, field.path, valueOf(field, measurement, member));
+  for (const field of measurement.fields)
+    place(payload, field.path, valueOf(field, measurement, member));
   const topic = fillTopic(measurement.topic, (segment) => {
     const tag = measurement.tags.find((t) => t.segment === segment);
     return tag ? tagValue(model, measurement, member, tag) : idOf(measurement, member);

@@ -92,7 +92,11 @@ const channel = { current: 0, voltage: 1, imbalance: 4, reactive: 7 } as const;
  * The mixing is that of the mulberry32 generator.
  */
 export function noise(seed: number, tick: number, slot: number): number {
-  let x = (Math.imul(seed, 0x9e3779b1) ^ Math.imul(tick + 1, 0x85ebca6b) ^ Math.imul(slot + 1, 0xc2b2ae35)) + 0x6d2b79f5;
+  let x =
+    (Math.imul(seed, 0x9e3779b1) ^
+      Math.imul(tick + 1, 0x85ebca6b) ^
+      Math.imul(slot + 1, 0xc2b2ae35)) +
+    0x6d2b79f5;
   x = Math.imul(x ^ (x >>> 15), x | 1);
   x ^= x + Math.imul(x ^ (x >>> 7), x | 61);
   return ((x ^ (x >>> 14)) >>> 0) / 2 ** 31 - 1;
@@ -100,8 +104,14 @@ export function noise(seed: number, tick: number, slot: number): number {
 
 /** Open-circuit voltage at a state of charge in %, in V; it never falls as the battery fills. */
 export function openCircuitVoltage(unit: Unit, soc: number): number {
-  const upper = Math.max(1, openCircuitShape.findIndex(([at]) => at >= soc));
-  const [[socBelow, shareBelow], [socAbove, shareAbove]] = [openCircuitShape[upper - 1], openCircuitShape[upper]];
+  const upper = Math.max(
+    1,
+    openCircuitShape.findIndex(([at]) => at >= soc),
+  );
+  const [[socBelow, shareBelow], [socAbove, shareAbove]] = [
+    openCircuitShape[upper - 1],
+    openCircuitShape[upper],
+  ];
   const share = shareBelow + ((soc - socBelow) / (socAbove - socBelow)) * (shareAbove - shareBelow);
   const [empty, full] = unit.openCircuit;
   return empty + share * (full - empty);
@@ -131,11 +141,24 @@ function allowedCurrent(unit: Unit, soc: number, wanted: number, seconds: number
 }
 
 /** The three phases that carry `acPower` together, each at its own voltage and a little out of balance. */
-function balance(unit: Unit, { tick, elapsed }: Pick<State, "tick" | "elapsed">, acPower: number): Record<Phase, PhaseState> {
-  const weights = phases.map((_, i) => 1 + 0.01 * noise(unit.seed, 0, channel.imbalance + i) + 0.002 * noise(unit.seed, tick, channel.imbalance + i));
+function balance(
+  unit: Unit,
+  { tick, elapsed }: Pick<State, "tick" | "elapsed">,
+  acPower: number,
+): Record<Phase, PhaseState> {
+  const weights = phases.map(
+    (_, i) =>
+      1 +
+      0.01 * noise(unit.seed, 0, channel.imbalance + i) +
+      0.002 * noise(unit.seed, tick, channel.imbalance + i),
+  );
   const whole = weights.reduce((sum, weight) => sum + weight, 0);
   const entries = phases.map((phase, i): [Phase, PhaseState] => {
-    const voltage = unit.phaseVoltage * (1 + 0.008 * Math.sin(elapsed / 60 + i) + 0.002 * noise(unit.seed, tick, channel.voltage + i));
+    const voltage =
+      unit.phaseVoltage *
+      (1 +
+        0.008 * Math.sin(elapsed / 60 + i) +
+        0.002 * noise(unit.seed, tick, channel.voltage + i));
     return [phase, { voltage, current: (acPower * weights[i]) / whole / voltage }];
   });
   return Object.fromEntries(entries) as Record<Phase, PhaseState>;
@@ -146,11 +169,17 @@ export function gridPower(unit: Unit, dcPower: number): number {
   return dcPower > 0 ? dcPower * unit.efficiency : dcPower / unit.efficiency;
 }
 
-const modeOf = (current: number): Mode => (current > 0 ? "discharging" : current < 0 ? "charging" : "standby");
+const modeOf = (current: number): Mode =>
+  current > 0 ? "discharging" : current < 0 ? "charging" : "standby";
 
 /** Everything that follows from a state of charge and the current that flows at it. */
-function settle(unit: Unit, at: Pick<State, "tick" | "elapsed" | "soc" | "current">, wanted: number): State {
-  const terminal = (current: number) => openCircuitVoltage(unit, at.soc) - current * unit.resistance;
+function settle(
+  unit: Unit,
+  at: Pick<State, "tick" | "elapsed" | "soc" | "current">,
+  wanted: number,
+): State {
+  const terminal = (current: number) =>
+    openCircuitVoltage(unit, at.soc) - current * unit.resistance;
   const voltage = terminal(at.current);
   const dcPower = voltage * at.current;
   const acPower = gridPower(unit, dcPower);
@@ -182,7 +211,12 @@ export function start(unit: Unit, soc: number, elapsed = 0): State {
 export function step(unit: Unit, state: State, seconds: number): State {
   const [tick, elapsed] = [state.tick + 1, state.elapsed + seconds];
   const wanted = unit.dispatchCurrent * dispatchShare(elapsed);
-  const current = allowedCurrent(unit, state.soc, wanted * (1 + 0.01 * noise(unit.seed, tick, channel.current)), seconds);
+  const current = allowedCurrent(
+    unit,
+    state.soc,
+    wanted * (1 + 0.01 * noise(unit.seed, tick, channel.current)),
+    seconds,
+  );
   const soc = state.soc - (current * seconds) / (unit.capacity * 36);
   return settle(unit, { tick, elapsed, soc, current }, wanted);
 }

@@ -89,18 +89,26 @@ function logOutages(client: MqttClient, log: Surroundings["log"]): void {
   let told = false;
   client.on("connect", () => (told = false));
   client.on("error", (error) => {
-    if (!told) log(`broker not reached, trying on: ${error.message || (error as NodeJS.ErrnoException).code}`);
+    if (!told)
+      log(
+        `broker not reached, trying on: ${error.message || (error as NodeJS.ErrnoException).code}`,
+      );
     told = true;
   });
 }
 
 /** Resolves after `ms`, or at once when the signal is aborted. */
-const pause = (ms: number, signal: AbortSignal): Promise<void> => sleep(ms, undefined, { signal }).catch(() => undefined);
+const pause = (ms: number, signal: AbortSignal): Promise<void> =>
+  sleep(ms, undefined, { signal }).catch(() => undefined);
 
 /** Calls `tick` every `intervalMs` by the monotonic clock, with the seconds since the last call; late calls do not add up. */
-async function everyInterval(intervalMs: number, signal: AbortSignal, tick: (seconds: number) => void): Promise<void> {
+async function everyInterval(
+  intervalMs: number,
+  signal: AbortSignal,
+  tick: (seconds: number) => void,
+): Promise<void> {
   const start = performance.now();
-  for (let last = -1; !signal.aborted; ) {
+  for (let last = -1; !signal.aborted;) {
     const due = Math.max(last + 1, Math.floor((performance.now() - start) / intervalMs));
     await pause(start + due * intervalMs - performance.now(), signal);
     if (signal.aborted) return;
@@ -116,7 +124,11 @@ async function leave(client: MqttClient, outbox: Outbox): Promise<void> {
 }
 
 /** Publishes a simulated fleet at QoS 1 until the signal is aborted; reconnects as often as it takes. */
-export async function simulate(config: SimulatorConfig, password: string, { signal, alive, log }: Surroundings): Promise<void> {
+export async function simulate(
+  config: SimulatorConfig,
+  password: string,
+  { signal, alive, log }: Surroundings,
+): Promise<void> {
   const { model, units, intervalMs, seed } = config;
   const client = connect(config.url, {
     protocolVersion: 4,
@@ -126,7 +138,9 @@ export async function simulate(config: SimulatorConfig, password: string, { sign
   });
   const outbox = new Outbox(client, alive);
   logOutages(client, log);
-  log(`${units} units of ${model.name} every ${intervalMs} ms to ${config.url} as ${config.username}`);
+  log(
+    `${units} units of ${model.name} every ${intervalMs} ms to ${config.url} as ${config.username}`,
+  );
   const reporter = setInterval(() => log(outbox.report()), reportInterval);
   let fleet = startFleet(model, units, seed);
   await everyInterval(intervalMs, signal, (seconds) => {
@@ -134,7 +148,8 @@ export async function simulate(config: SimulatorConfig, password: string, { sign
     outbox.nextInterval();
     const now = Date.now();
     for (const member of fleet) {
-      for (const [topic, payload] of messages(model, member, now)) outbox.publish(topic, JSON.stringify(payload));
+      for (const [topic, payload] of messages(model, member, now))
+        outbox.publish(topic, JSON.stringify(payload));
     }
   });
   clearInterval(reporter);

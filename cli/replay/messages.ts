@@ -28,7 +28,8 @@ type Reader = (text: string) => unknown;
 
 const numeric = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 
-const readNumber: Reader = (text) => (numeric.test(text.trim()) && Number.isFinite(Number(text)) ? Number(text) : undefined);
+const readNumber: Reader = (text) =>
+  numeric.test(text.trim()) && Number.isFinite(Number(text)) ? Number(text) : undefined;
 
 const readers: Record<Field["type"], { read: Reader; allowed: string }> = {
   float: { read: readNumber, allowed: "write a number" },
@@ -39,7 +40,11 @@ const readers: Record<Field["type"], { read: Reader; allowed: string }> = {
     },
     allowed: "write a whole number",
   },
-  bool: { read: (text) => ({ true: true, false: false, "1": true, "0": false })[text.trim().toLowerCase()], allowed: "write true, false, 1 or 0" },
+  bool: {
+    read: (text) =>
+      ({ true: true, false: false, "1": true, "0": false })[text.trim().toLowerCase()],
+    allowed: "write true, false, 1 or 0",
+  },
   string: { read: (text) => text, allowed: "write a text" },
 };
 
@@ -63,8 +68,17 @@ const names = (of: { name: string }[]): string => of.map((item) => item.name).jo
  */
 export function chooseMeasurement(model: Model, chosen?: string): Measurement {
   const { measurements } = model;
-  const found = measurements.length === 1 && chosen === undefined ? measurements[0] : measurements.find((m) => m.name === chosen);
-  return found ?? refuse("the command line", `--measurement is ${chosen ?? "missing"}: the model ${model.name} has ${names(measurements)}`);
+  const found =
+    measurements.length === 1 && chosen === undefined
+      ? measurements[0]
+      : measurements.find((m) => m.name === chosen);
+  return (
+    found ??
+    refuse(
+      "the command line",
+      `--measurement is ${chosen ?? "missing"}: the model ${model.name} has ${names(measurements)}`,
+    )
+  );
 }
 
 /** The paths of a payload's time and values, and of its tags, that a file can have as columns. */
@@ -75,10 +89,21 @@ const pathsOf = (measurement: Measurement): string[] => [
 ];
 
 /** Tags given on the command line, refused where the model has no such tag. */
-function givenTags(measurement: Measurement, { tags }: Choices): (name: string) => string | undefined {
-  const unknown = Object.keys(tags).filter((name) => !measurement.tags.some((tag) => tag.name === name));
+function givenTags(
+  measurement: Measurement,
+  { tags }: Choices,
+): (name: string) => string | undefined {
+  const unknown = Object.keys(tags).filter(
+    (name) => !measurement.tags.some((tag) => tag.name === name),
+  );
   if (unknown.length > 0)
-    refuse("the command line", ...unknown.map((name) => `--tag ${name}=${tags[name]} is no tag of ${measurement.name}: it has ${names(measurement.tags)}`));
+    refuse(
+      "the command line",
+      ...unknown.map(
+        (name) =>
+          `--tag ${name}=${tags[name]} is no tag of ${measurement.name}: it has ${names(measurement.tags)}`,
+      ),
+    );
   return (name) => tags[name];
 }
 
@@ -91,7 +116,8 @@ function topicOf(measurement: Measurement, choices: Choices): string {
   });
 }
 
-const inPayload = (measurement: Measurement) => measurement.tags.filter((tag): tag is Tag & { path: string } => tag.path !== undefined);
+const inPayload = (measurement: Measurement) =>
+  measurement.tags.filter((tag): tag is Tag & { path: string } => tag.path !== undefined);
 
 /**
  * What is wrong with a header, found before a row is sent.
@@ -102,23 +128,40 @@ function headerFindings(measurement: Measurement, header: string[], choices: Cho
   const allowed = pathsOf(measurement);
   const fields = measurement.fields.map((field) => field.path);
   const findings = header.flatMap((column, i) => {
-    if (!allowed.includes(column)) return [`column ${i + 1} is "${column}", which ${measurement.name} does not declare; allowed: ${allowed.join(", ")}`];
-    return header.indexOf(column) < i ? [`column ${i + 1} is "${column}" again: write each column once`] : [];
+    if (!allowed.includes(column))
+      return [
+        `column ${i + 1} is "${column}", which ${measurement.name} does not declare; allowed: ${allowed.join(", ")}`,
+      ];
+    return header.indexOf(column) < i
+      ? [`column ${i + 1} is "${column}" again: write each column once`]
+      : [];
   });
-  if (!header.includes(measurement.time.path)) findings.push(`column "${measurement.time.path}" is missing: it is the time of ${measurement.name}`);
+  if (!header.includes(measurement.time.path))
+    findings.push(
+      `column "${measurement.time.path}" is missing: it is the time of ${measurement.name}`,
+    );
   for (const { name, path } of inPayload(measurement)) {
     const [inFile, onLine] = [header.includes(path), given(name) !== undefined];
-    if (inFile && onLine) findings.push(`column "${path}" is the tag ${name} already: leave --tag ${name} away`);
-    if (!inFile && !onLine) findings.push(`column "${path}" is missing: give it for all rows with --tag ${name}=VALUE`);
+    if (inFile && onLine)
+      findings.push(`column "${path}" is the tag ${name} already: leave --tag ${name} away`);
+    if (!inFile && !onLine)
+      findings.push(`column "${path}" is missing: give it for all rows with --tag ${name}=VALUE`);
   }
-  if (!fields.some((path) => header.includes(path))) findings.push(`no column holds a field: ${measurement.name} has ${fields.join(", ")}`);
+  if (!fields.some((path) => header.includes(path)))
+    findings.push(`no column holds a field: ${measurement.name} has ${fields.join(", ")}`);
   return findings;
 }
 
 /** The event's time of a payload, or a refusal. */
 function timeOf({ time }: Measurement, value: unknown, source: string): number {
   const read = readTime(value, time.format);
-  return read ?? refuse(source, `${time.path} is ${JSON.stringify(value) ?? "missing"}: ${timeAllowed[time.format]}`);
+  return (
+    read ??
+    refuse(
+      source,
+      `${time.path} is ${JSON.stringify(value) ?? "missing"}: ${timeAllowed[time.format]}`,
+    )
+  );
 }
 
 /** The fields of a measurement that a CSV file with this header leaves empty, by their paths. */
@@ -137,7 +180,12 @@ function columnsOf(measurement: Measurement, header: string[]): Column[] {
     const field = measurement.fields.find((f) => f.path === path);
     if (field) return { path, ...readers[field.type] };
     const { time } = measurement;
-    if (path === time.path) return { path, read: time.format === "iso8601" ? readers.string.read : readNumber, allowed: timeAllowed[time.format] };
+    if (path === time.path)
+      return {
+        path,
+        read: time.format === "iso8601" ? readers.string.read : readNumber,
+        allowed: timeAllowed[time.format],
+      };
     return { path, ...readers.string };
   });
 }
@@ -147,7 +195,11 @@ function columnsOf(measurement: Measurement, header: string[]): Column[] {
  * The returned function makes one of a row's cells; an empty cell is left away. `source` names the row in a refusal.
  * @throws InputError with everything that is wrong with the header, or with a row.
  */
-export function csvMessages(measurement: Measurement, header: string[], choices: Choices): (cells: string[], source: string) => Message {
+export function csvMessages(
+  measurement: Measurement,
+  header: string[],
+  choices: Choices,
+): (cells: string[], source: string) => Message {
   const findings = headerFindings(measurement, header, choices);
   if (findings.length > 0) refuse("the header", ...findings);
   const topic = topicOf(measurement, choices);
@@ -162,11 +214,16 @@ export function csvMessages(measurement: Measurement, header: string[], choices:
       place(payload, path, value);
     });
     for (const tag of constant) place(payload, tag.path, choices.tags[tag.name]);
-    return { topic, time: timeOf(measurement, valueAt(payload, measurement.time.path), source), payload: JSON.stringify(payload) };
+    return {
+      topic,
+      time: timeOf(measurement, valueAt(payload, measurement.time.path), source),
+      payload: JSON.stringify(payload),
+    };
   };
 }
 
-const isObject = (value: unknown): value is Json => typeof value === "object" && value !== null && !Array.isArray(value);
+const isObject = (value: unknown): value is Json =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
 
 function readObject(text: string, source: string, what: string): Json {
   let value: unknown;
@@ -175,13 +232,18 @@ function readObject(text: string, source: string, what: string): Json {
   } catch (error) {
     return refuse(source, `${what} is no JSON: ${(error as Error).message}`);
   }
-  return isObject(value) ? value : refuse(source, `${what} is ${JSON.stringify(value).slice(0, 80)}: write a JSON object`);
+  return isObject(value)
+    ? value
+    : refuse(source, `${what} is ${JSON.stringify(value).slice(0, 80)}: write a JSON object`);
 }
 
 /** Whether a topic is one of a pattern's, that has `+` as its only wildcard. */
 function matches(pattern: string, topic: string): boolean {
   const [wanted, levels] = [pattern.split("/"), topic.split("/")];
-  return wanted.length === levels.length && wanted.every((part, i) => (part === "+" ? levels[i] !== "" : part === levels[i]));
+  return (
+    wanted.length === levels.length &&
+    wanted.every((part, i) => (part === "+" ? levels[i] !== "" : part === levels[i]))
+  );
 }
 
 /** A recorded line, as `mosquitto_sub -F %j` or `-F %J` writes it, or undefined if the line is a payload itself. */
@@ -199,8 +261,13 @@ function payloadFindings(measurement: Measurement, payload: Json): string[] {
   const missing = inPayload(measurement).filter((tag) => valueAt(payload, tag.path) === undefined);
   const fields = measurement.fields.map((field) => field.path);
   return [
-    ...missing.map((tag) => `${tag.path} is missing: write it in the line, or give it for all with --tag ${tag.name}=VALUE`),
-    ...(fields.some((path) => valueAt(payload, path) !== undefined) ? [] : [`no field is in the line: ${measurement.name} has ${fields.join(", ")}`]),
+    ...missing.map(
+      (tag) =>
+        `${tag.path} is missing: write it in the line, or give it for all with --tag ${tag.name}=VALUE`,
+    ),
+    ...(fields.some((path) => valueAt(payload, path) !== undefined)
+      ? []
+      : [`no field is in the line: ${measurement.name} has ${fields.join(", ")}`]),
   ];
 }
 
@@ -209,25 +276,48 @@ function payloadFindings(measurement: Measurement, payload: Json): string[] {
  * which goes to its own topic. A tag from `choices` fills in for one that a line lacks.
  * @throws InputError naming what is wrong with a line, by `source`.
  */
-export function ndjsonMessages(model: Model, choices: Choices): (line: string, source: string) => Message {
-  const read = (measurement: Measurement, topic: string, payload: Json, source: string): Message => {
+export function ndjsonMessages(
+  model: Model,
+  choices: Choices,
+): (line: string, source: string) => Message {
+  const read = (
+    measurement: Measurement,
+    topic: string,
+    payload: Json,
+    source: string,
+  ): Message => {
     for (const tag of inPayload(measurement)) {
       const given = choices.tags[tag.name];
-      if (given !== undefined && valueAt(payload, tag.path) === undefined) place(payload, tag.path, given);
+      if (given !== undefined && valueAt(payload, tag.path) === undefined)
+        place(payload, tag.path, given);
     }
     const findings = payloadFindings(measurement, payload);
     if (findings.length > 0) refuse(source, ...findings);
-    return { topic, time: timeOf(measurement, valueAt(payload, measurement.time.path), source), payload: JSON.stringify(payload) };
+    return {
+      topic,
+      time: timeOf(measurement, valueAt(payload, measurement.time.path), source),
+      payload: JSON.stringify(payload),
+    };
   };
   const measurementOf = (topic: string, source: string): Measurement => {
-    const candidates = choices.measurement === undefined ? model.measurements : [chooseMeasurement(model, choices.measurement)];
+    const candidates =
+      choices.measurement === undefined
+        ? model.measurements
+        : [chooseMeasurement(model, choices.measurement)];
     const found = candidates.find((m) => matches(m.topic, topic));
-    return found ?? refuse(source, `topic is "${topic}": the model ${model.name} has ${candidates.map((m) => m.topic).join(", ")}`);
+    return (
+      found ??
+      refuse(
+        source,
+        `topic is "${topic}": the model ${model.name} has ${candidates.map((m) => m.topic).join(", ")}`,
+      )
+    );
   };
   return (line, source) => {
     const object = readObject(line, source, "the line");
     const message = recorded(object, source);
-    if (message) return read(measurementOf(message.topic, source), message.topic, message.payload, source);
+    if (message)
+      return read(measurementOf(message.topic, source), message.topic, message.payload, source);
     const measurement = chooseMeasurement(model, choices.measurement);
     return read(measurement, topicOf(measurement, choices), object, source);
   };

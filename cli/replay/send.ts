@@ -39,18 +39,29 @@ const noSubscribers = 16;
 const longestTimer = 2 ** 31 - 1;
 
 /** A failed connection to an address with several IPs has no message of its own, only a code. */
-const reasonOf = (error: Error): string => error.message || (error as NodeJS.ErrnoException).code || error.name;
+const reasonOf = (error: Error): string =>
+  error.message || (error as NodeJS.ErrnoException).code || error.name;
 
 /** MQTT 5 lets a broker say how many unacknowledged messages it takes; sending more ends the connection. */
-const receiveMaximum = (packet: IConnackPacket): number => packet.properties?.receiveMaximum ?? 65535;
+const receiveMaximum = (packet: IConnackPacket): number =>
+  packet.properties?.receiveMaximum ?? 65535;
 
 /**
  * Connects by MQTT 5, so that a refused message is told and not swallowed.
  * @returns the client, and how many unacknowledged messages the broker takes.
  * @throws InputError if the broker is not reached, or refuses the login.
  */
-export async function open({ url, username, password }: Broker): Promise<{ client: MqttClient; most: number }> {
-  const client = connect(url, { protocolVersion: 5, reconnectPeriod: 0, keepalive: 15, ...(password !== undefined && { username, password }) });
+export async function open({
+  url,
+  username,
+  password,
+}: Broker): Promise<{ client: MqttClient; most: number }> {
+  const client = connect(url, {
+    protocolVersion: 5,
+    reconnectPeriod: 0,
+    keepalive: 15,
+    ...(password !== undefined && { username, password }),
+  });
   try {
     const packet = await new Promise<IConnackPacket>((resolve, reject) => {
       client.on("connect", resolve).on("error", reject);
@@ -60,7 +71,9 @@ export async function open({ url, username, password }: Broker): Promise<{ clien
   } catch (error) {
     client.end(true);
     const login = password === undefined ? "without a password" : `as user ${username}`;
-    throw new InputError("the connection", [`--url is ${url}: the broker takes no connection ${login}: ${reasonOf(error as Error)}`]);
+    throw new InputError("the connection", [
+      `--url is ${url}: the broker takes no connection ${login}: ${reasonOf(error as Error)}`,
+    ]);
   }
 }
 
@@ -135,14 +148,19 @@ class Replay {
   /** Resolves at a moment of the monotonic clock, in steps that a timer can hold, or at a failure. */
   private async due(moment: number): Promise<void> {
     const { signal } = this.stop;
-    for (let left = moment - performance.now(); left > 0 && !signal.aborted; left = moment - performance.now()) {
+    for (
+      let left = moment - performance.now();
+      left > 0 && !signal.aborted;
+      left = moment - performance.now()
+    ) {
       await sleep(Math.min(left, longestTimer), undefined, { signal }).catch(() => undefined);
     }
   }
 
   /** Resolves when the condition holds, which only an answer of the broker can change, or the connection is gone. */
   private async until(condition: () => boolean): Promise<void> {
-    while (!condition() && this.client.connected) await new Promise<void>((resolve) => (this.wake = resolve));
+    while (!condition() && this.client.connected)
+      await new Promise<void>((resolve) => (this.wake = resolve));
   }
 }
 
@@ -151,10 +169,18 @@ class Replay {
  * a bad row and the signal end it: `progress` then has the reason, and the row to resume at. It does not reconnect,
  * because a message in flight would then be sent twice and out of order.
  */
-export async function send(client: MqttClient, rows: AsyncIterable<Row>, pace: Pace, progress: Progress, interrupt: AbortSignal): Promise<void> {
+export async function send(
+  client: MqttClient,
+  rows: AsyncIterable<Row>,
+  pace: Pace,
+  progress: Progress,
+  interrupt: AbortSignal,
+): Promise<void> {
   const replay = new Replay(client, pace, progress);
   const lost = () => replay.fail("the connection to the broker was lost");
-  client.on("error", (error) => replay.fail(`the connection to the broker failed: ${reasonOf(error)}`));
+  client.on("error", (error) =>
+    replay.fail(`the connection to the broker failed: ${reasonOf(error)}`),
+  );
   client.on("close", lost);
   client.on("packetreceive", (packet) => {
     if (packet.cmd === "puback" && packet.reasonCode === noSubscribers) progress.unheard += 1;

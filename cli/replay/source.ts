@@ -4,7 +4,14 @@ import { createGunzip } from "node:zlib";
 import { parse as parseCsv } from "csv-parse";
 import type { Model } from "../../configs/model";
 import { InputError } from "../../configs/refuse";
-import { absentFields, chooseMeasurement, csvMessages, ndjsonMessages, type Choices, type Message } from "./messages";
+import {
+  absentFields,
+  chooseMeasurement,
+  csvMessages,
+  ndjsonMessages,
+  type Choices,
+  type Message,
+} from "./messages";
 
 /** A message and the row of the file that it is, counted from 1 without the header and without empty lines. */
 export interface Row {
@@ -31,16 +38,27 @@ export interface Source {
 
 const name = /\.(csv|ndjson|jsonl)(\.gz)?$/i;
 
-async function* csvRows(input: Readable, file: string, { model, choices, from, note }: Reading): AsyncGenerator<Row, void, undefined> {
+async function* csvRows(
+  input: Readable,
+  file: string,
+  { model, choices, from, note }: Reading,
+): AsyncGenerator<Row, void, undefined> {
   const measurement = chooseMeasurement(model, choices.measurement);
-  const parser = pipeline(input, parseCsv({ bom: true, skipEmptyLines: true, trim: true }), () => undefined);
+  const parser = pipeline(
+    input,
+    parseCsv({ bom: true, skipEmptyLines: true, trim: true }),
+    () => undefined,
+  );
   let make: ReturnType<typeof csvMessages> | undefined;
   let number = 0;
   for await (const cells of parser as AsyncIterable<string[]>) {
     if (!make) {
       make = csvMessages(measurement, cells, choices);
       const absent = absentFields(measurement, cells);
-      if (absent.length > 0) note(`${file} has no column for these fields of ${measurement.name}, which stay empty: ${absent.join(", ")}`);
+      if (absent.length > 0)
+        note(
+          `${file} has no column for these fields of ${measurement.name}, which stay empty: ${absent.join(", ")}`,
+        );
       continue;
     }
     number += 1;
@@ -58,7 +76,11 @@ async function* linesOf(input: Readable): AsyncGenerator<string, void, undefined
   yield rest;
 }
 
-async function* ndjsonRows(input: Readable, file: string, { model, choices, from }: Reading): AsyncGenerator<Row, void, undefined> {
+async function* ndjsonRows(
+  input: Readable,
+  file: string,
+  { model, choices, from }: Reading,
+): AsyncGenerator<Row, void, undefined> {
   const make = ndjsonMessages(model, choices);
   let number = 0;
   for await (const line of linesOf(input)) {
@@ -69,7 +91,10 @@ async function* ndjsonRows(input: Readable, file: string, { model, choices, from
 }
 
 /** What the file system, zlib and csv-parse say, as a refusal of the file. */
-async function* refusing(file: string, rows: AsyncGenerator<Row, void, undefined>): AsyncGenerator<Row, void, undefined> {
+async function* refusing(
+  file: string,
+  rows: AsyncGenerator<Row, void, undefined>,
+): AsyncGenerator<Row, void, undefined> {
   try {
     yield* rows;
   } catch (error) {
@@ -83,11 +108,17 @@ async function* refusing(file: string, rows: AsyncGenerator<Row, void, undefined
  */
 export function openSource(file: string, reading: Reading): Source {
   const [, format, gzipped] = name.exec(file) ?? [];
-  if (!format) throw new InputError(file, ["the ending is unknown: .csv, .ndjson and .jsonl are read, each also with .gz"]);
+  if (!format)
+    throw new InputError(file, [
+      "the ending is unknown: .csv, .ndjson and .jsonl are read, each also with .gz",
+    ]);
   const size = statSync(file, { throwIfNoEntry: false })?.size;
   if (size === undefined) throw new InputError(file, ["there is no such file"]);
   const stream = createReadStream(file);
   const input = gzipped ? pipeline(stream, createGunzip(), () => undefined) : stream;
   const read = format.toLowerCase() === "csv" ? csvRows : ndjsonRows;
-  return { rows: refusing(file, read(input, file, reading)), share: () => (size === 0 ? 1 : stream.bytesRead / size) };
+  return {
+    rows: refusing(file, read(input, file, reading)),
+    share: () => (size === 0 ? 1 : stream.bytesRead / size),
+  };
 }

@@ -38,24 +38,36 @@ const mostNames = 6;
 /** Names of sites: few in full, of many the first ones and their number. */
 function names(sites: readonly string[]): string {
   const more = sites.length > mostNames + 1 ? sites.length - mostNames : 0;
-  const shown = sites.slice(0, sites.length - more).map(code).join(", ");
+  const shown = sites
+    .slice(0, sites.length - more)
+    .map(code)
+    .join(", ");
   return more > 0 ? `${shown} and ${more} more` : shown;
 }
 
 /** Whether there is anything to tell of a group. */
-const changes = ({ example: { counts, plan, violations } }: Group) => plan.failed !== undefined || violations.length > 0 || Object.values(counts).some((count) => count > 0);
+const changes = ({ example: { counts, plan, violations } }: Group) =>
+  plan.failed !== undefined ||
+  violations.length > 0 ||
+  Object.values(counts).some((count) => count > 0);
 
 const columns = ["create", "update", "replace", "delete"] as const;
 
 function row(group: Group, number: number): string {
   const { counts, plan } = group.example;
-  const cells = plan.failed !== undefined ? columns.map(() => "?") : columns.map((column) => (counts[column] || "") as string | number);
+  const cells =
+    plan.failed !== undefined
+      ? columns.map(() => "?")
+      : columns.map((column) => (counts[column] || "") as string | number);
   return `| ${[number, names(group.sites), group.waves.join(", "), ...cells].join(" | ")} |`;
 }
 
 /** A fence that nothing in the text can close. */
 function fenced(lines: readonly string[]): string {
-  const longest = Math.max(2, ...lines.flatMap((line) => (line.match(/`{3,}/g) ?? []).map((ticks) => ticks.length)));
+  const longest = Math.max(
+    2,
+    ...lines.flatMap((line) => (line.match(/`{3,}/g) ?? []).map((ticks) => ticks.length)),
+  );
   const fence = "`".repeat(longest + 1);
   return `${fence}diff\n${lines.join("\n")}\n${fence}`;
 }
@@ -70,30 +82,58 @@ function diffBlock({ title, lines }: TextChange): string {
   return `<details><summary>${escaped(title)}</summary>\n\n${fenced(shown)}\n${more}\n</details>\n`;
 }
 
-const escaped = (text: string) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+const escaped = (text: string) =>
+  text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 
 /** What is told of a group, in the order in which it may be cut. */
 function section(group: Group, number: number): { title: string; parts: Part[] } {
   const { plan, reasons, violations } = group.example;
-  const broken = violations.map(({ rule, resource, message }) => `**Against the policy ${code(rule)}**: ${message.includes(resource) ? "" : `${code(resource)}: `}${message}.`);
+  const broken = violations.map(
+    ({ rule, resource, message }) =>
+      `**Against the policy ${code(rule)}**: ${message.includes(resource) ? "" : `${code(resource)}: `}${message}.`,
+  );
   const title = `### Change ${number}: ${group.sites.length === 1 ? code(group.sites[0]) : `${plural(group.sites.length, "site")}, shown for ${code(plan.site)}`}\n`;
-  if (plan.failed !== undefined) return { title, parts: [{ kind: "reason", text: `**Not planned**: ${code(plan.failed)}\n` }] };
+  if (plan.failed !== undefined)
+    return { title, parts: [{ kind: "reason", text: `**Not planned**: ${code(plan.failed)}\n` }] };
   return {
     title,
     parts: [
       ...[...broken, ...reasons].map((text): Part => ({ kind: "reason", text: `- ${text}\n` })),
-      ...(group.sites.length > mostNames + 1 ? [{ kind: "list" as const, text: `\n<details><summary>All ${group.sites.length} sites</summary>\n\n${group.sites.map(code).join(", ")}\n\n</details>\n` }] : []),
-      ...plan.steps.flatMap(textChanges).map((change): Part => ({ kind: "diff", text: `\n${diffBlock(change)}` })),
+      ...(group.sites.length > mostNames + 1
+        ? [
+            {
+              kind: "list" as const,
+              text: `\n<details><summary>All ${group.sites.length} sites</summary>\n\n${group.sites.map(code).join(", ")}\n\n</details>\n`,
+            },
+          ]
+        : []),
+      ...plan.steps
+        .flatMap(textChanges)
+        .map((change): Part => ({ kind: "diff", text: `\n${diffBlock(change)}` })),
     ],
   };
 }
 
 /** The report's first lines. */
 function head(all: readonly Group[], changing: readonly Group[], how: string): string {
-  const count = (found: readonly Group[]) => found.reduce((sum, { sites }) => sum + sites.length, 0);
-  const [total, touched] = [count(all), count(changing.filter(({ example }) => example.plan.failed !== undefined || example.plan.steps.length > 0))];
-  const broken = changing.reduce((sum, { example, sites }) => sum + example.violations.length * sites.length, 0);
-  const title = touched === 0 ? `No change at ${plural(total, "site")}` : `${touched} of ${plural(total, "site")} change${touched === 1 ? "s" : ""}`;
+  const count = (found: readonly Group[]) =>
+    found.reduce((sum, { sites }) => sum + sites.length, 0);
+  const [total, touched] = [
+    count(all),
+    count(
+      changing.filter(
+        ({ example }) => example.plan.failed !== undefined || example.plan.steps.length > 0,
+      ),
+    ),
+  ];
+  const broken = changing.reduce(
+    (sum, { example, sites }) => sum + example.violations.length * sites.length,
+    0,
+  );
+  const title =
+    touched === 0
+      ? `No change at ${plural(total, "site")}`
+      : `${touched} of ${plural(total, "site")} change${touched === 1 ? "s" : ""}`;
   return `${marker}\n## ${title}${broken > 0 ? `; ${plural(broken, "violation")} of the policy` : ""}\n\n${how}\n`;
 }
 
@@ -106,15 +146,27 @@ export function comment(all: readonly Group[], { how, limit = sizeLimit }: Comme
   const changing = all.filter(changes);
   const top = head(all, changing, how);
   if (changing.length === 0) return top;
-  const table = "\n| change | sites | wave | create | update | replace | delete |\n| --- | --- | --- | ---: | ---: | ---: | ---: |\n";
+  const table =
+    "\n| change | sites | wave | create | update | replace | delete |\n| --- | --- | --- | ---: | ---: | ---: | ---: |\n";
   const rows = changing.map((group, i): Part => ({ kind: "row", text: `${row(group, i + 1)}\n` }));
   const sections = changing.map((group, i) => section(group, i + 1));
   const budget = new Budget(limit - size(top) - size(table));
   const shownRows = budget.fit(rows);
-  const reasons = sections.map(({ title, parts }) => budget.fit(parts.filter(({ kind }) => kind === "reason"), `\n${title}\n`));
-  const diffs = sections.map(({ parts }, i) => budget.fit(reasons[i] === "" ? [] : parts.filter(isDetail)));
-  const left = reasons.flatMap((text, i) => (text === "" ? sections[i].parts.filter(isDetail) : []));
-  return top + table + shownRows + reasons.map((text, i) => text + diffs[i]).join("") + budget.note(left);
+  const reasons = sections.map(({ title, parts }) =>
+    budget.fit(
+      parts.filter(({ kind }) => kind === "reason"),
+      `\n${title}\n`,
+    ),
+  );
+  const diffs = sections.map(({ parts }, i) =>
+    budget.fit(reasons[i] === "" ? [] : parts.filter(isDetail)),
+  );
+  const left = reasons.flatMap((text, i) =>
+    text === "" ? sections[i].parts.filter(isDetail) : [],
+  );
+  return (
+    top + table + shownRows + reasons.map((text, i) => text + diffs[i]).join("") + budget.note(left)
+  );
 }
 
 const isDetail = ({ kind }: Part) => kind === "list" || kind === "diff";
@@ -145,8 +197,13 @@ class Budget {
 
   /** Says what was cut. @param more parts that were not even tried. */
   note(more: readonly Part[]): string {
-    const count = (kind: Part["kind"]) => [...this.cut, ...more].filter((part) => part.kind === kind).length;
-    const parts = kinds.flatMap(({ kind, one, many }) => (count(kind) === 0 ? [] : [count(kind) === 1 ? `1 ${one}` : `${count(kind)} ${many}`]));
-    return parts.length === 0 ? "" : `\n**Cut to GitHub's limit:** ${parts.join(", ")} did not fit here. The whole report is in the run's artifact.\n`;
+    const count = (kind: Part["kind"]) =>
+      [...this.cut, ...more].filter((part) => part.kind === kind).length;
+    const parts = kinds.flatMap(({ kind, one, many }) =>
+      count(kind) === 0 ? [] : [count(kind) === 1 ? `1 ${one}` : `${count(kind)} ${many}`],
+    );
+    return parts.length === 0
+      ? ""
+      : `\n**Cut to GitHub's limit:** ${parts.join(", ")} did not fit here. The whole report is in the run's artifact.\n`;
   }
 }

@@ -47,7 +47,9 @@ export function mark(model: Model, retention: string, now: number): Mark {
   const payload: Json = {};
   place(payload, measurement.time.path, formatTime(time, measurement.time.format));
   for (const { path } of measurement.tags) if (path) place(payload, path, marker);
-  const field = measurement.fields.find(({ type }) => type === "float" || type === "int") ?? measurement.fields[0];
+  const field =
+    measurement.fields.find(({ type }) => type === "float" || type === "int") ??
+    measurement.fields[0];
   place(payload, field.path, field.type === "bool" ? false : field.type === "string" ? marker : 0);
   const at = [Math.floor(time / 1000) * 1000, Math.floor(time / 1000) * 1000 + 999];
   return {
@@ -63,12 +65,24 @@ export function docker({ engine, ssh }: At, args: string[], input = ""): Promise
   const env = { ...process.env, ...(engine && !isSsh(engine) && { DOCKER_HOST: engine }) };
   return new Promise((done, failed) => {
     // In a session of its own: a terminal's Ctrl-C lets what runs be finished.
-    const child = spawn("sh", ["-c", isSsh(engine) ? remoteLine({ engine, ssh }, line) : line], { env, timeout: 120_000, detached: true });
+    const child = spawn("sh", ["-c", isSsh(engine) ? remoteLine({ engine, ssh }, line) : line], {
+      env,
+      timeout: 120_000,
+      detached: true,
+    });
     let [said, complained] = ["", ""];
     child.stdout.on("data", (data: Buffer) => (said += data.toString()));
     child.stderr.on("data", (data: Buffer) => (complained += data.toString()));
     child.once("error", failed);
-    child.once("close", (code, signal) => (code === 0 ? done(said) : failed(new Error(complained.trim().split("\n").at(-1) || `docker ended with ${code ?? signal}`))));
+    child.once("close", (code, signal) =>
+      code === 0
+        ? done(said)
+        : failed(
+            new Error(
+              complained.trim().split("\n").at(-1) || `docker ended with ${code ?? signal}`,
+            ),
+          ),
+    );
     child.stdin.on("error", () => undefined).end(input);
   });
 }
@@ -77,8 +91,17 @@ export function docker({ engine, ssh }: At, args: string[], input = ""): Promise
 const publishing = `set -e; umask 077; mkdir -p /tmp/gate; trap 'rm -rf /tmp/gate' EXIT; cat > /tmp/gate/mosquitto_pub; XDG_CONFIG_HOME=/tmp/gate mosquitto_pub`;
 
 /** A script for InfluxDB's container, which reaches Grafana too: waits until both answer with the marked message. */
-export function checking({ query }: Mark, { grafanaPassword, limitSeconds }: Pick<GateArgs, "grafanaPassword" | "limitSeconds">): string {
-  const asked = { refId: "A", datasource: { uid: sources.telemetry }, query, rawQuery: true, resultFormat: "table" };
+export function checking(
+  { query }: Mark,
+  { grafanaPassword, limitSeconds }: Pick<GateArgs, "grafanaPassword" | "limitSeconds">,
+): string {
+  const asked = {
+    refId: "A",
+    datasource: { uid: sources.telemetry },
+    query,
+    rawQuery: true,
+    resultFormat: "table",
+  };
   const body = JSON.stringify({ from: "0", to: "now", queries: [asked] });
   return `${inServer}
 wait_for() { # what command
@@ -99,16 +122,29 @@ wait_for "Grafana's data source did not answer with the marked message" shown
 }
 
 /** What is wrong with containers: one that is missing, not healthy, or was restarted too often. */
-export async function unwell({ site, containers, restarts, ...at }: At & Pick<GateArgs, "site" | "containers" | "restarts">): Promise<string[]> {
-  const ids = (await docker(at, ["ps", "-aq", "--filter", `label=bess-telemetry.site=${site}`])).split(/\s+/).filter(Boolean);
+export async function unwell({
+  site,
+  containers,
+  restarts,
+  ...at
+}: At & Pick<GateArgs, "site" | "containers" | "restarts">): Promise<string[]> {
+  const ids = (await docker(at, ["ps", "-aq", "--filter", `label=bess-telemetry.site=${site}`]))
+    .split(/\s+/)
+    .filter(Boolean);
   if (ids.length === 0) return [`no container of ${site} is there`];
-  const format = "{{.Name}} {{.State.Status}} {{if .State.Health}}{{.State.Health.Status}}{{end}} {{.RestartCount}}";
+  const format =
+    "{{.Name}} {{.State.Status}} {{if .State.Health}}{{.State.Health.Status}}{{end}} {{.RestartCount}}";
   const lines = (await docker(at, ["inspect", "--format", format, ...ids])).trim().split("\n");
-  const found = new Map(lines.map((line) => [line.slice(1, line.indexOf(" ")), line.split(" ").slice(1)]));
+  const found = new Map(
+    lines.map((line) => [line.slice(1, line.indexOf(" ")), line.split(" ").slice(1)]),
+  );
   return containers.flatMap((name) => {
     const [status, health, count] = found.get(name) ?? ["missing"];
-    if (status !== "running" || health !== "healthy") return [`${name} is ${status === "running" ? health : status}`];
-    return Number(count) > restarts ? [`${name} was restarted ${count} times, and ${restarts} are allowed`] : [];
+    if (status !== "running" || health !== "healthy")
+      return [`${name} is ${status === "running" ? health : status}`];
+    return Number(count) > restarts
+      ? [`${name} was restarted ${count} times, and ${restarts} are allowed`]
+      : [];
   });
 }
 
@@ -122,12 +158,27 @@ export async function gate(args: GateArgs): Promise<string[]> {
   const before = await unwell(args);
   if (before.length > 0) return before;
   const marked = mark(args.model, args.retention, Date.now());
-  const options = ["-u gateway", `-P ${args.gatewayPassword}`, "-h 127.0.0.1", "-q 1", `-t ${marked.topic}`, `-m ${marked.payload}`];
+  const options = [
+    "-u gateway",
+    `-P ${args.gatewayPassword}`,
+    "-h 127.0.0.1",
+    "-q 1",
+    `-t ${marked.topic}`,
+    `-m ${marked.payload}`,
+  ];
   try {
-    await docker(args, ["exec", "-i", `${args.site}-mosquitto`, "sh", "-c", publishing], `${options.join("\n")}\n`);
+    await docker(
+      args,
+      ["exec", "-i", `${args.site}-mosquitto`, "sh", "-c", publishing],
+      `${options.join("\n")}\n`,
+    );
   } catch (error) {
     return [`the broker did not take the marked message: ${(error as Error).message}`];
   }
-  const answer = await docker(args, ["exec", "-i", `${args.site}-influxdb`, "bash", "-s"], checking(marked, args));
+  const answer = await docker(
+    args,
+    ["exec", "-i", `${args.site}-influxdb`, "bash", "-s"],
+    checking(marked, args),
+  );
   return [...answer.trim().split("\n").filter(Boolean), ...(await unwell(args))];
 }

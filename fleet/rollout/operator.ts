@@ -1,5 +1,11 @@
 import { hostname } from "node:os";
-import { CommandError, type EngineEvent, type Stack, StackNotFoundError, type UpdateSummary } from "@pulumi/pulumi/automation";
+import {
+  CommandError,
+  type EngineEvent,
+  type Stack,
+  StackNotFoundError,
+  type UpdateSummary,
+} from "@pulumi/pulumi/automation";
 import { isAbsolute, join } from "node:path";
 import { loadModel } from "../../configs/model";
 import { profiles } from "../../configs/profiles";
@@ -37,23 +43,38 @@ const unreachable =
 /** The lines of an error that say what went wrong, without what Pulumi says around them. */
 export function reasonOf(error: Error): string {
   const text = error instanceof CommandError ? error.message : `error: ${error.message}`;
-  const lines = [...text.matchAll(/(?:^|\s)error: +(.+:(?:\n\s*- .+)+|.+)|^\s*\* (.+)/gm)].map(([, told, listed]) => withoutWrapping(onOneLine(told ?? listed)));
+  const lines = [...text.matchAll(/(?:^|\s)error: +(.+:(?:\n\s*- .+)+|.+)|^\s*\* (.+)/gm)].map(
+    ([, told, listed]) => withoutWrapping(onOneLine(told ?? listed)),
+  );
   // The progress tells the first line of a list alone.
-  const telling = [...new Set(lines)].filter((line) => !(line.endsWith(":") && lines.some((whole) => whole !== line && whole.startsWith(line))) && !/^(update failed|preview failed|\d+ errors? occurred:?|urn:.+, interrupted while \w+)$/.test(line));
+  const telling = [...new Set(lines)].filter(
+    (line) =>
+      !(line.endsWith(":") && lines.some((whole) => whole !== line && whole.startsWith(line))) &&
+      !/^(update failed|preview failed|\d+ errors? occurred:?|urn:.+, interrupted while \w+)$/.test(
+        line,
+      ),
+  );
   const reason = telling.join("; ") || text.trim().split("\n").at(-1)!;
   return reason.length > 500 ? `${reason.slice(0, 497)}...` : reason;
 }
 
 /** What is told as a list of findings, or on one line already. */
-const onOneLine = (told: string) => told.trim().replace(/:\n\s*- /, ": ").replace(/\n\s*- /g, "; ");
+const onOneLine = (told: string) =>
+  told
+    .trim()
+    .replace(/:\n\s*- /, ": ")
+    .replace(/\n\s*- /g, "; ");
 
 /** A provider's line without where in its own code it was written; of a URN the name stays. */
 const withoutWrapping = (line: string) =>
-  line.replace(/^sdk-v2\/\S+ sdk\.helper_schema: (.*): provider=\S+$/, "$1").replace(/^\w+ing urn:\S*::([\w.-]+): \d+ errors? occurred:?$/, "$1");
+  line
+    .replace(/^sdk-v2\/\S+ sdk\.helper_schema: (.*): provider=\S+$/, "$1")
+    .replace(/^\w+ing urn:\S*::([\w.-]+): \d+ errors? occurred:?$/, "$1");
 
 /** Who holds a stack's lock, where that is why it failed. */
 function holderOf(error: Error): { who: string; host: string; pid: number } | undefined {
-  const [, who, host, pid] = /locked by \d+ lock[^]*?created by (\S+)@(\S+) \(pid (\d+)\)/.exec(error.message) ?? [];
+  const [, who, host, pid] =
+    /locked by \d+ lock[^]*?created by (\S+)@(\S+) \(pid (\d+)\)/.exec(error.message) ?? [];
   return who === undefined ? undefined : { who, host, pid: Number(pid) };
 }
 
@@ -67,11 +88,19 @@ export class StackSession implements Session {
   ) {}
 
   /** @throws SiteError where it cannot be opened. */
-  static async open(site: Target, revision: Revision, limits: GateLimits, open: (site: Target, revision: Revision) => Promise<Opened>): Promise<StackSession> {
+  static async open(
+    site: Target,
+    revision: Revision,
+    limits: GateLimits,
+    open: (site: Target, revision: Revision) => Promise<Opened>,
+  ): Promise<StackSession> {
     try {
       return new StackSession(site, revision, await open(site, revision), limits);
     } catch (error) {
-      throw new SiteError("failed", error instanceof StackNotFoundError ? "never deployed" : reasonOf(error as Error));
+      throw new SiteError(
+        "failed",
+        error instanceof StackNotFoundError ? "never deployed" : reasonOf(error as Error),
+      );
     }
   }
 
@@ -79,11 +108,19 @@ export class StackSession implements Session {
     const kept = (await this.opened.stack.listTags())[tag];
     if (!kept) return undefined;
     const [revision, before, word] = kept.split(" ");
-    return { revision, ...(before !== "-" && { before }), verified: word === "verified", proven: word !== "unverified" };
+    return {
+      revision,
+      ...(before !== "-" && { before }),
+      verified: word === "verified",
+      proven: word !== "unverified",
+    };
   }
 
   async keep({ revision, before = "-", verified, proven }: Standing): Promise<void> {
-    await this.opened.stack.setTag(tag, `${revision} ${before} ${verified ? "verified" : proven ? "proven" : "unverified"}`);
+    await this.opened.stack.setTag(
+      tag,
+      `${revision} ${before} ${verified ? "verified" : proven ? "proven" : "unverified"}`,
+    );
   }
 
   async up(): Promise<Record<string, number>> {
@@ -98,8 +135,17 @@ export class StackSession implements Session {
     const { names, held } = begunContainers((await this.opened.stack.exportStack()).deployment);
     const { name: site, engine, ssh } = parseSite(this.revision.configOf(this.site.name));
     for (const name of names) {
-      const ids = await docker({ engine, ssh }, ["ps", "-aq", "--no-trunc", "--filter", `name=^/?${name}$`, "--filter", `label=bess-telemetry.site=${site}`]);
-      for (const id of ids.split(/\s+/).filter(Boolean)) if (!held.has(id)) await docker({ engine, ssh }, ["rm", "-f", id]);
+      const ids = await docker({ engine, ssh }, [
+        "ps",
+        "-aq",
+        "--no-trunc",
+        "--filter",
+        `name=^/?${name}$`,
+        "--filter",
+        `label=bess-telemetry.site=${site}`,
+      ]);
+      for (const id of ids.split(/\s+/).filter(Boolean))
+        if (!held.has(id)) await docker({ engine, ssh }, ["rm", "-f", id]);
     }
   }
 
@@ -109,11 +155,14 @@ export class StackSession implements Session {
   }
 
   /** What differs at the site from its state, such as `delete Container:kiel-1-telegraf`; nothing is changed. */
-  drift = (): Promise<string[]> => this.tunnelled(() => this.changed((onEvent) => this.opened.stack.previewRefresh({ onEvent })));
+  drift = (): Promise<string[]> =>
+    this.tunnelled(() => this.changed((onEvent) => this.opened.stack.previewRefresh({ onEvent })));
 
   /** Takes what differs at the site into its state, and so the site for unverified: the next rollout mends it. @returns what that was. */
   async refresh(): Promise<string[]> {
-    const found = await this.tunnelled(() => this.changed((onEvent) => this.opened.stack.refresh({ onEvent })));
+    const found = await this.tunnelled(() =>
+      this.changed((onEvent) => this.opened.stack.refresh({ onEvent })),
+    );
     const standing = found.length > 0 ? await this.standing() : undefined;
     if (standing) await this.keep({ ...standing, verified: false });
     return found;
@@ -130,24 +179,33 @@ export class StackSession implements Session {
     const config = parseSite(this.revision.configOf(this.site.name));
     const forward = this.opened.engine ? undefined : apiTunnel(config);
     if (!forward || !isSsh(config.engine)) return work();
-    const tunnel = await shareTunnel({ engine: config.engine, ssh: config.ssh }, forward).catch((error: Error) => {
-      throw new SiteError("unreachable", error.message);
-    });
+    const tunnel = await shareTunnel({ engine: config.engine, ssh: config.ssh }, forward).catch(
+      (error: Error) => {
+        throw new SiteError("unreachable", error.message);
+      },
+    );
     return work().finally(() => tunnel.close());
   }
 
   /** What is wrong with the containers alone. */
   async health(): Promise<string[]> {
     const config = parseSite(this.revision.configOf(this.site.name));
-    return this.opened.engine ? rehearsedGate(this.opened.engine(), config) : unwell({ ...placeOf(config), ...this.limits });
+    return this.opened.engine
+      ? rehearsedGate(this.opened.engine(), config)
+      : unwell({ ...placeOf(config), ...this.limits });
   }
 
-  private async changed(operate: (onEvent: (event: EngineEvent) => void) => Promise<unknown>): Promise<string[]> {
+  private async changed(
+    operate: (onEvent: (event: EngineEvent) => void) => Promise<unknown>,
+  ): Promise<string[]> {
     const found: string[] = [];
     await this.unlocked(() =>
       operate(({ resOutputsEvent }) => {
         const { op, urn, type } = resOutputsEvent?.metadata ?? {};
-        if (urn && type && op && ["update", "delete"].includes(op)) found.push(`${op} ${type.slice(type.lastIndexOf(":") + 1)}:${urn.slice(urn.lastIndexOf("::") + 2)}`);
+        if (urn && type && op && ["update", "delete"].includes(op))
+          found.push(
+            `${op} ${type.slice(type.lastIndexOf(":") + 1)}:${urn.slice(urn.lastIndexOf("::") + 2)}`,
+          );
       }),
     );
     return found.sort();
@@ -159,10 +217,13 @@ export class StackSession implements Session {
     const config = parseSite(this.revision.configOf(this.site.name));
     if (this.opened.engine) return rehearsedGate(this.opened.engine(), config);
     const outputs = await this.opened.stack.outputs();
-    if (!outputs.gatewayPassword || !outputs.grafanaPassword) return ["it was never deployed to its end"];
+    if (!outputs.gatewayPassword || !outputs.grafanaPassword)
+      return ["it was never deployed to its end"];
     return gate({
       ...placeOf(config),
-      model: loadModel(isAbsolute(config.model) ? config.model : join(__dirname, "../..", config.model)),
+      model: loadModel(
+        isAbsolute(config.model) ? config.model : join(__dirname, "../..", config.model),
+      ),
       retention: config.retention ?? profiles[config.profile].retention,
       gatewayPassword: outputs.gatewayPassword.value,
       grafanaPassword: outputs.grafanaPassword.value,
@@ -184,8 +245,17 @@ export class StackSession implements Session {
         await this.opened.stack.cancel();
         return this.unlocked(work, false);
       }
-      const kind = holder ? "locked" : unreachable.test((error as Error).message) ? "unreachable" : "failed";
-      throw new SiteError(kind, holder ? `its stack is locked by ${holder.who}@${holder.host}, process ${holder.pid}` : reasonOf(error as Error));
+      const kind = holder
+        ? "locked"
+        : unreachable.test((error as Error).message)
+          ? "unreachable"
+          : "failed";
+      throw new SiteError(
+        kind,
+        holder
+          ? `its stack is locked by ${holder.who}@${holder.host}, process ${holder.pid}`
+          : reasonOf(error as Error),
+      );
     }
   }
 }
@@ -198,15 +268,35 @@ interface Kept {
 }
 
 /** Names of the containers that an update had begun to make when it was cut off, and the ids of those that the state holds. */
-export function begunContainers({ resources = [], pending_operations: pending = [] }: { resources?: Kept[]; pending_operations?: { type: string; resource: Kept }[] }) {
+export function begunContainers({
+  resources = [],
+  pending_operations: pending = [],
+}: {
+  resources?: Kept[];
+  pending_operations?: { type: string; resource: Kept }[];
+}) {
   const isContainer = ({ type }: Kept) => type === "docker:index/container:Container";
-  const begun = pending.filter(({ type, resource }) => type === "creating" && isContainer(resource));
-  return { names: begun.flatMap(({ resource }) => resource.inputs?.name ?? []), held: new Set(resources.filter(isContainer).flatMap(({ id }) => id ?? [])) };
+  const begun = pending.filter(
+    ({ type, resource }) => type === "creating" && isContainer(resource),
+  );
+  return {
+    names: begun.flatMap(({ resource }) => resource.inputs?.name ?? []),
+    held: new Set(resources.filter(isContainer).flatMap(({ id }) => id ?? [])),
+  };
 }
 
 /** Where a site's containers are, and which it must have. */
-const placeOf = (config: SiteConfig) => ({ site: config.name, engine: config.engine, ssh: config.ssh, containers: siteServices(config).map((service) => `${config.name}-${service}`) });
+const placeOf = (config: SiteConfig) => ({
+  site: config.name,
+  engine: config.engine,
+  ssh: config.ssh,
+  containers: siteServices(config).map((service) => `${config.name}-${service}`),
+});
 
 /** What stands for the gate at a simulated site, where no message can flow: every container there, and healthy. */
 const rehearsedGate = ({ held }: Engine, config: SiteConfig): string[] =>
-  placeOf(config).containers.flatMap((name) => (held.containers[name]?.healthy ? [] : [`${name} is ${held.containers[name] ? "unhealthy" : "missing"}`]));
+  placeOf(config).containers.flatMap((name) =>
+    held.containers[name]?.healthy
+      ? []
+      : [`${name} is ${held.containers[name] ? "unhealthy" : "missing"}`],
+  );

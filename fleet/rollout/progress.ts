@@ -3,18 +3,31 @@ import type { RolloutRecord } from "./record";
 import type { Report } from "./rollout";
 
 /** Shows a rollout as it goes: on a terminal a bar for each wave and what went wrong above them, else a line for each event. */
-export function progress(waves: ReadonlyMap<string, number>, terminal = process.stdout.isTTY === true): { report: Report; end(): void } {
-  if (!terminal) return { report: ({ wave, site, text }) => console.log([new Date().toISOString(), wave, site, text].filter(Boolean).join("  ")), end: () => undefined };
+export function progress(
+  waves: ReadonlyMap<string, number>,
+  terminal = process.stdout.isTTY === true,
+): { report: Report; end(): void } {
+  if (!terminal)
+    return {
+      report: ({ wave, site, text }) =>
+        console.log([new Date().toISOString(), wave, site, text].filter(Boolean).join("  ")),
+      end: () => undefined,
+    };
   const format = "{wave} {bar} {value}/{total} {note}";
-  const screen = new MultiBar({ format, clearOnComplete: false, hideCursor: true, forceRedraw: true }, Presets.rect);
+  const screen = new MultiBar(
+    { format, clearOnComplete: false, hideCursor: true, forceRedraw: true },
+    Presets.rect,
+  );
   const width = Math.max(...[...waves.keys()].map((wave) => wave.length));
   const bars = new Map<string, SingleBar>();
-  for (const [wave, total] of waves) bars.set(wave, screen.create(total, 0, { wave: wave.padEnd(width), note: "" }));
+  for (const [wave, total] of waves)
+    bars.set(wave, screen.create(total, 0, { wave: wave.padEnd(width), note: "" }));
   const report: Report = ({ wave, site, text, result }) => {
     const bar = bars.get(wave);
     if (result !== undefined && result !== "running" && result !== "left") bar?.increment();
     bar?.update({ note: [site, text].filter(Boolean).join(" ").slice(0, 60) });
-    if (result && ["failed", "locked", "unreachable"].includes(result)) screen.log(`${site}: ${text}\n`);
+    if (result && ["failed", "locked", "unreachable"].includes(result))
+      screen.log(`${site}: ${text}\n`);
   };
   return { report, end: () => screen.stop() };
 }
@@ -22,20 +35,30 @@ export function progress(waves: ReadonlyMap<string, number>, terminal = process.
 const nextSteps: Record<RolloutRecord["outcome"], string> = {
   done: "",
   running: "",
-  halted: "See the reasons above. With a fix committed: npm run fleet -- resume. Back to what each site had: npm run fleet -- rollback.",
+  halted:
+    "See the reasons above. With a fix committed: npm run fleet -- resume. Back to what each site had: npm run fleet -- rollback.",
   stopped: "npm run fleet -- resume goes on, npm run fleet -- rollback goes back.",
 };
 
 /** What a rollout did, and what to do now. */
 export function summary(record: RolloutRecord, file: string): string {
   const entries = Object.entries(record.sites);
-  const named = (result: string) => entries.filter(([, site]) => site.result === result).map(([name]) => name);
-  const counted = ["verified", "there", "failed", "locked", "unreachable", "left"].flatMap((result) => {
-    const names = named(result);
-    const shown = names.length > 10 || result === "verified" || result === "there" ? "" : `: ${names.join(", ")}`;
-    return names.length ? [`  ${String(names.length).padStart(4)} ${result}${shown}`] : [];
-  });
-  const missed = record.outcome === "done" && exitCodeOf(record) !== exitCodes.done ? "npm run fleet -- resume takes the sites that are not there yet." : "";
+  const named = (result: string) =>
+    entries.filter(([, site]) => site.result === result).map(([name]) => name);
+  const counted = ["verified", "there", "failed", "locked", "unreachable", "left"].flatMap(
+    (result) => {
+      const names = named(result);
+      const shown =
+        names.length > 10 || result === "verified" || result === "there"
+          ? ""
+          : `: ${names.join(", ")}`;
+      return names.length ? [`  ${String(names.length).padStart(4)} ${result}${shown}`] : [];
+    },
+  );
+  const missed =
+    record.outcome === "done" && exitCodeOf(record) !== exitCodes.done
+      ? "npm run fleet -- resume takes the sites that are not there yet."
+      : "";
   return [
     `${record.kind} ${record.outcome}${record.reason ? `: ${record.reason}` : ""}`,
     ...counted,
@@ -49,6 +72,9 @@ export const exitCodes = { done: 0, halted: 2, incomplete: 3, stopped: 130 } as 
 
 /** Exit code by what became of it. */
 export function exitCodeOf({ outcome, sites }: RolloutRecord): number {
-  if (outcome === "done") return Object.values(sites).every(({ result }) => result === "verified" || result === "there") ? exitCodes.done : exitCodes.incomplete;
+  if (outcome === "done")
+    return Object.values(sites).every(({ result }) => result === "verified" || result === "there")
+      ? exitCodes.done
+      : exitCodes.incomplete;
   return outcome === "stopped" ? exitCodes.stopped : exitCodes.halted;
 }

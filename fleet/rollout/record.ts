@@ -6,7 +6,14 @@ import { join } from "node:path";
  * How a site came out of a rollout: `verified` by its gate; `there` already before it; `unreachable`, left for a
  * resume; `locked` by another run; `failed` its update or its gate; `running` while it is worked on; `left` untouched.
  */
-export type Result = "verified" | "there" | "unreachable" | "locked" | "failed" | "running" | "left";
+export type Result =
+  | "verified"
+  | "there"
+  | "unreachable"
+  | "locked"
+  | "failed"
+  | "running"
+  | "left";
 
 /** One site's part in a rollout. */
 export interface SiteRecord {
@@ -51,7 +58,12 @@ export class Records {
   constructor(private readonly folder: string) {}
 
   /** Begins a rollout. */
-  begin(kind: RolloutRecord["kind"], revision: string, sites: readonly { name: string; wave: string }[], label?: string): RolloutRecord {
+  begin(
+    kind: RolloutRecord["kind"],
+    revision: string,
+    sites: readonly { name: string; wave: string }[],
+    label?: string,
+  ): RolloutRecord {
     const started = now();
     const record: RolloutRecord = {
       id: `${started.replace(/\D/g, "").slice(0, 14)}-${kind}`,
@@ -88,18 +100,30 @@ export class Records {
 
   /** What each site had before the last rollout, which its resumes went on with. */
   touched(): Map<string, string> {
-    const all = this.files().map((file): RolloutRecord => JSON.parse(readFileSync(join(this.folder, file), "utf8")));
+    const all = this.files().map((file): RolloutRecord =>
+      JSON.parse(readFileSync(join(this.folder, file), "utf8")),
+    );
     const begun = all.map(({ kind }) => kind).lastIndexOf("up");
     // The first record of a site tells; a resume finds it where the rollout had brought it.
-    const entries = all.slice(begun < 0 ? all.length : begun).reverse().filter(({ kind }) => kind !== "rollback").flatMap(({ sites }) => Object.entries(sites));
-    return new Map(entries.flatMap(([name, { before, result }]) => (before && result !== "there" ? [[name, before]] : [])));
+    const entries = all
+      .slice(begun < 0 ? all.length : begun)
+      .reverse()
+      .filter(({ kind }) => kind !== "rollback")
+      .flatMap(({ sites }) => Object.entries(sites));
+    return new Map(
+      entries.flatMap(([name, { before, result }]) =>
+        before && result !== "there" ? [[name, before]] : [],
+      ),
+    );
   }
 
   file = (id: string) => join(this.folder, `${id}.json`);
 
   private files(): string[] {
     try {
-      return readdirSync(this.folder).filter((file) => file.endsWith(".json")).sort();
+      return readdirSync(this.folder)
+        .filter((file) => file.endsWith(".json"))
+        .sort();
     } catch {
       return [];
     }
@@ -119,10 +143,15 @@ export class Records {
       if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
       const holder: typeof mine = JSON.parse(readFileSync(file, "utf8"));
       if (holder.host !== mine.host || isAlive(holder.pid)) {
-        throw new Error(`a rollout is running: process ${holder.pid} on ${holder.host}, since ${holder.since}. If it is not, remove ${file}`);
+        throw new Error(
+          `a rollout is running: process ${holder.pid} on ${holder.host}, since ${holder.since}. If it is not, remove ${file}`,
+        );
       }
       writeFileSync(file, JSON.stringify(mine));
-      return { release: () => rmSync(file, { force: true }), tookOver: `process ${holder.pid}, since ${holder.since}` };
+      return {
+        release: () => rmSync(file, { force: true }),
+        tookOver: `process ${holder.pid}, since ${holder.since}`,
+      };
     }
     return { release: () => rmSync(file, { force: true }) };
   }

@@ -17,14 +17,22 @@ export interface Revision {
   configOf(site: string): Record<string, unknown>;
 }
 
-function revisionOf(commit: string, inventory: typeof here, run: PulumiFn, folder: string): Revision {
+function revisionOf(
+  commit: string,
+  inventory: typeof here,
+  run: PulumiFn,
+  folder: string,
+): Revision {
   const fleet = inventory.loadFleet(join(folder, here.inventoryFile));
   return {
     commit,
     program: run,
     configOf(name) {
       const site = fleet.sites.find((known) => known.name === name);
-      if (!site) throw new InputError(`revision ${commit.slice(0, 12)}`, [`sites.${name} is not in its ${here.inventoryFile}`]);
+      if (!site)
+        throw new InputError(`revision ${commit.slice(0, 12)}`, [
+          `sites.${name} is not in its ${here.inventoryFile}`,
+        ]);
       return inventory.stackConfig(site, folder);
     },
   };
@@ -38,10 +46,18 @@ export const workingTree = (): Revision => revisionOf(commitOf("HEAD"), here, pr
  * @throws InputError where files differ from the commit: nobody could bring a site back to that.
  */
 export function currentRevision(): Revision {
-  const { stdout } = spawnSync("git", ["status", "--porcelain", "--untracked-files=no"], { cwd: root, encoding: "utf8" });
+  const { stdout } = spawnSync("git", ["status", "--porcelain", "--untracked-files=no"], {
+    cwd: root,
+    encoding: "utf8",
+  });
   // Pulumi writes a salt into a stack's file when it is first used.
-  const changed = stdout.split("\n").filter((line) => line.trim() && !/ Pulumi\.[\w-]+\.yaml$/.test(line));
-  if (changed.length > 0) throw new InputError("the working tree", [`it differs from its commit, so that no revision could be gone back to; commit first: ${changed.map((line) => line.slice(3)).join(", ")}`]);
+  const changed = stdout
+    .split("\n")
+    .filter((line) => line.trim() && !/ Pulumi\.[\w-]+\.yaml$/.test(line));
+  if (changed.length > 0)
+    throw new InputError("the working tree", [
+      `it differs from its commit, so that no revision could be gone back to; commit first: ${changed.map((line) => line.slice(3)).join(", ")}`,
+    ]);
   return workingTree();
 }
 
@@ -52,5 +68,10 @@ export function revisionAt(commit: string): Revision {
   const folder = join(root, ".cache/revisions", full);
   if (!existsSync(join(folder, "base/index.ts"))) checkOut(full, folder);
   const base = join(folder, "base");
-  return revisionOf(full, require(join(base, "fleet/inventory")), require(join(base, "index")), base);
+  return revisionOf(
+    full,
+    require(join(base, "fleet/inventory")),
+    require(join(base, "index")),
+    base,
+  );
 }

@@ -62,7 +62,12 @@ export interface RolloutOptions {
 }
 
 /** What happens, as it happens. */
-export type Report = (event: { wave: string; site?: string; text: string; result?: Result }) => void;
+export type Report = (event: {
+  wave: string;
+  site?: string;
+  text: string;
+  result?: Result;
+}) => void;
 
 /** What came of the work at a site. */
 type Outcome = Partial<SiteRecord> & { result: Result };
@@ -91,13 +96,25 @@ export class Rollout {
   }
 
   /** @param revisionOf the revision that a site is brought to; none where nothing is known to go back to. */
-  async run(waves: readonly string[], sites: readonly Target[], revisionOf: (site: Target) => string | undefined): Promise<RolloutRecord> {
+  async run(
+    waves: readonly string[],
+    sites: readonly Target[],
+    revisionOf: (site: Target) => string | undefined,
+  ): Promise<RolloutRecord> {
     for (const [i, wave] of waves.entries()) {
       const targets = sites.filter((site) => site.wave === wave);
       if (targets.length === 0) continue;
       await this.wave(wave, targets, revisionOf);
-      if (this.stop.aborted) return this.end("stopped", "interrupted: what ran was finished, and nothing further was touched");
-      if (this.haltOf(wave, targets) === undefined && waves.slice(i + 1).some((later) => sites.some((site) => site.wave === later))) await this.soak(wave, targets, revisionOf);
+      if (this.stop.aborted)
+        return this.end(
+          "stopped",
+          "interrupted: what ran was finished, and nothing further was touched",
+        );
+      if (
+        this.haltOf(wave, targets) === undefined &&
+        waves.slice(i + 1).some((later) => sites.some((site) => site.wave === later))
+      )
+        await this.soak(wave, targets, revisionOf);
       const reason = this.haltOf(wave, targets);
       if (reason) return this.end("halted", reason);
       if (this.stop.aborted) return this.end("stopped", "interrupted between two waves");
@@ -105,8 +122,15 @@ export class Rollout {
     return this.end("done");
   }
 
-  private async wave(wave: string, targets: readonly Target[], revisionOf: (site: Target) => string | undefined): Promise<void> {
-    this.report({ wave, text: `${plural(targets.length, "site")}, ${this.options.parallel} at once` });
+  private async wave(
+    wave: string,
+    targets: readonly Target[],
+    revisionOf: (site: Target) => string | undefined,
+  ): Promise<void> {
+    this.report({
+      wave,
+      text: `${plural(targets.length, "site")}, ${this.options.parallel} at once`,
+    });
     const turn = this.turns(() => this.stop.aborted || this.failed(targets) > this.options.budget);
     await Promise.all(targets.map((site) => this.site(site, revisionOf(site), turn)));
   }
@@ -118,7 +142,8 @@ export class Rollout {
   }
 
   private async site(site: Target, revision: string | undefined, turn: Turn): Promise<void> {
-    if (revision === undefined) return this.note(site, { result: "left", reason: "no revision is known that it had before" });
+    if (revision === undefined)
+      return this.note(site, { result: "left", reason: "no revision is known that it had before" });
     let start = 0;
     const work = async (attempt: number) => {
       if (attempt === 1) {
@@ -127,11 +152,18 @@ export class Rollout {
       }
       return { ...(await this.attempt(site, revision)), attempts: attempt };
     };
-    await this.reached(site, turn, work, (outcome) => this.note(site, { ...outcome, seconds: Math.round((performance.now() - start) / 100) / 10 }));
+    await this.reached(site, turn, work, (outcome) =>
+      this.note(site, { ...outcome, seconds: Math.round((performance.now() - start) / 100) / 10 }),
+    );
   }
 
   /** Works at a site, again where it cannot be reached; until then others have its turn. @param done takes what came of it. */
-  private async reached(site: Target, turn: Turn, work: (attempt: number) => Promise<Outcome>, done: (outcome: Outcome) => void): Promise<void> {
+  private async reached(
+    site: Target,
+    turn: Turn,
+    work: (attempt: number) => Promise<Outcome>,
+    done: (outcome: Outcome) => void,
+  ): Promise<void> {
     let last: Outcome | undefined;
     for (let attempt = 1; ; attempt++) {
       const outcome = await turn(async () => {
@@ -140,9 +172,18 @@ export class Rollout {
         if (last.result !== "unreachable") done(last);
         return last;
       });
-      if (outcome?.result !== "unreachable" || attempt === this.options.attempts || this.stop.aborted) break;
+      if (
+        outcome?.result !== "unreachable" ||
+        attempt === this.options.attempts ||
+        this.stop.aborted
+      )
+        break;
       const wait = this.options.backoffSeconds * 2 ** (attempt - 1);
-      this.report({ wave: site.wave, site: site.name, text: `cannot be reached, next try in ${wait} s: ${outcome.reason}` });
+      this.report({
+        wave: site.wave,
+        site: site.name,
+        text: `cannot be reached, next try in ${wait} s: ${outcome.reason}`,
+      });
       await this.pause(wait);
     }
     if (last?.result === "unreachable") done(last);
@@ -152,22 +193,33 @@ export class Rollout {
     return this.within(site, revision, async (session) => {
       const standing = await session.standing();
       // A site that stands at the revision, and works, is not done twice.
-      if (standing?.revision === revision && standing.verified) return { result: "there", before: standing.before };
-      const before = standing && (standing.revision === revision || (!standing.proven && standing.before)) ? standing.before : standing?.revision;
+      if (standing?.revision === revision && standing.verified)
+        return { result: "there", before: standing.before };
+      const before =
+        standing && (standing.revision === revision || (!standing.proven && standing.before))
+          ? standing.before
+          : standing?.revision;
       this.note(site, { before });
       // An update that fails, or is killed, leaves the site between two revisions: it stands verified at neither.
       if (standing) await session.keep({ ...standing, verified: false });
       const changes = await session.up().catch(async (error) => {
-        if (error instanceof SiteError && error.kind === "failed") await session.keep({ revision, before, verified: false });
+        if (error instanceof SiteError && error.kind === "failed")
+          await session.keep({ revision, before, verified: false });
         throw error;
       });
       const findings = await session.verify();
       await session.keep({ revision, before, verified: findings.length === 0 });
-      return findings.length === 0 ? { result: "verified", changes } : { result: "failed", changes, reason: `its gate: ${findings.join("; ")}` };
+      return findings.length === 0
+        ? { result: "verified", changes }
+        : { result: "failed", changes, reason: `its gate: ${findings.join("; ")}` };
     });
   }
 
-  private async within(site: Target, revision: string, work: (session: Session) => Promise<Outcome>): Promise<Outcome> {
+  private async within(
+    site: Target,
+    revision: string,
+    work: (session: Session) => Promise<Outcome>,
+  ): Promise<Outcome> {
     let session: Session | undefined;
     try {
       session = await this.open(site, revision);
@@ -183,29 +235,45 @@ export class Rollout {
   private note(site: Target, change: Partial<SiteRecord>): void {
     const entry = Object.assign(this.record.sites[site.name], change);
     this.records.write(this.record);
-    if (change.result) this.report({ wave: site.wave, site: site.name, result: change.result, text: told(entry) });
+    if (change.result)
+      this.report({ wave: site.wave, site: site.name, result: change.result, text: told(entry) });
   }
 
   private failed(targets: readonly Target[]): number {
-    return targets.filter(({ name }) => ["failed", "locked"].includes(this.record.sites[name].result)).length;
+    return targets.filter(({ name }) =>
+      ["failed", "locked"].includes(this.record.sites[name].result),
+    ).length;
   }
 
   private haltOf(wave: string, targets: readonly Target[]): string | undefined {
     const failed = this.failed(targets);
-    if (failed > this.options.budget) return `${failed} of ${plural(targets.length, "site")} of wave ${wave} failed, and its budget is ${this.options.budget}`;
-    if (!targets.some(({ name }) => isWorking(this.record.sites[name].result))) return `no site of wave ${wave} could be brought to the revision`;
+    if (failed > this.options.budget)
+      return `${failed} of ${plural(targets.length, "site")} of wave ${wave} failed, and its budget is ${this.options.budget}`;
+    if (!targets.some(({ name }) => isWorking(this.record.sites[name].result)))
+      return `no site of wave ${wave} could be brought to the revision`;
     return undefined;
   }
 
   /** Waits, and passes the wave's working sites through their gate once more: what fails late is still seen. */
-  private async soak(wave: string, targets: readonly Target[], revisionOf: (site: Target) => string | undefined): Promise<void> {
+  private async soak(
+    wave: string,
+    targets: readonly Target[],
+    revisionOf: (site: Target) => string | undefined,
+  ): Promise<void> {
     if (this.options.soakSeconds === 0) return;
     this.report({ wave, text: `soaks for ${this.options.soakSeconds} s` });
     await this.pause(this.options.soakSeconds);
     const turn = this.turns(() => this.stop.aborted);
     const working = targets.filter(({ name }) => isWorking(this.record.sites[name].result));
     await Promise.all(
-      working.map((site) => this.reached(site, turn, () => this.again(site, revisionOf(site)!), (outcome) => isWorking(outcome.result) || this.note(site, outcome))),
+      working.map((site) =>
+        this.reached(
+          site,
+          turn,
+          () => this.again(site, revisionOf(site)!),
+          (outcome) => isWorking(outcome.result) || this.note(site, outcome),
+        ),
+      ),
     );
   }
 
@@ -231,11 +299,15 @@ export class Rollout {
 }
 
 function told({ result, reason, changes = {}, seconds }: SiteRecord): string {
-  const counted = Object.entries(changes).filter(([what]) => what !== "same").map(([what, count]) => `${count} ${what}`);
+  const counted = Object.entries(changes)
+    .filter(([what]) => what !== "same")
+    .map(([what, count]) => `${count} ${what}`);
   return [
     result,
     ...(seconds === undefined ? [] : [`after ${seconds} s`]),
-    ...(result === "verified" ? [counted.length ? `(${counted.join(", ")})` : "(nothing changed)"] : []),
+    ...(result === "verified"
+      ? [counted.length ? `(${counted.join(", ")})` : "(nothing changed)"]
+      : []),
     ...(reason ? [`- ${reason}`] : []),
   ].join(" ");
 }

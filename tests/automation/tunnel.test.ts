@@ -3,7 +3,15 @@ import { createServer, type Server } from "node:http";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { findings, parseFacts, preflightScript } from "../../configs/host";
-import { destination, forwardArguments, type Reach, remoteLine, sharedOptions, sshLine, unreachable } from "../../configs/ssh";
+import {
+  destination,
+  forwardArguments,
+  type Reach,
+  remoteLine,
+  sharedOptions,
+  sshLine,
+  unreachable,
+} from "../../configs/ssh";
 import { openTunnel, shareTunnel, siteOf, withTunnel } from "../../automation/tunnel";
 import { freePort, listens, temporaryFolder, until } from "../support/programs";
 import { Sshd } from "../support/sshd";
@@ -16,9 +24,11 @@ async function page(): Promise<{ port: number; close(): void }> {
   return { port, close: () => server.close() };
 }
 
-const shell = (line: string, input = "") => spawnSync("/bin/sh", ["-c", line], { input, encoding: "utf8", timeout: 30000 });
+const shell = (line: string, input = "") =>
+  spawnSync("/bin/sh", ["-c", line], { input, encoding: "utf8", timeout: 30000 });
 const get = async (port: number) => (await fetch(`http://127.0.0.1:${port}/`)).text();
-const closeShared = (reach: Reach) => shell(sshLine([...sharedOptions(reach), "-O", "exit", ...destination(reach)]));
+const closeShared = (reach: Reach) =>
+  shell(sshLine([...sharedOptions(reach), "-O", "exit", ...destination(reach)]));
 
 describe("a tunnel over a real SSH server", () => {
   let sshd: Sshd;
@@ -51,18 +61,40 @@ describe("a tunnel over a real SSH server", () => {
   });
 
   test.each<[what: string, reach: () => Reach, message: RegExp]>([
-    ["an unknown host key", () => sshd.reach({ knownHosts: "none" }), /its host key is not known here: run ssh \S+@127\.0\.0\.1 once, and compare the fingerprint/],
-    ["another host key than the known one", () => sshd.reach({ knownHosts: "changed" }), /its host key is another than the known one/],
-    ["a key that the site does not know", () => sshd.reach({ identity: "stranger" }), /Permission denied.*it takes no key of yours: run ssh-copy-id/],
-    ["a host without an SSH server", () => ({ ...sshd.reach(), engine: "ssh://pi@127.0.0.1:1" }), /no SSH server answers on this port/],
-    ["a name that nobody knows", () => ({ ...sshd.reach(), engine: "ssh://pi@no-such-host.invalid" }), /its name is not known: write its address/],
+    [
+      "an unknown host key",
+      () => sshd.reach({ knownHosts: "none" }),
+      /its host key is not known here: run ssh \S+@127\.0\.0\.1 once, and compare the fingerprint/,
+    ],
+    [
+      "another host key than the known one",
+      () => sshd.reach({ knownHosts: "changed" }),
+      /its host key is another than the known one/,
+    ],
+    [
+      "a key that the site does not know",
+      () => sshd.reach({ identity: "stranger" }),
+      /Permission denied.*it takes no key of yours: run ssh-copy-id/,
+    ],
+    [
+      "a host without an SSH server",
+      () => ({ ...sshd.reach(), engine: "ssh://pi@127.0.0.1:1" }),
+      /no SSH server answers on this port/,
+    ],
+    [
+      "a name that nobody knows",
+      () => ({ ...sshd.reach(), engine: "ssh://pi@no-such-host.invalid" }),
+      /its name is not known: write its address/,
+    ],
   ])("is refused, with what to do, for %s", async (_, reach, message) => {
     await expect(openTunnel(reach(), forwards())).rejects.toThrow(message);
   });
 
   test("is refused for a local port that another program has", async () => {
     local = remote.port;
-    await expect(openTunnel(sshd.reach(), forwards())).rejects.toThrow(/the tunnel's local port is taken by another program/);
+    await expect(openTunnel(sshd.reach(), forwards())).rejects.toThrow(
+      /the tunnel's local port is taken by another program/,
+    );
   });
 });
 
@@ -83,8 +115,18 @@ describe("the connection that an update shares", () => {
     const reach = sshd.reach();
     const local = await freePort();
     expect(shell(remoteLine(reach, "echo first")).stdout).toBe("first\n");
-    const together = Array.from({ length: 6 }, (_, i) => `${remoteLine(reach, `echo ${i}`)} < /dev/null &`).join("\n");
-    expect(shell(`${together}\nwait`).stdout.trim().split("\n").sort()).toEqual(["0", "1", "2", "3", "4", "5"]);
+    const together = Array.from(
+      { length: 6 },
+      (_, i) => `${remoteLine(reach, `echo ${i}`)} < /dev/null &`,
+    ).join("\n");
+    expect(shell(`${together}\nwait`).stdout.trim().split("\n").sort()).toEqual([
+      "0",
+      "1",
+      "2",
+      "3",
+      "4",
+      "5",
+    ]);
     const forward = sshLine(forwardArguments(reach, [{ local, remote: remote.port }]));
     expect(shell(`${forward} && ${forward}`)).toMatchObject({ status: 0, stderr: "" });
     expect(await get(local)).toBe("the site's page");
@@ -92,7 +134,9 @@ describe("the connection that an update shares", () => {
   });
 
   test("carries a command's standard input, output and exit code", () => {
-    expect(shell(remoteLine(sshd.reach(), "bash -s"), "echo \"$((6 * 7)) it's\"; exit 3")).toMatchObject({ status: 3, stdout: "42 it's\n" });
+    expect(
+      shell(remoteLine(sshd.reach(), "bash -s"), 'echo "$((6 * 7)) it\'s"; exit 3'),
+    ).toMatchObject({ status: 3, stdout: "42 it's\n" });
   });
 
   test("is opened anew once the site is back", async () => {
@@ -126,14 +170,27 @@ describe("what Pulumi does while the tunnel to Grafana is open", () => {
   afterAll(() => folder.remove());
 
   function stackOf({ engine, ssh }: Reach): void {
-    const site = { name: "pi", engine, ssh, grafana: { port: remote.port, url: `http://127.0.0.1:${local}` } };
-    writeFileSync(join(folder.path, "Pulumi.pi.yaml"), JSON.stringify({ config: { "bess-telemetry:site": site } }));
+    const site = {
+      name: "pi",
+      engine,
+      ssh,
+      grafana: { port: remote.port, url: `http://127.0.0.1:${local}` },
+    };
+    writeFileSync(
+      join(folder.path, "Pulumi.pi.yaml"),
+      JSON.stringify({ config: { "bess-telemetry:site": site } }),
+    );
   }
 
   test("reaches Grafana, and nobody does afterwards", async () => {
     let seen = "";
     const run = async () => ((seen = await get(local)), 3);
-    expect([await withTunnel("pi", run, folder.path), seen, await listens(local), told]).toEqual([3, "the site's page", false, ""]);
+    expect([await withTunnel("pi", run, folder.path), seen, await listens(local), told]).toEqual([
+      3,
+      "the site's page",
+      false,
+      "",
+    ]);
   });
 
   test("takes the tunnel that an update has left a moment ago", async () => {
@@ -141,20 +198,33 @@ describe("what Pulumi does while the tunnel to Grafana is open", () => {
     const forward = { local, remote: remote.port };
     await shareTunnel(reach, forward);
     const again = await shareTunnel(reach, forward);
-    expect([await get(local), await again.close(), await listens(local)]).toEqual(["the site's page", true, false]);
+    expect([await get(local), await again.close(), await listens(local)]).toEqual([
+      "the site's page",
+      true,
+      false,
+    ]);
   });
 
   test("is told to be tried again if the site vanished meanwhile", async () => {
-    const run = async () => (sshd.vanish(), await until("the tunnel's end", async () => !(await listens(local))), 255);
+    const run = async () => (
+      sshd.vanish(),
+      await until("the tunnel's end", async () => !(await listens(local))),
+      255
+    );
     expect(await withTunnel("pi", run, folder.path)).toBe(255);
-    expect(told).toMatch(/^The connection to ssh:\/\/\S+ was lost on the way\. .* run the same command again once the site is back\.$/);
+    expect(told).toMatch(
+      /^The connection to ssh:\/\/\S+ was lost on the way\. .* run the same command again once the site is back\.$/,
+    );
   });
 
   test("does not begin if the site is not reached", async () => {
     stackOf(sshd.reach({ identity: "stranger" }));
     const run = jest.fn(() => 0);
     expect(await withTunnel("pi", run, folder.path)).toBe(1);
-    expect([run.mock.calls, told]).toEqual([[], expect.stringContaining("it takes no key of yours")]);
+    expect([run.mock.calls, told]).toEqual([
+      [],
+      expect.stringContaining("it takes no key of yours"),
+    ]);
   });
 });
 
@@ -193,7 +263,10 @@ esac`;
   });
 
   test("reads every fault in one session", () => {
-    const { stdout, status } = shell(remoteLine(sshd.reach(), "bash -s"), preflightScript(required));
+    const { stdout, status } = shell(
+      remoteLine(sshd.reach(), "bash -s"),
+      preflightScript(required),
+    );
     expect(status).toBe(0);
     const { refused } = findings(parseFacts(stdout), required, now());
     const told = refused.join("\n");
@@ -219,14 +292,24 @@ describe("a stack's site, as the tools read it", () => {
   const write = (text: string) => writeFileSync(join(folder.path, "Pulumi.pi.yaml"), text);
 
   test("is its file's, whatever is encrypted there", () => {
-    write("config:\n  bess-telemetry:site:\n    name: pi\n    engine: ssh://pi@host\n    mqtt: { tls: { key: { secure: AAAA } } }\n");
-    expect(siteOf("pi", folder.path)).toMatchObject({ name: "pi", engine: "ssh://pi@host", grafana: { port: 3000 } });
+    write(
+      "config:\n  bess-telemetry:site:\n    name: pi\n    engine: ssh://pi@host\n    mqtt: { tls: { key: { secure: AAAA } } }\n",
+    );
+    expect(siteOf("pi", folder.path)).toMatchObject({
+      name: "pi",
+      engine: "ssh://pi@host",
+      grafana: { port: 3000 },
+    });
   });
 
   test.each<[string, string, RegExp]>([
     ["no site", "config: {}\n", /^bess-telemetry:site in Pulumi\.pi\.yaml is refused/],
     ["no YAML", "config: [\n", /^Pulumi\.pi\.yaml is refused/],
-    ["a wrong engine", "config:\n  bess-telemetry:site: { name: pi, engine: http://host }\n", /engine is "http:\/\/host": write unix/],
+    [
+      "a wrong engine",
+      "config:\n  bess-telemetry:site: { name: pi, engine: http://host }\n",
+      /engine is "http:\/\/host": write unix/,
+    ],
   ])("is refused for %s", (_, text, message) => {
     write(text);
     expect(() => siteOf("pi", folder.path)).toThrow(message);

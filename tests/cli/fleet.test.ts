@@ -4,10 +4,29 @@ import { join } from "node:path";
 import { temporaryFolder } from "../support/programs";
 
 const root = join(__dirname, "../..");
-const parts = ["components", "configs", "dashboards", "fleet", "policy", "rehearsal", "automation", "cli", "simulator", "index.ts", "package.json", "package-lock.json", "tsconfig.json", "Pulumi.yaml"];
+const parts = [
+  "components",
+  "configs",
+  "dashboards",
+  "fleet",
+  "policy",
+  "rehearsal",
+  "automation",
+  "cli",
+  "simulator",
+  "index.ts",
+  "package.json",
+  "package-lock.json",
+  "tsconfig.json",
+  "Pulumi.yaml",
+];
 const folder = temporaryFolder();
 const at = (file: string) => join(folder.path, file);
-const git = (...args: string[]) => execFileSync("git", ["-c", "user.name=test", "-c", "user.email=test@localhost", ...args], { cwd: folder.path, stdio: "pipe" });
+const git = (...args: string[]) =>
+  execFileSync("git", ["-c", "user.name=test", "-c", "user.email=test@localhost", ...args], {
+    cwd: folder.path,
+    stdio: "pipe",
+  });
 
 /** The project in a repository of its own, where a test may change what it likes. */
 beforeAll(() => {
@@ -23,7 +42,11 @@ afterEach(() => git("checkout", "-q", "."));
 
 /** Runs `npm run fleet -- …`, as npm does. */
 function fleet(...args: string[]) {
-  const { status, stdout, stderr } = spawnSync(process.execPath, ["cli/bess.js", "fleet", ...args], { cwd: folder.path, encoding: "utf8" });
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    ["cli/bess.js", "fleet", ...args],
+    { cwd: folder.path, encoding: "utf8" },
+  );
   return { status, stdout, stderr };
 }
 
@@ -41,12 +64,39 @@ test("help teaches by examples", () => {
 
 describe("list", () => {
   test("shows the sites in the order of a rollout", () => {
-    const rows = fleet("list").stdout.trim().split("\n").map((row) => row.split(/\s+/).slice(0, 2));
-    expect(rows).toEqual([["SITE", "WAVE"], ["aachen-1", "canary"], ["kiel-1", "canary"], ["aachen-2", "early"], ["juelich-1", "rest"], ["kiel-2", "rest"], ["luebeck-1", "rest"]]);
+    const rows = fleet("list")
+      .stdout.trim()
+      .split("\n")
+      .map((row) => row.split(/\s+/).slice(0, 2));
+    expect(rows).toEqual([
+      ["SITE", "WAVE"],
+      ["aachen-1", "canary"],
+      ["kiel-1", "canary"],
+      ["aachen-2", "early"],
+      ["juelich-1", "rest"],
+      ["kiel-2", "rest"],
+      ["luebeck-1", "rest"],
+    ]);
   });
   test("takes globs and labels, and gives JSON", () => {
-    const { stdout } = fleet("list", "--site", "kiel-*,aachen-1", "--label", "region=north", "--json");
-    expect(JSON.parse(stdout)).toEqual(["kiel-1", "kiel-2"].map((name) => expect.objectContaining({ name, stack: name, engine: `ssh://bess@${name}.example`, profile: "pi" })));
+    const { stdout } = fleet(
+      "list",
+      "--site",
+      "kiel-*,aachen-1",
+      "--label",
+      "region=north",
+      "--json",
+    );
+    expect(JSON.parse(stdout)).toEqual(
+      ["kiel-1", "kiel-2"].map((name) =>
+        expect.objectContaining({
+          name,
+          stack: name,
+          engine: `ssh://bess@${name}.example`,
+          profile: "pi",
+        }),
+      ),
+    );
   });
   test.each([
     ["a glob that fits none", ["--site", "kiel-9"], "no site of fleet/fleet.yaml fits"],
@@ -61,16 +111,33 @@ describe("list", () => {
 
 describe("add", () => {
   test("writes the site's line and its stack's file", () => {
-    const { status, stdout } = fleet("add", "kiel-3", "--engine", "ssh://bess@kiel-3.example", "--label", "region=north", "--label", "hardware=pi");
-    expect([status, stdout]).toEqual([0, expect.stringMatching(/site kiel-3 is added, to wave \w+\nPulumi\.kiel-3\.yaml: written/)]);
+    const { status, stdout } = fleet(
+      "add",
+      "kiel-3",
+      "--engine",
+      "ssh://bess@kiel-3.example",
+      "--label",
+      "region=north",
+      "--label",
+      "hardware=pi",
+    );
+    expect([status, stdout]).toEqual([
+      0,
+      expect.stringMatching(/site kiel-3 is added, to wave \w+\nPulumi\.kiel-3\.yaml: written/),
+    ]);
     expect(git("diff", "--numstat").toString()).toBe("1\t0\tfleet/fleet.yaml\n");
-    expect(readFileSync(at("Pulumi.kiel-3.yaml"), "utf8")).toContain("The config of site kiel-3 stands in fleet/fleet.yaml.");
+    expect(readFileSync(at("Pulumi.kiel-3.yaml"), "utf8")).toContain(
+      "The config of site kiel-3 stands in fleet/fleet.yaml.",
+    );
     expect(fleet("list", "--site", "kiel-3").status).toBe(0);
   });
   test("writes nothing where the site is refused", () => {
     const { status, stderr } = fleet("add", "kiel-4", "--engine", "ssh://bess@kiel-1.example");
     expect([status, stderr]).toEqual([1, expect.stringContaining("site kiel-1 has it already")]);
-    expect([git("diff", "--numstat").toString(), existsSync(at("Pulumi.kiel-4.yaml"))]).toEqual(["", false]);
+    expect([git("diff", "--numstat").toString(), existsSync(at("Pulumi.kiel-4.yaml"))]).toEqual([
+      "",
+      false,
+    ]);
   });
 });
 
@@ -92,13 +159,17 @@ test("preview plans from the states of the stacks, and all of a site that was ne
 
 test("a site that was never deployed is told as such, whatever is asked of it", () => {
   expect(fleet("status", "--site", "kiel-2").stdout).toMatch(/^kiel-2 .* never deployed$/m);
-  expect(fleet("verify", "kiel-2")).toMatchObject({ status: 2, stdout: expect.stringContaining("kiel-2: never deployed") });
+  expect(fleet("verify", "kiel-2")).toMatchObject({
+    status: 2,
+    stdout: expect.stringContaining("kiel-2: never deployed"),
+  });
 });
 
 describe("preview --rendered", () => {
   const preview = (...args: string[]) => fleet("preview", "--rendered", "--since", "HEAD", ...args);
 
-  test("tells that nothing changes", () => expect(preview().stdout).toContain("## No change at 6 sites"));
+  test("tells that nothing changes", () =>
+    expect(preview().stdout).toContain("## No change at 6 sites"));
 
   test("folds the sites that a change of the code touches, each side by its own code", () => {
     change("configs/mosquitto.ts", "sys_interval 10", "sys_interval 20");
@@ -124,7 +195,10 @@ describe("preview --rendered", () => {
   test("fails on what is against the policy, unless the fleet allows it", () => {
     change("fleet/fleet.yaml", "mqtt: { port: 1884 }", "grafana: { address: 0.0.0.0 }");
     const { status, stdout } = preview("--site", "kiel-2");
-    expect([status, stdout]).toEqual([1, expect.stringContaining("**Against the policy `loopback-only`**")]);
+    expect([status, stdout]).toEqual([
+      1,
+      expect.stringContaining("**Against the policy `loopback-only`**"),
+    ]);
     change("fleet/fleet.yaml", "\nwaves:", '\nallow: { offLoopback: ["grafana:3000"] }\n\nwaves:');
     expect(preview("--site", "kiel-2").status).toBe(0);
   });
@@ -136,6 +210,9 @@ describe("preview --rendered", () => {
 
   test("refuses a revision that is not there", () => {
     const { status, stderr } = fleet("preview", "--rendered", "--since", "--upload-pack=x");
-    expect([status, stderr]).toEqual([1, expect.stringContaining("is no revision that git knows here")]);
+    expect([status, stderr]).toEqual([
+      1,
+      expect.stringContaining("is no revision that git knows here"),
+    ]);
   });
 });

@@ -1,21 +1,52 @@
 import { siteSchema } from "../../configs/site";
 import { addressLines, doorsOf } from "../../cli/open";
 
-const site = (change: object) => siteSchema.parse({ name: "pi", engine: "ssh://pi@host", ...change });
+const site = (change: object) =>
+  siteSchema.parse({ name: "pi", engine: "ssh://pi@host", ...change });
 
 describe("what a person opens of a site", () => {
   test.each<[what: string, change: object, influxdb: string | undefined, expected: string[]]>([
-    ["Grafana and the Explorer", {}, undefined, ["Grafana 127.0.0.1:3000", "Explorer 127.0.0.1:8888"]],
-    ["InfluxDB's container, where its API is not published", {}, "172.19.0.3", ["Grafana 127.0.0.1:3000", "Explorer 127.0.0.1:8888", "InfluxDB 172.19.0.3:8181"]],
-    ["InfluxDB where it is published", { influxdb: { port: 9191 } }, undefined, ["Grafana 127.0.0.1:3000", "Explorer 127.0.0.1:8888", "InfluxDB 127.0.0.1:9191"]],
-    ["no Explorer that is off", { explorer: { enabled: false } }, undefined, ["Grafana 127.0.0.1:3000"]],
+    [
+      "Grafana and the Explorer",
+      {},
+      undefined,
+      ["Grafana 127.0.0.1:3000", "Explorer 127.0.0.1:8888"],
+    ],
+    [
+      "InfluxDB's container, where its API is not published",
+      {},
+      "172.19.0.3",
+      ["Grafana 127.0.0.1:3000", "Explorer 127.0.0.1:8888", "InfluxDB 172.19.0.3:8181"],
+    ],
+    [
+      "InfluxDB where it is published",
+      { influxdb: { port: 9191 } },
+      undefined,
+      ["Grafana 127.0.0.1:3000", "Explorer 127.0.0.1:8888", "InfluxDB 127.0.0.1:9191"],
+    ],
+    [
+      "no Explorer that is off",
+      { explorer: { enabled: false } },
+      undefined,
+      ["Grafana 127.0.0.1:3000"],
+    ],
   ])("%s", (_, change, influxdb, expected) => {
-    expect(doorsOf(site(change), influxdb).map(({ name, address = "127.0.0.1", remote }) => `${name} ${address}:${remote}`)).toEqual(expected);
+    expect(
+      doorsOf(site(change), influxdb).map(
+        ({ name, address = "127.0.0.1", remote }) => `${name} ${address}:${remote}`,
+      ),
+    ).toEqual(expected);
   });
 
   test("is at the site's own local ports through a tunnel, and at the services' own without one", () => {
     const doors = doorsOf(site({}));
-    expect(addressLines(doors, true)).toEqual(["Grafana   http://127.0.0.1:23209", "Explorer  http://127.0.0.1:23210"]);
-    expect(addressLines(doors, false)).toEqual(["Grafana   http://127.0.0.1:3000", "Explorer  http://127.0.0.1:8888"]);
+    expect(addressLines(doors, true)).toEqual([
+      "Grafana   http://127.0.0.1:23209",
+      "Explorer  http://127.0.0.1:23210",
+    ]);
+    expect(addressLines(doors, false)).toEqual([
+      "Grafana   http://127.0.0.1:3000",
+      "Explorer  http://127.0.0.1:8888",
+    ]);
   });
 });

@@ -33,7 +33,15 @@ function mocks(answers: { stdout: string; stderr?: string }[]): void {
     },
     newResource: (resource) => {
       made.push(resource);
-      const state = { stdout: "x", result: "x", base64: "AAAA", hex: "ab12", imageId: `sha256:${resource.name}`, name: resource.name, ...resource.inputs };
+      const state = {
+        stdout: "x",
+        result: "x",
+        base64: "AAAA",
+        hex: "ab12",
+        imageId: `sha256:${resource.name}`,
+        name: resource.name,
+        ...resource.inputs,
+      };
       return { id: `${resource.name}-id`, state };
     },
   });
@@ -48,14 +56,17 @@ async function deploy(config: object, answers: { stdout: string }[]): Promise<vo
 
 const ofType = (type: string) => made.filter((resource) => resource.type === type);
 const commands = () => ofType("command:local:Command");
-const touched = () => made.filter(({ type }) => /^(docker|command|grafana):/.test(type)).map(({ name }) => name);
+const touched = () =>
+  made.filter(({ type }) => /^(docker|command|grafana):/.test(type)).map(({ name }) => name);
 
 describe("a site that is reached over SSH", () => {
   beforeAll(() => deploy({}, [{ stdout: hostAnswer() }]));
 
   test("has its host read once, with the script on standard input, and the tunnel opened", () => {
     expect(asked).toHaveLength(1);
-    expect(asked[0].command).toMatch(/-o StrictHostKeyChecking=yes .* bess-pi\.local 'bash -s' && ssh .* -O forward -L 127\.0\.0\.1:23208:127\.0\.0\.1:3000 /);
+    expect(asked[0].command).toMatch(
+      /-o StrictHostKeyChecking=yes .* bess-pi\.local 'bash -s' && ssh .* -O forward -L 127\.0\.0\.1:23208:127\.0\.0\.1:3000 /,
+    );
     expect(asked[0].stdin).toContain("say page");
   });
 
@@ -66,13 +77,22 @@ describe("a site that is reached over SSH", () => {
   test("shares one connection between the Docker provider and every command", () => {
     const [provider] = ofType("pulumi:providers:docker");
     const options = sharedOptions({ engine: "ssh://pi@bess-pi.local", ssh: {} });
-    expect([provider.inputs.host, JSON.parse(provider.inputs.sshOpts)]).toEqual(["ssh://pi@bess-pi.local", options]);
+    expect([provider.inputs.host, JSON.parse(provider.inputs.sshOpts)]).toEqual([
+      "ssh://pi@bess-pi.local",
+      options,
+    ]);
     for (const { inputs } of commands()) expect(inputs.create).toContain(sshLine(options));
   });
 
   test("has its databases made by its own docker, and needs none here", () => {
-    expect(commands().map(({ name, inputs }) => [name, inputs.environment?.DOCKER_HOST])).toEqual(expect.arrayContaining([["pi-influxdb-schema", undefined]]));
-    expect(commands().find(({ name }) => name === "pi-influxdb-token-grafana")!.inputs.create).toMatch(/ -- bess-pi\.local 'TOKEN_NAME=grafana-ab12 docker exec -i -e TOKEN_NAME pi-influxdb bash -s'$/);
+    expect(commands().map(({ name, inputs }) => [name, inputs.environment?.DOCKER_HOST])).toEqual(
+      expect.arrayContaining([["pi-influxdb-schema", undefined]]),
+    );
+    expect(
+      commands().find(({ name }) => name === "pi-influxdb-token-grafana")!.inputs.create,
+    ).toMatch(
+      / -- bess-pi\.local 'TOKEN_NAME=grafana-ab12 docker exec -i -e TOKEN_NAME pi-influxdb bash -s'$/,
+    );
   });
 
   test("has Grafana's API at the tunnel's stable port", () => {
@@ -86,18 +106,30 @@ describe("a site that is reached over SSH", () => {
 
 describe("a host that is to be prepared", () => {
   const udev = [{ symlink: "bms", vendor: "0403", product: "6001", serial: "A50285BI" }];
-  const bare = hostAnswer({ docker: "timeout: failed to run command 'docker': No such file or directory", page: "16384" });
+  const bare = hostAnswer({
+    docker: "timeout: failed to run command 'docker': No such file or directory",
+    page: "16384",
+  });
 
   test("is prepared first, and judged again before anything is made on it", async () => {
     await deploy({ host: { prepare: true, udev } }, [{ stdout: bare }, { stdout: hostAnswer() }]);
     expect(asked).toHaveLength(2);
-    expect(commands().map(({ name }) => name).slice(0, 3).sort()).toEqual(["pi-host-boot", "pi-host-docker", "pi-host-udev"]);
+    expect(
+      commands()
+        .map(({ name }) => name)
+        .slice(0, 3)
+        .sort(),
+    ).toEqual(["pi-host-boot", "pi-host-docker", "pi-host-udev"]);
   });
 
   test("loses its udev rules and nothing else when it is destroyed", async () => {
     await deploy({ host: { prepare: true, udev, updates: true } }, [{ stdout: hostAnswer() }]);
     const prepared = commands().filter(({ name }) => name.startsWith("pi-host"));
-    expect(prepared.filter(({ inputs }) => inputs.delete).map(({ name, inputs }) => [name, /rm -f (\S+)/.exec(inputs.delete)?.[1]])).toEqual([["pi-host-udev", "/etc/udev/rules.d/99-bess-pi.rules"]]);
+    expect(
+      prepared
+        .filter(({ inputs }) => inputs.delete)
+        .map(({ name, inputs }) => [name, /rm -f (\S+)/.exec(inputs.delete)?.[1]]),
+    ).toEqual([["pi-host-udev", "/etc/udev/rules.d/99-bess-pi.rules"]]);
   });
 
   test.each([
@@ -106,7 +138,10 @@ describe("a host that is to be prepared", () => {
   ])("with reboot %s, its boot script ends in: %s", async (reboot, expected) => {
     await deploy({ host: { prepare: true, reboot } }, [{ stdout: hostAnswer() }]);
     const { create } = commands().find(({ name }) => name === "pi-host-boot")!.inputs;
-    expect([create.includes("systemctl reboot"), create]).toEqual([reboot, expect.stringContaining(expected)]);
+    expect([create.includes("systemctl reboot"), create]).toEqual([
+      reboot,
+      expect.stringContaining(expected),
+    ]);
   });
 });
 
@@ -126,12 +161,19 @@ describe("the link budget of an update's commands, on a real SSH server with a s
     await deploy({ engine: reach.engine, ssh: reach.ssh }, [{ stdout: hostAnswer() }]);
   });
   afterAll(async () => {
-    execFileSync("ssh", [...sharedOptions(reach), "-O", "exit", ...destination(reach)], { stdio: "ignore" });
+    execFileSync("ssh", [...sharedOptions(reach), "-O", "exit", ...destination(reach)], {
+      stdio: "ignore",
+    });
     await sshd.stop();
   });
 
   test("is one connection, one session for the preflight, and one for each of InfluxDB's scripts", async () => {
-    const run = (line: string, input: string, env: object = {}) => execFileSync("/bin/sh", ["-c", line], { input, env: { ...process.env, ...env }, encoding: "utf8" });
+    const run = (line: string, input: string, env: object = {}) =>
+      execFileSync("/bin/sh", ["-c", line], {
+        input,
+        env: { ...process.env, ...env },
+        encoding: "utf8",
+      });
     run(asked[0].command, asked[0].stdin);
     for (const { inputs } of commands()) run(inputs.create, inputs.stdin ?? "", inputs.environment);
     await until("the server's log", () => sshd.sessions() >= 5);

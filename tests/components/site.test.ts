@@ -34,15 +34,23 @@ const unwrap = (value: unknown): unknown => {
   if (secretMark in value) return unwrap((value as { value?: unknown }).value ?? null);
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, unwrap(inner)]));
 };
-const isSecret = (value: unknown) => value !== null && typeof value === "object" && secretMark in value;
+const isSecret = (value: unknown) =>
+  value !== null && typeof value === "object" && secretMark in value;
 
 let made: Made[] = [];
 const retained = new Map<string, boolean | undefined>();
 
 /** What the providers would answer. */
-const outputs: Record<string, (name: string, inputs: { keepers?: { rotation: string } }) => object> = {
-  "random:index/randomPassword:RandomPassword": (name, { keepers }) => ({ result: `secret-${name}${keepers?.rotation ?? ""}` }),
-  "random:index/randomBytes:RandomBytes": (name) => ({ base64: Buffer.alloc(12, name).toString("base64") }),
+const outputs: Record<
+  string,
+  (name: string, inputs: { keepers?: { rotation: string } }) => object
+> = {
+  "random:index/randomPassword:RandomPassword": (name, { keepers }) => ({
+    result: `secret-${name}${keepers?.rotation ?? ""}`,
+  }),
+  "random:index/randomBytes:RandomBytes": (name) => ({
+    base64: Buffer.alloc(12, name).toString("base64"),
+  }),
   "random:index/randomId:RandomId": () => ({ hex: "ab12cd34" }),
   "command:local:Command": (name) => ({ stdout: `apiv3_${name}\n` }),
   "docker:index/remoteImage:RemoteImage": (name) => ({ imageId: `sha256:${name}` }),
@@ -56,26 +64,38 @@ async function deploy(config: unknown): Promise<Record<Service, Container>> {
     call: (call) => call.inputs,
     newResource: (resource) => {
       made.push({ ...resource, retained: retained.get(`${resource.type} ${resource.name}`) });
-      return { id: `${resource.name}-id`, state: { ...resource.inputs, ...outputs[resource.type]?.(resource.name, resource.inputs) } };
+      return {
+        id: `${resource.name}-id`,
+        state: { ...resource.inputs, ...outputs[resource.type]?.(resource.name, resource.inputs) },
+      };
     },
   });
-  const noteOptions: pulumi.ResourceTransformation = ({ type, name, opts }) => void retained.set(`${type} ${name}`, opts.retainOnDelete);
+  const noteOptions: pulumi.ResourceTransformation = ({ type, name, opts }) =>
+    void retained.set(`${type} ${name}`, opts.retainOnDelete);
   try {
     new Site("dev", config, { transformations: [noteOptions] });
   } finally {
     await pulumi.runtime.disconnect();
   }
-  return Object.fromEntries(ofType("docker:index/container:Container").map((found) => [found.inputs.hostname, unwrap(found.inputs) as Container])) as Record<
-    Service,
-    Container
-  >;
+  return Object.fromEntries(
+    ofType("docker:index/container:Container").map((found) => [
+      found.inputs.hostname,
+      unwrap(found.inputs) as Container,
+    ]),
+  ) as Record<Service, Container>;
 }
 
 const ofType = (type: string) => made.filter((resource) => resource.type === type);
-const labelOf = (container: Container, label: string) => container.labels.find((found) => found.label === `bess-telemetry.${label}`)?.value;
-const upload = (container: Container, file: string) => container.uploads.find((found) => found.file.endsWith(file))?.content ?? "";
+const labelOf = (container: Container, label: string) =>
+  container.labels.find((found) => found.label === `bess-telemetry.${label}`)?.value;
+const upload = (container: Container, file: string) =>
+  container.uploads.find((found) => found.file.endsWith(file))?.content ?? "";
 const bindings = (containers: Record<string, Container>) =>
-  Object.fromEntries(Object.values(containers).flatMap(({ hostname, ports }) => (ports ?? []).map((port) => [`${hostname}:${port.internal}`, `${port.ip}:${port.external}`])));
+  Object.fromEntries(
+    Object.values(containers).flatMap(({ hostname, ports }) =>
+      (ports ?? []).map((port) => [`${hostname}:${port.internal}`, `${port.ip}:${port.external}`]),
+    ),
+  );
 
 const dev = { name: "dev", simulator: { enabled: true } };
 const services = Object.keys(images) as Service[];
@@ -99,12 +119,19 @@ describe("the default site with its simulator", () => {
     });
 
     test("with no capability", () => expect(container.capabilities).toEqual({ drops: ["ALL"] }));
-    test("with no new privileges", () => expect(container.securityOpts).toEqual(["no-new-privileges:true"]));
+    test("with no new privileges", () =>
+      expect(container.securityOpts).toEqual(["no-new-privileges:true"]));
     test("within its profile's memory, and no swap", () => {
-      expect([container.memory, container.memorySwap]).toEqual([profiles.dev.memory[service], profiles.dev.memory[service]]);
+      expect([container.memory, container.memorySwap]).toEqual([
+        profiles.dev.memory[service],
+        profiles.dev.memory[service],
+      ]);
     });
     test("with bounded logs", () => {
-      expect([container.logDriver, container.logOpts]).toEqual(["json-file", { "max-size": "10m", "max-file": "3" }]);
+      expect([container.logDriver, container.logOpts]).toEqual([
+        "json-file",
+        { "max-size": "10m", "max-file": "3" },
+      ]);
     });
     test("with a health check that an update waits for", () => {
       const { tests } = container.healthcheck as { tests: string[] };
@@ -112,13 +139,22 @@ describe("the default site with its simulator", () => {
       expect([tests[0], tests.length > 1]).toEqual([expect.stringMatching(/^CMD(-SHELL)?$/), true]);
     });
     test("again after a reboot", () => expect(container.restart).toBe("unless-stopped"));
-    test("as a user other than root", () => expect(container.user).toMatch(/^(telegraf|[1-9]\d*:\d+)$/));
+    test("as a user other than root", () =>
+      expect(container.user).toMatch(/^(telegraf|[1-9]\d*:\d+)$/));
     test("from its pinned image", () => {
-      const image = made.find((found) => found.type.endsWith(":RemoteImage") && found.name === `dev-${service}`)!;
-      expect([image.inputs.name, container.image]).toEqual([images[service], `sha256:dev-${service}`]);
+      const image = made.find(
+        (found) => found.type.endsWith(":RemoteImage") && found.name === `dev-${service}`,
+      )!;
+      expect([image.inputs.name, container.image]).toEqual([
+        images[service],
+        `sha256:dev-${service}`,
+      ]);
     });
     test("labelled with its site and revision", () => {
-      expect([labelOf(container, "site"), labelOf(container, "revision")]).toEqual(["dev", expect.stringMatching(/^[0-9a-f]{12}$/)]);
+      expect([labelOf(container, "site"), labelOf(container, "revision")]).toEqual([
+        "dev",
+        expect.stringMatching(/^[0-9a-f]{12}$/),
+      ]);
     });
     test("with its secrets in files alone", () => {
       expect(JSON.stringify({ ...container, uploads: undefined })).not.toMatch(secretText);
@@ -126,10 +162,21 @@ describe("the default site with its simulator", () => {
   });
 
   test("gives each service its own secrets, and no other's", () => {
-    const held = Object.fromEntries(services.map((service) => [service, new Set(JSON.stringify(containers[service].uploads).match(/(secret|apiv3)[-_][\w-]*dev-[\w-]+/g))]));
+    const held = Object.fromEntries(
+      services.map((service) => [
+        service,
+        new Set(
+          JSON.stringify(containers[service].uploads).match(/(secret|apiv3)[-_][\w-]*dev-[\w-]+/g),
+        ),
+      ]),
+    );
     expect(held).toEqual({
       mosquitto: new Set(["secret-dev-mosquitto-monitor"]),
-      telegraf: new Set(["secret-dev-mosquitto-telegraf", "secret-dev-mosquitto-monitor", "apiv3_dev-influxdb-token-telegraf"]),
+      telegraf: new Set([
+        "secret-dev-mosquitto-telegraf",
+        "secret-dev-mosquitto-monitor",
+        "apiv3_dev-influxdb-token-telegraf",
+      ]),
       influxdb: new Set(["apiv3_secret-dev-influxdb-admin-token"]),
       explorer: new Set(["apiv3_dev-influxdb-token-explorer", "secret-dev-explorer-session"]),
       grafana: new Set(["secret-dev-grafana-admin", "secret-dev-grafana-secret-key"]),
@@ -139,17 +186,27 @@ describe("the default site with its simulator", () => {
 
   test("keeps every input that holds a secret encrypted in the state", () => {
     const open = made.flatMap(({ name, type, inputs }) =>
-      Object.entries(inputs).flatMap(([key, value]) => (!isSecret(value) && secretText.test(JSON.stringify(value)) ? [`${type} ${name} ${key}`] : [])),
+      Object.entries(inputs).flatMap(([key, value]) =>
+        !isSecret(value) && secretText.test(JSON.stringify(value))
+          ? [`${type} ${name} ${key}`]
+          : [],
+      ),
     );
     expect(open).toEqual([]);
   });
 
   test("names no secret in a command that runs where Pulumi does", () => {
-    expect(JSON.stringify(ofType("command:local:Command").map(({ inputs }) => inputs))).not.toMatch(secretText);
+    expect(JSON.stringify(ofType("command:local:Command").map(({ inputs }) => inputs))).not.toMatch(
+      secretText,
+    );
   });
 
   test("opens nothing but loopback ports", () => {
-    expect(bindings(containers)).toEqual({ "mosquitto:1883": "127.0.0.1:1883", "explorer:8080": "127.0.0.1:8888", "grafana:3000": "127.0.0.1:3000" });
+    expect(bindings(containers)).toEqual({
+      "mosquitto:1883": "127.0.0.1:1883",
+      "explorer:8080": "127.0.0.1:8888",
+      "grafana:3000": "127.0.0.1:3000",
+    });
   });
 
   test.each([
@@ -164,11 +221,19 @@ describe("the default site with its simulator", () => {
   });
 
   test("keeps its data volumes when it is destroyed", () => {
-    expect(volumes()).toEqual({ "dev-explorer-data": true, "dev-grafana-data": true, "dev-influxdb-data": true, "dev-mosquitto-data": true });
+    expect(volumes()).toEqual({
+      "dev-explorer-data": true,
+      "dev-grafana-data": true,
+      "dev-influxdb-data": true,
+      "dev-mosquitto-data": true,
+    });
   });
 });
 
-const volumes = () => Object.fromEntries(ofType("docker:index/volume:Volume").map((volume) => [volume.name, volume.retained]));
+const volumes = () =>
+  Object.fromEntries(
+    ofType("docker:index/volume:Volume").map((volume) => [volume.name, volume.retained]),
+  );
 
 test("a site that is to be purged keeps no volume", async () => {
   await deploy({ ...dev, purge: true });
@@ -176,18 +241,50 @@ test("a site that is to be purged keeps no volume", async () => {
 });
 
 describe("what is published", () => {
-  const loopback = { "mosquitto:1883": "127.0.0.1:1883", "explorer:8080": "127.0.0.1:8888", "grafana:3000": "127.0.0.1:3000" };
+  const loopback = {
+    "mosquitto:1883": "127.0.0.1:1883",
+    "explorer:8080": "127.0.0.1:8888",
+    "grafana:3000": "127.0.0.1:3000",
+  };
   const pem = (kind: string) => `-----BEGIN ${kind}-----\nAAAA\n-----END ${kind}-----\n`;
   const tls = { certificate: pem("CERTIFICATE"), key: pem("PRIVATE KEY") };
   const on = { enabled: true };
 
   test.each([
-    ["only MQTT leaves loopback when the broker's address does", { mqtt: { address: "0.0.0.0" } }, { ...loopback, "mosquitto:1883": "0.0.0.0:1883" }],
-    ["WebSocket only where it is asked for", { mqtt: { websocket: on } }, { ...loopback, "mosquitto:9001": "127.0.0.1:9001" }],
-    ["TLS only where it is asked for", { mqtt: { tls } }, { ...loopback, "mosquitto:8883": "127.0.0.1:8883" }],
-    ["InfluxDB only where it is asked for, on loopback", { influxdb: {} }, { ...loopback, "influxdb:8181": "127.0.0.1:8181" }],
-    ["every port as configured", { mqtt: { port: 2883 }, grafana: { port: 2000 }, explorer: { port: 2088 } }, { "mosquitto:1883": "127.0.0.1:2883", "grafana:3000": "127.0.0.1:2000", "explorer:8080": "127.0.0.1:2088" }],
-    ["no Explorer that is off", { explorer: { enabled: false } }, { "mosquitto:1883": "127.0.0.1:1883", "grafana:3000": "127.0.0.1:3000" }],
+    [
+      "only MQTT leaves loopback when the broker's address does",
+      { mqtt: { address: "0.0.0.0" } },
+      { ...loopback, "mosquitto:1883": "0.0.0.0:1883" },
+    ],
+    [
+      "WebSocket only where it is asked for",
+      { mqtt: { websocket: on } },
+      { ...loopback, "mosquitto:9001": "127.0.0.1:9001" },
+    ],
+    [
+      "TLS only where it is asked for",
+      { mqtt: { tls } },
+      { ...loopback, "mosquitto:8883": "127.0.0.1:8883" },
+    ],
+    [
+      "InfluxDB only where it is asked for, on loopback",
+      { influxdb: {} },
+      { ...loopback, "influxdb:8181": "127.0.0.1:8181" },
+    ],
+    [
+      "every port as configured",
+      { mqtt: { port: 2883 }, grafana: { port: 2000 }, explorer: { port: 2088 } },
+      {
+        "mosquitto:1883": "127.0.0.1:2883",
+        "grafana:3000": "127.0.0.1:2000",
+        "explorer:8080": "127.0.0.1:2088",
+      },
+    ],
+    [
+      "no Explorer that is off",
+      { explorer: { enabled: false } },
+      { "mosquitto:1883": "127.0.0.1:1883", "grafana:3000": "127.0.0.1:3000" },
+    ],
   ])("%s", async (_, config, expected) => {
     expect(bindings(await deploy({ ...dev, ...config }))).toEqual(expected);
   });
@@ -195,14 +292,22 @@ describe("what is published", () => {
   test("a TLS key is a file of the broker's, and encrypted in the state", async () => {
     const { mosquitto } = await deploy({ ...dev, mqtt: { tls } });
     expect(upload(mosquitto, "server.key")).toBe(tls.key);
-    expect(isSecret(ofType("docker:index/container:Container").find((found) => found.name === "dev-mosquitto")!.inputs.uploads)).toBe(true);
+    expect(
+      isSecret(
+        ofType("docker:index/container:Container").find((found) => found.name === "dev-mosquitto")!
+          .inputs.uploads,
+      ),
+    ).toBe(true);
   });
 });
 
-test.each(["explorer", "simulator"] as const)("a disabled %s leaves nothing behind", async (service) => {
-  await deploy({ ...dev, [service]: { enabled: false } });
-  expect(made.filter(({ name }) => name.includes(service))).toEqual([]);
-});
+test.each(["explorer", "simulator"] as const)(
+  "a disabled %s leaves nothing behind",
+  async (service) => {
+    await deploy({ ...dev, [service]: { enabled: false } });
+    expect(made.filter(({ name }) => name.includes(service))).toEqual([]);
+  },
+);
 
 describe("a refused site makes nothing:", () => {
   test.each([
@@ -218,7 +323,8 @@ describe("a refused site makes nothing:", () => {
 describe("a field that is added to the model", () => {
   const folder = temporaryFolder();
   afterAll(() => folder.remove());
-  const field = '- { name: soh, path: soh, type: float, unit: "%", range: [70, 100], quantity: state_of_health, meaning: State of health. }';
+  const field =
+    '- { name: soh, path: soh, type: float, unit: "%", range: [70, 100], quantity: state_of_health, meaning: State of health. }';
   const model = readFileSync(join(root, "configs/telemetry.yaml"), "utf8");
   const file = join(folder.path, "model.yaml");
   let before: Record<Service, Container>;
@@ -226,7 +332,8 @@ describe("a field that is added to the model", () => {
   let schemas: string[];
 
   beforeAll(async () => {
-    const schema = () => made.find(({ name }) => name === "dev-influxdb-schema")!.inputs.stdin as string;
+    const schema = () =>
+      made.find(({ name }) => name === "dev-influxdb-schema")!.inputs.stdin as string;
     writeFileSync(file, model);
     before = await deploy({ ...dev, model: file });
     const first = schema();
@@ -238,11 +345,17 @@ describe("a field that is added to the model", () => {
   test("gives Telegraf a new revision", () => {
     expect(labelOf(after.telegraf, "revision")).not.toBe(labelOf(before.telegraf, "revision"));
   });
-  test.each(["mosquitto", "influxdb", "explorer", "grafana"] as const)("leaves %s as it is", (service) => {
-    expect(after[service]).toEqual(before[service]);
-  });
+  test.each(["mosquitto", "influxdb", "explorer", "grafana"] as const)(
+    "leaves %s as it is",
+    (service) => {
+      expect(after[service]).toEqual(before[service]);
+    },
+  );
   test("is in the schema", () => {
-    expect(schemas.map((schema) => schema.includes('{"name":"soh","type":"float64"}'))).toEqual([false, true]);
+    expect(schemas.map((schema) => schema.includes('{"name":"soh","type":"float64"}'))).toEqual([
+      false,
+      true,
+    ]);
   });
 });
 
@@ -255,10 +368,16 @@ describe("a rotated password of Telegraf's", () => {
   });
 
   test("touches the broker and Telegraf alone", () => {
-    expect(services.filter((service) => JSON.stringify(after[service]) !== JSON.stringify(before[service]))).toEqual(["mosquitto", "telegraf"]);
+    expect(
+      services.filter(
+        (service) => JSON.stringify(after[service]) !== JSON.stringify(before[service]),
+      ),
+    ).toEqual(["mosquitto", "telegraf"]);
   });
   test("is no part of a revision", () => {
-    expect(services.map((service) => labelOf(after[service], "revision"))).toEqual(services.map((service) => labelOf(before[service], "revision")));
+    expect(services.map((service) => labelOf(after[service], "revision"))).toEqual(
+      services.map((service) => labelOf(before[service], "revision")),
+    );
   });
 });
 
@@ -268,7 +387,12 @@ describe("a site with M5BAT's model", () => {
     containers = await deploy({ ...dev, model: "configs/models/m5bat.yaml" });
   });
 
-  test("lets the gateway publish its topic", () => expect(upload(containers.mosquitto, "/acl")).toContain("user gateway\ntopic write m5bat/+/evaluation\n"));
-  test("has Telegraf read its topic", () => expect(upload(containers.telegraf, "telegraf.conf")).toContain('"m5bat/+/evaluation"'));
-  test("has its dashboard", () => expect(made.some(({ name }) => name === "dev-grafana-bess-unit")).toBe(true));
+  test("lets the gateway publish its topic", () =>
+    expect(upload(containers.mosquitto, "/acl")).toContain(
+      "user gateway\ntopic write m5bat/+/evaluation\n",
+    ));
+  test("has Telegraf read its topic", () =>
+    expect(upload(containers.telegraf, "telegraf.conf")).toContain('"m5bat/+/evaluation"'));
+  test("has its dashboard", () =>
+    expect(made.some(({ name }) => name === "dev-grafana-bess-unit")).toBe(true));
 });

@@ -5,9 +5,20 @@ import { until } from "../support/programs";
 const model = loadModel("configs/telemetry.yaml");
 const at = "2026-04-13T12:00:00.250Z";
 const nanoseconds = (iso: string) => `${BigInt(Date.parse(iso)) * 1_000_000n}`;
-const battery = (extra: object = {}) => JSON.stringify({ id: "b1", group_id: "u1", soc: 55.5, current: -1234, voltage: 732105, timestamp: at, ...extra });
-const numbered = (from: number, count: number) => Array.from({ length: count }, (_, i) => battery({ soc: (from + i) / 100 }));
-const socs = (pipeline: Pipeline) => new Set(pipeline.endpoint.table("battery").map((point) => point.fields.soc));
+const battery = (extra: object = {}) =>
+  JSON.stringify({
+    id: "b1",
+    group_id: "u1",
+    soc: 55.5,
+    current: -1234,
+    voltage: 732105,
+    timestamp: at,
+    ...extra,
+  });
+const numbered = (from: number, count: number) =>
+  Array.from({ length: count }, (_, i) => battery({ soc: (from + i) / 100 }));
+const socs = (pipeline: Pipeline) =>
+  new Set(pipeline.endpoint.table("battery").map((point) => point.fields.soc));
 
 let pipeline: Pipeline;
 beforeAll(async () => {
@@ -25,7 +36,9 @@ const arrives = async (table: string, count = 1) => {
 /** Waits for a later good message: what came before it has then been decided. */
 const decided = async () => {
   await pipeline.publish("battery/marker/status", [battery({ id: "marker" })]);
-  await until("the marker", () => pipeline.endpoint.table("battery").some((point) => point.tags.id === "marker"));
+  await until("the marker", () =>
+    pipeline.endpoint.table("battery").some((point) => point.tags.id === "marker"),
+  );
 };
 
 describe("a message as the fleet sends it", () => {
@@ -43,24 +56,37 @@ describe("a message as the fleet sends it", () => {
   test.each(model.measurements)("of $name arrives whole", async (measurement) => {
     const payload = Object.fromEntries([
       ...measurement.tags.map((tag) => [tag.path, "x1"]),
-      ...measurement.fields.map((field) => [field.path, field.type === "string" ? "charging" : 4321]),
+      ...measurement.fields.map((field) => [
+        field.path,
+        field.type === "string" ? "charging" : 4321,
+      ]),
       [measurement.time.path, at],
     ]);
     await pipeline.publish(measurement.topic.replace("+", "x1"), [JSON.stringify(payload)]);
     const point = await arrives(measurement.name);
-    const expected = measurement.fields.map((field) => [field.name, field.type === "string" ? '"charging"' : String(field.scale === 1 ? 4321 : 4.321)]);
+    const expected = measurement.fields.map((field) => [
+      field.name,
+      field.type === "string" ? '"charging"' : String(field.scale === 1 ? 4321 : 4.321),
+    ]);
     expect(point.fields).toEqual(Object.fromEntries(expected));
     expect(point.time).toBe(nanoseconds(at));
   });
 
-  test.each(["2026-04-13 12:00:00.25", "2026-04-13T12:00:00.250", "2026-04-13T14:00:00.25+02:00"])("has its own time when it is %s", async (timestamp) => {
-    await pipeline.publish("battery/b1/status", [battery({ timestamp })]);
-    expect((await arrives("battery")).time).toBe(nanoseconds(at));
-  });
+  test.each(["2026-04-13 12:00:00.25", "2026-04-13T12:00:00.250", "2026-04-13T14:00:00.25+02:00"])(
+    "has its own time when it is %s",
+    async (timestamp) => {
+      await pipeline.publish("battery/b1/status", [battery({ timestamp })]);
+      expect((await arrives("battery")).time).toBe(nanoseconds(at));
+    },
+  );
 });
 
 describe("a message that is not as it should be", () => {
-  test.each([["missing", undefined], ["no time", "yesterday"], ["a number", 12]])("is stored at its arrival when its time is %s", async (_, timestamp) => {
+  test.each([
+    ["missing", undefined],
+    ["no time", "yesterday"],
+    ["a number", 12],
+  ])("is stored at its arrival when its time is %s", async (_, timestamp) => {
     const before = BigInt(Date.now()) * 1_000_000n;
     await pipeline.publish("battery/b1/status", [battery({ timestamp })]);
     const point = await arrives("battery");
@@ -97,7 +123,9 @@ describe("a message that is not as it should be", () => {
   ])("is dropped when it is %s, and its neighbours are stored", async (_, payload) => {
     await pipeline.publish("battery/b1/status", [payload]);
     await decided();
-    expect(pipeline.endpoint.table("battery").filter((point) => point.tags.id !== "marker")).toEqual([]);
+    expect(
+      pipeline.endpoint.table("battery").filter((point) => point.tags.id !== "marker"),
+    ).toEqual([]);
   });
 });
 
@@ -138,14 +166,24 @@ describe("an outage loses nothing", () => {
 });
 
 describe("the broker's rights", () => {
-  const refused = (publishing: Promise<void>) => expect(publishing).rejects.toThrow(/Not authorized/);
+  const refused = (publishing: Promise<void>) =>
+    expect(publishing).rejects.toThrow(/Not authorized/);
 
-  test("a wrong password is refused", () => expect(pipeline.connect("gateway", "wrong")).rejects.toThrow(/Not authorized/));
+  test("a wrong password is refused", () =>
+    expect(pipeline.connect("gateway", "wrong")).rejects.toThrow(/Not authorized/));
   test("nobody publishes without credentials", async () => {
     const mqtt = (await import("mqtt")).default;
-    await expect(mqtt.connectAsync(`mqtt://127.0.0.1:${pipeline.port}`, { protocolVersion: 5, reconnectPeriod: 0 })).rejects.toThrow(/Not authorized/);
+    await expect(
+      mqtt.connectAsync(`mqtt://127.0.0.1:${pipeline.port}`, {
+        protocolVersion: 5,
+        reconnectPeriod: 0,
+      }),
+    ).rejects.toThrow(/Not authorized/);
   });
-  test("telegraf publishes nothing", () => refused(pipeline.publish("battery/b1/status", [battery()], "telegraf")));
-  test("monitor publishes nothing", () => refused(pipeline.publish("battery/b1/status", [battery()], "monitor")));
-  test("gateway publishes in no other topic", () => refused(pipeline.publish("battery/b1/command", [battery()])));
+  test("telegraf publishes nothing", () =>
+    refused(pipeline.publish("battery/b1/status", [battery()], "telegraf")));
+  test("monitor publishes nothing", () =>
+    refused(pipeline.publish("battery/b1/status", [battery()], "monitor")));
+  test("gateway publishes in no other topic", () =>
+    refused(pipeline.publish("battery/b1/command", [battery()])));
 });

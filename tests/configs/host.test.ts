@@ -1,4 +1,13 @@
-import { findings, type Findings, judge, parseFacts, preflightScript, refusal, type Required, storage } from "../../configs/host";
+import {
+  findings,
+  type Findings,
+  judge,
+  parseFacts,
+  preflightScript,
+  refusal,
+  type Required,
+  storage,
+} from "../../configs/host";
 import { loadModel } from "../../configs/model";
 import { hostAnswer } from "../support/host";
 
@@ -16,16 +25,23 @@ const required: Required = {
 };
 
 const read = (change: object) => hostAnswer({ clock: String(now + 1), ...change });
-const judged = (change: object, asked: Partial<Required> = {}): Findings => findings(parseFacts(read(change)), { ...required, ...asked }, now);
+const judged = (change: object, asked: Partial<Required> = {}): Findings =>
+  findings(parseFacts(read(change)), { ...required, ...asked }, now);
 
 describe("a host that can carry the site is taken:", () => {
   test.each<[string, object]>([
     ["a Raspberry Pi", {}],
-    ["an amd64 Debian 13", { machine: "x86_64", system: "debian 13 Debian GNU/Linux 13 (trixie)", throttled: "" }],
+    [
+      "an amd64 Debian 13",
+      { machine: "x86_64", system: "debian 13 Debian GNU/Linux 13 (trixie)", throttled: "" },
+    ],
     ["Debian's own Docker", { docker: "20.10.24+dfsg1" }],
     ["one whose time service cannot be asked, with a right clock", { synchronised: "" }],
     ["a file system that makes inodes as it needs them", { disk: "52000000000 0 0" }],
-    ["its own container on a port", { listens: ["0.0.0.0:1883"], container: ["pi|pi-mosquitto|0.0.0.0:1883->1883/tcp"] }],
+    [
+      "its own container on a port",
+      { listens: ["0.0.0.0:1883"], container: ["pi|pi-mosquitto|0.0.0.0:1883->1883/tcp"] },
+    ],
     ["another address on a loopback port", { listens: ["10.0.0.5:3000"] }],
     ["a port that is taken for IPv6 alone", { listens: ["[::]:1883", "[::1]:3000"] }],
   ])("%s", (_, change) => {
@@ -36,9 +52,21 @@ describe("a host that can carry the site is taken:", () => {
 describe("a host is refused, with what to do, for", () => {
   const reflash = "write Raspberry Pi OS Lite (64-bit) or Debian 12 or 13 to the card";
   test.each<[what: string, change: object, message: string]>([
-    ["a processor without images", { machine: "armv7l" }, `its processor is run as armv7l, for which there are no images: ${reflash}`],
-    ["32-bit programs under a 64-bit kernel", { bits: "32" }, `its programs are of 32 bits under a kernel of 64: ${reflash}`],
-    ["an old system", { system: "debian 11 Debian GNU/Linux 11 (bullseye)" }, `its system is Debian GNU/Linux 11 (bullseye), on which nothing is tried: ${reflash}`],
+    [
+      "a processor without images",
+      { machine: "armv7l" },
+      `its processor is run as armv7l, for which there are no images: ${reflash}`,
+    ],
+    [
+      "32-bit programs under a 64-bit kernel",
+      { bits: "32" },
+      `its programs are of 32 bits under a kernel of 64: ${reflash}`,
+    ],
+    [
+      "an old system",
+      { system: "debian 11 Debian GNU/Linux 11 (bullseye)" },
+      `its system is Debian GNU/Linux 11 (bullseye), on which nothing is tried: ${reflash}`,
+    ],
     [
       "pages of 16 KiB",
       { page: "16384" },
@@ -59,19 +87,38 @@ describe("a host is refused, with what to do, for", () => {
       { clock: String(now - 3600) },
       "its clock is 3600 s behind this machine's, and messages without a time of their own would be stored wrongly: run sudo timedatectl set-ntp true there and check timedatectl on both",
     ],
-    ["no Docker", { docker: "timeout: failed to run command 'docker': No such file or directory" }, "it has no Docker: set host.prepare: true, or install it (docs/raspberry-pi.md)"],
+    [
+      "no Docker",
+      { docker: "timeout: failed to run command 'docker': No such file or directory" },
+      "it has no Docker: set host.prepare: true, or install it (docs/raspberry-pi.md)",
+    ],
     [
       "a Docker that is stopped",
-      { docker: "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?" },
+      {
+        docker:
+          "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?",
+      },
       "its Docker Engine does not answer (Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?): look at sudo systemctl status docker there",
     ],
     [
       "a user outside Docker's group",
-      { docker: "permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock", listens: ["*:1883"] },
+      {
+        docker:
+          "permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock",
+        listens: ["*:1883"],
+      },
       "pi may not use its Docker Engine: run sudo usermod -aG docker pi there, and log in anew",
     ],
-    ["an old Docker", { docker: "19.03.13" }, "its Docker Engine is 19.03.13, older than 20.10: remove it, and install Docker's own package (docs/raspberry-pi.md)"],
-    ["a small disk", { disk: "3000000000 3800000 3650000" }, "its disk has 2.8 GiB free, and 90 days of this model need 8.7 GiB: shorten retention, or use a larger disk"],
+    [
+      "an old Docker",
+      { docker: "19.03.13" },
+      "its Docker Engine is 19.03.13, older than 20.10: remove it, and install Docker's own package (docs/raspberry-pi.md)",
+    ],
+    [
+      "a small disk",
+      { disk: "3000000000 3800000 3650000" },
+      "its disk has 2.8 GiB free, and 90 days of this model need 8.7 GiB: shorten retention, or use a larger disk",
+    ],
     [
       "too few inodes",
       { disk: "52000000000 200000 60000" },
@@ -102,7 +149,15 @@ describe("a host is refused, with what to do, for", () => {
   });
 
   test("all of its faults at once", () => {
-    expect(judged({ page: "16384", controllers: "cpu", docker: "19.03.13", synchronised: "no", listens: ["*:1883", "*:3000"] }).refused).toHaveLength(6);
+    expect(
+      judged({
+        page: "16384",
+        controllers: "cpu",
+        docker: "19.03.13",
+        synchronised: "no",
+        listens: ["*:1883", "*:3000"],
+      }).refused,
+    ).toHaveLength(6);
   });
 });
 
@@ -110,23 +165,49 @@ describe("what prepare mends is left to it:", () => {
   test.each<[string, object]>([
     ["pages of 16 KiB", { page: "16384" }],
     ["no memory cgroup", { controllers: "cpu" }],
-    ["no Docker", { docker: "timeout: failed to run command 'docker': No such file or directory", lacks: ["telegraf:1.39.3-alpine"] }],
+    [
+      "no Docker",
+      {
+        docker: "timeout: failed to run command 'docker': No such file or directory",
+        lacks: ["telegraf:1.39.3-alpine"],
+      },
+    ],
     ["a user outside Docker's group", { docker: "permission denied while trying to connect" }],
   ])("%s", (_, change) => {
     expect(judged(change, { preparing: true }).refused).toEqual([]);
   });
 
   test("but it needs sudo, and cannot make room", () => {
-    const { refused } = judged({ sudo: "no", disk: "1000000000 3800000 3650000" }, { preparing: true });
-    expect(refused).toEqual([expect.stringMatching(/^its disk has 0\.9 GiB free/), expect.stringMatching(/^pi may not use sudo without a password, which host\.prepare needs: run echo/)]);
+    const { refused } = judged(
+      { sudo: "no", disk: "1000000000 3800000 3650000" },
+      { preparing: true },
+    );
+    expect(refused).toEqual([
+      expect.stringMatching(/^its disk has 0\.9 GiB free/),
+      expect.stringMatching(
+        /^pi may not use sudo without a password, which host\.prepare needs: run echo/,
+      ),
+    ]);
   });
 });
 
 describe("what should be known, but keeps no site from running:", () => {
   test.each<[string, object, string]>([
-    ["a voltage that was too low", { throttled: "0x50000", uptime: "7300" }, "its supply voltage was too low since it started 2 h ago: use the Raspberry Pi's own supply and a short cable"],
-    ["a start just now", { uptime: "45" }, "it started 45 s ago; if nobody restarted it, look at journalctl -b -1 -e"],
-    ["less memory than the limits", { memory: "1918976" }, "it has 1874 MiB of memory, and the profile's limits add up to 2816 MiB: choose a smaller profile"],
+    [
+      "a voltage that was too low",
+      { throttled: "0x50000", uptime: "7300" },
+      "its supply voltage was too low since it started 2 h ago: use the Raspberry Pi's own supply and a short cable",
+    ],
+    [
+      "a start just now",
+      { uptime: "45" },
+      "it started 45 s ago; if nobody restarted it, look at journalctl -b -1 -e",
+    ],
+    [
+      "less memory than the limits",
+      { memory: "1918976" },
+      "it has 1874 MiB of memory, and the profile's limits add up to 2816 MiB: choose a smaller profile",
+    ],
   ])("%s", (_, change, note) => {
     expect(judged(change)).toEqual({ refused: [], noted: [note] });
   });
@@ -154,17 +235,29 @@ describe("a host's answer", () => {
   const reach = { engine: "ssh://pi@bess-pi.local", ssh: {} };
 
   test("is judged by its facts", () => {
-    expect(judge({ stdout: read({ page: "16384" }), stderr: "" }, reach, required, now).refused).toEqual([expect.stringContaining("pages of 16 KiB")]);
+    expect(
+      judge({ stdout: read({ page: "16384" }), stderr: "" }, reach, required, now).refused,
+    ).toEqual([expect.stringContaining("pages of 16 KiB")]);
   });
 
   test("that did not come is told by what ssh said", () => {
-    expect(judge({ stdout: "ssh\t255\n", stderr: "Host key verification failed.\r\n" }, reach, required, now).refused).toEqual([
+    expect(
+      judge(
+        { stdout: "ssh\t255\n", stderr: "Host key verification failed.\r\n" },
+        reach,
+        required,
+        now,
+      ).refused,
+    ).toEqual([
       expect.stringContaining("its host key is not known here: run ssh pi@bess-pi.local once"),
     ]);
   });
 
   test("that broke off is no answer", () => {
-    expect(judge({ stdout: read({}).replace("end\tyes\n", ""), stderr: "" }, reach, required, now).refused).toEqual([expect.stringContaining("its answer broke off")]);
+    expect(
+      judge({ stdout: read({}).replace("end\tyes\n", ""), stderr: "" }, reach, required, now)
+        .refused,
+    ).toEqual([expect.stringContaining("its answer broke off")]);
   });
 
   test("is told in one message", () => {

@@ -17,29 +17,63 @@ describe("images", () => {
     expect(fromMirror("mirror.lan:5000", image)).toBe(expected);
   });
   test("come from where the stack says, for the services that it runs", () => {
-    const site = parseSite({ name: "pi", explorer: { enabled: false }, images: { mirror: "mirror.lan", grafana: "ghcr.io/g/g:1" } });
+    const site = parseSite({
+      name: "pi",
+      explorer: { enabled: false },
+      images: { mirror: "mirror.lan", grafana: "ghcr.io/g/g:1" },
+    });
     expect(siteServices(site)).toEqual(["mosquitto", "telegraf", "influxdb", "grafana"]);
-    expect(siteImages(site)).toMatchObject({ telegraf: `mirror.lan/library/${images.telegraf}`, grafana: "ghcr.io/g/g:1" });
+    expect(siteImages(site)).toMatchObject({
+      telegraf: `mirror.lan/library/${images.telegraf}`,
+      grafana: "ghcr.io/g/g:1",
+    });
   });
-  test.each(Object.values(images))("%s has a recorded manifest for a Raspberry Pi and for a server", (image) => {
-    expect((recorded.architectures as Record<string, string[]>)[image]).toEqual(expect.arrayContaining(["arm64", "amd64"]));
-  });
+  test.each(Object.values(images))(
+    "%s has a recorded manifest for a Raspberry Pi and for a server",
+    (image) => {
+      expect((recorded.architectures as Record<string, string[]>)[image]).toEqual(
+        expect.arrayContaining(["arm64", "amd64"]),
+      );
+    },
+  );
   test("that are recorded are the pinned ones, and no others", () => {
-    expect(Object.keys(recorded.architectures).sort()).toEqual([...new Set(Object.values(images))].sort());
+    expect(Object.keys(recorded.architectures).sort()).toEqual(
+      [...new Set(Object.values(images))].sort(),
+    );
   });
 });
 
 describe("nothing that a site runs is of one processor alone:", () => {
   test("no source asks for one, but for the check of the host and the choice of images to save", () => {
-    const sources = ["components", "configs", "dashboards", "automation", "cli", "simulator"].flatMap((folder) =>
-      readdirSync(join(root, folder), { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".ts")).map((file) => join(folder, file)),
+    const sources = [
+      "components",
+      "configs",
+      "dashboards",
+      "automation",
+      "cli",
+      "simulator",
+    ].flatMap((folder) =>
+      readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })
+        .filter((file) => file.endsWith(".ts"))
+        .map((file) => join(folder, file)),
     );
-    const named = sources.filter((file) => /x86|amd64|i386|aarch64|arm64/.test(readFileSync(join(root, file), "utf8")));
+    const named = sources.filter((file) =>
+      /x86|amd64|i386|aarch64|arm64/.test(readFileSync(join(root, file), "utf8")),
+    );
     expect(named.sort()).toEqual(["cli/images.ts", "configs/host.ts"]);
   });
 
   test("the simulator's program holds no native code", () => {
-    const { metafile } = buildSync({ entryPoints: [join(root, "simulator/main.ts")], bundle: true, platform: "node", write: false, metafile: true, outdir: "out" });
-    expect(Object.keys(metafile.inputs).filter((file) => !/\.(ts|js|mjs|cjs|json)$/.test(file))).toEqual([]);
+    const { metafile } = buildSync({
+      entryPoints: [join(root, "simulator/main.ts")],
+      bundle: true,
+      platform: "node",
+      write: false,
+      metafile: true,
+      outdir: "out",
+    });
+    expect(
+      Object.keys(metafile.inputs).filter((file) => !/\.(ts|js|mjs|cjs|json)$/.test(file)),
+    ).toEqual([]);
   });
 });

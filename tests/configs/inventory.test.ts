@@ -3,7 +3,14 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { parse as parseYaml } from "yaml";
 import { InputError } from "../../configs/refuse";
-import { addSite, inventoryFile, loadFleet, newStackFile, parseFleet, stackConfig } from "../../configs/inventory";
+import {
+  addSite,
+  inventoryFile,
+  loadFleet,
+  newStackFile,
+  parseFleet,
+  stackConfig,
+} from "../../configs/inventory";
 import { withStandIns } from "../../configs/standins";
 import { shards } from "../../fleet/matrix";
 import { temporaryFolder } from "../support/programs";
@@ -16,7 +23,11 @@ const fleet = (change: object = {}) => ({
   labels: { region: ["north", "west"], ring: ["canary"] },
   defaults: { profile: "pi", mqtt: { address: "0.0.0.0" } },
   overrides: [{ when: { region: "north" }, set: { retention: "60d", mqtt: { port: 1884 } } }],
-  waves: [{ name: "canary", when: { ring: "canary" } }, { name: "early", share: "10%" }, { name: "rest" }],
+  waves: [
+    { name: "canary", when: { ring: "canary" } },
+    { name: "early", share: "10%" },
+    { name: "rest" },
+  ],
   sites: {
     a: { engine: "ssh://bess@a.example", labels: { region: "north", ring: "canary" } },
     b: { engine: "ssh://bess@b.example", labels: { region: "west" }, retention: "7d" },
@@ -25,7 +36,8 @@ const fleet = (change: object = {}) => ({
   ...change,
 });
 const withSites = (sites: object) => fleet({ sites: { ...fleet().sites, ...sites } });
-const siteOf = (input: unknown, name: string) => parseFleet(input).sites.find((site) => site.name === name)!;
+const siteOf = (input: unknown, name: string) =>
+  parseFleet(input).sites.find((site) => site.name === name)!;
 
 const refusal = (work: () => unknown): string => {
   try {
@@ -39,21 +51,54 @@ const refusal = (work: () => unknown): string => {
 
 describe("a site's config", () => {
   test("is the defaults, the overrides by its labels, and its own line, in this order", () => {
-    expect(siteOf(fleet(), "a").settings).toEqual({ name: "a", engine: "ssh://bess@a.example", profile: "pi", retention: "60d", mqtt: { address: "0.0.0.0", port: 1884 } });
-    expect(siteOf(fleet(), "b").settings).toMatchObject({ retention: "7d", mqtt: { address: "0.0.0.0" } });
-    expect(siteOf(fleet(), "c").settings).toMatchObject({ mqtt: { address: "0.0.0.0", port: 1885 } });
+    expect(siteOf(fleet(), "a").settings).toEqual({
+      name: "a",
+      engine: "ssh://bess@a.example",
+      profile: "pi",
+      retention: "60d",
+      mqtt: { address: "0.0.0.0", port: 1884 },
+    });
+    expect(siteOf(fleet(), "b").settings).toMatchObject({
+      retention: "7d",
+      mqtt: { address: "0.0.0.0" },
+    });
+    expect(siteOf(fleet(), "c").settings).toMatchObject({
+      mqtt: { address: "0.0.0.0", port: 1885 },
+    });
   });
-  test("is validated, with all defaults of a site", () => expect(siteOf(fleet(), "a").config).toMatchObject({ grafana: { port: 3000 }, mqtt: { port: 1884 } }));
+  test("is validated, with all defaults of a site", () =>
+    expect(siteOf(fleet(), "a").config).toMatchObject({
+      grafana: { port: 3000 },
+      mqtt: { port: 1884 },
+    }));
   test("belongs to the stack of its name, or to the one it names", () => {
-    expect([siteOf(fleet(), "a").stack, siteOf(withSites({ d: { engine: "ssh://u@d", stack: "old-d" } }), "d").stack]).toEqual(["a", "old-d"]);
+    expect([
+      siteOf(fleet(), "a").stack,
+      siteOf(withSites({ d: { engine: "ssh://u@d", stack: "old-d" } }), "d").stack,
+    ]).toEqual(["a", "old-d"]);
   });
   test("may need what another line gives it, and is refused without that at the site that lacks it", () => {
-    const shared = { defaults: { ssh: { jump: "ops@jump.example" }, host: { prepare: true } }, overrides: [{ when: { region: "north" }, set: { host: { updates: true } } }] };
-    expect(siteOf(fleet(shared), "a").config).toMatchObject({ ssh: { jump: "ops@jump.example" }, host: { prepare: true, updates: true } });
-    expect(refusal(() => parseFleet({ ...withSites({ d: { engine: "unix:///var/run/docker.sock" } }), ...shared }))).toContain('sites.d.ssh.jump is "ops@jump.example": only a site with an engine ssh://user@host has it');
+    const shared = {
+      defaults: { ssh: { jump: "ops@jump.example" }, host: { prepare: true } },
+      overrides: [{ when: { region: "north" }, set: { host: { updates: true } } }],
+    };
+    expect(siteOf(fleet(shared), "a").config).toMatchObject({
+      ssh: { jump: "ops@jump.example" },
+      host: { prepare: true, updates: true },
+    });
+    expect(
+      refusal(() =>
+        parseFleet({ ...withSites({ d: { engine: "unix:///var/run/docker.sock" } }), ...shared }),
+      ),
+    ).toContain(
+      'sites.d.ssh.jump is "ops@jump.example": only a site with an engine ssh://user@host has it',
+    );
   });
   test("of a later override wins over an earlier one", () => {
-    const overrides = ["1d", "2d"].map((retention) => ({ when: { ring: "canary" }, set: { retention } }));
+    const overrides = ["1d", "2d"].map((retention) => ({
+      when: { ring: "canary" },
+      set: { retention },
+    }));
     expect(siteOf(fleet({ overrides }), "a").settings.retention).toBe("2d");
   });
 });
@@ -67,37 +112,139 @@ describe("the project's own example", () => {
 });
 
 test.each<[string, unknown, string]>([
-  ["a host of two sites", withSites({ d: { engine: "ssh://bess@a.example" } }), 'sites.d.engine is "ssh://bess@a.example": site a has it already'],
-  ["a host of two sites, by another user", withSites({ d: { engine: "ssh://root@a.example" } }), "site a has it already"],
-  ["a stack of two sites", withSites({ d: { engine: "ssh://u@d", stack: "a" } }), 'sites.d.stack is "a": site a has it already'],
-  ["a wave by an unknown label", fleet({ waves: [{ name: "w", when: { rnig: "canary" } }, { name: "rest" }] }), "waves[0].when.rnig is no known label; allowed here: region, ring"],
-  ["a wave by an unknown value", fleet({ waves: [{ name: "w", when: { ring: "canry" } }, { name: "rest" }] }), 'waves[0].when.ring is "canry": allowed here: canary'],
-  ["an override by an unknown label", fleet({ overrides: [{ when: { x: "y" }, set: {} }] }), "overrides[0].when.x is no known label"],
-  ["a site with an unknown label", withSites({ d: { engine: "ssh://u@d", labels: { regoin: "north" } } }), "sites.d.labels.regoin is no known label"],
-  ["a label named like a method of all objects", withSites({ d: { engine: "ssh://u@d", labels: { constructor: "x" } } }), "sites.d.labels.constructor is no known label"],
-  ["a site in no wave", fleet({ waves: [{ name: "canary", when: { ring: "canary" } }] }), "sites.b is in no wave"],
-  ["a wave after that which takes all", fleet({ waves: [{ name: "all" }, { name: "late", share: "5%" }] }), 'waves[0] is "all", which takes all that are left: put it last'],
-  ["two waves of one name", fleet({ waves: [{ name: "w", share: "5%" }, { name: "w" }] }), 'waves[1].name is "w"'],
-  ["shares beyond the whole", fleet({ waves: [{ name: "a", share: "60%" }, { name: "b", share: "60%" }] }), "120% together: at most 100%"],
-  ["a wave by label and share", fleet({ waves: [{ name: "w", when: {}, share: "5%" }] }), "give either when or share"],
-  ["a share without its sign", fleet({ waves: [{ name: "w", share: "0.1" }] }), 'waves[0].share is "0.1": write a share such as 10%'],
+  [
+    "a host of two sites",
+    withSites({ d: { engine: "ssh://bess@a.example" } }),
+    'sites.d.engine is "ssh://bess@a.example": site a has it already',
+  ],
+  [
+    "a host of two sites, by another user",
+    withSites({ d: { engine: "ssh://root@a.example" } }),
+    "site a has it already",
+  ],
+  [
+    "a stack of two sites",
+    withSites({ d: { engine: "ssh://u@d", stack: "a" } }),
+    'sites.d.stack is "a": site a has it already',
+  ],
+  [
+    "a wave by an unknown label",
+    fleet({ waves: [{ name: "w", when: { rnig: "canary" } }, { name: "rest" }] }),
+    "waves[0].when.rnig is no known label; allowed here: region, ring",
+  ],
+  [
+    "a wave by an unknown value",
+    fleet({ waves: [{ name: "w", when: { ring: "canry" } }, { name: "rest" }] }),
+    'waves[0].when.ring is "canry": allowed here: canary',
+  ],
+  [
+    "an override by an unknown label",
+    fleet({ overrides: [{ when: { x: "y" }, set: {} }] }),
+    "overrides[0].when.x is no known label",
+  ],
+  [
+    "a site with an unknown label",
+    withSites({ d: { engine: "ssh://u@d", labels: { regoin: "north" } } }),
+    "sites.d.labels.regoin is no known label",
+  ],
+  [
+    "a label named like a method of all objects",
+    withSites({ d: { engine: "ssh://u@d", labels: { constructor: "x" } } }),
+    "sites.d.labels.constructor is no known label",
+  ],
+  [
+    "a site in no wave",
+    fleet({ waves: [{ name: "canary", when: { ring: "canary" } }] }),
+    "sites.b is in no wave",
+  ],
+  [
+    "a wave after that which takes all",
+    fleet({ waves: [{ name: "all" }, { name: "late", share: "5%" }] }),
+    'waves[0] is "all", which takes all that are left: put it last',
+  ],
+  [
+    "two waves of one name",
+    fleet({ waves: [{ name: "w", share: "5%" }, { name: "w" }] }),
+    'waves[1].name is "w"',
+  ],
+  [
+    "shares beyond the whole",
+    fleet({
+      waves: [
+        { name: "a", share: "60%" },
+        { name: "b", share: "60%" },
+      ],
+    }),
+    "120% together: at most 100%",
+  ],
+  [
+    "a wave by label and share",
+    fleet({ waves: [{ name: "w", when: {}, share: "5%" }] }),
+    "give either when or share",
+  ],
+  [
+    "a share without its sign",
+    fleet({ waves: [{ name: "w", share: "0.1" }] }),
+    'waves[0].share is "0.1": write a share such as 10%',
+  ],
   ["no wave", fleet({ waves: [] }), "name at least one wave"],
   ["a site without an engine", withSites({ d: {} }), "sites.d.engine is not set"],
-  ["a name that no container can have", withSites({ D_1: { engine: "ssh://u@d" } }), "sites.D_1 is no possible name: write lower case letters"],
-  ["an unknown key", fleet({ site: {} }), "site is no known key; allowed here: allow, labels, defaults, overrides, waves, sites"],
-  ["an unknown key of a site", withSites({ d: { engine: "ssh://u@d", mqt: {} } }), "sites.d.mqt is no known key; allowed here: ssh, host, profile"],
-  ["an unknown key deep in a site", withSites({ d: { engine: "ssh://u@d", mqtt: { prot: 1 } } }), "sites.d.mqtt.prot is no known key; allowed here: address, port"],
-  ["a value that no site may have", fleet({ overrides: [{ when: {}, set: { profile: "large" } }] }), 'overrides[0].set.profile is "large"'],
-  ["an engine for all", fleet({ defaults: { engine: "ssh://u@d" } }), "defaults.engine is no known key"],
-  ["an allowance that names no port", fleet({ allow: { offLoopback: ["grafana"] } }), "write a container's host name and its own port"],
+  [
+    "a name that no container can have",
+    withSites({ D_1: { engine: "ssh://u@d" } }),
+    "sites.D_1 is no possible name: write lower case letters",
+  ],
+  [
+    "an unknown key",
+    fleet({ site: {} }),
+    "site is no known key; allowed here: allow, labels, defaults, overrides, waves, sites",
+  ],
+  [
+    "an unknown key of a site",
+    withSites({ d: { engine: "ssh://u@d", mqt: {} } }),
+    "sites.d.mqt is no known key; allowed here: ssh, host, profile",
+  ],
+  [
+    "an unknown key deep in a site",
+    withSites({ d: { engine: "ssh://u@d", mqtt: { prot: 1 } } }),
+    "sites.d.mqtt.prot is no known key; allowed here: address, port",
+  ],
+  [
+    "a value that no site may have",
+    fleet({ overrides: [{ when: {}, set: { profile: "large" } }] }),
+    'overrides[0].set.profile is "large"',
+  ],
+  [
+    "an engine for all",
+    fleet({ defaults: { engine: "ssh://u@d" } }),
+    "defaults.engine is no known key",
+  ],
+  [
+    "an allowance that names no port",
+    fleet({ allow: { offLoopback: ["grafana"] } }),
+    "write a container's host name and its own port",
+  ],
 ])("%s is refused", (_, input, told) => expect(refusal(() => parseFleet(input))).toContain(told));
 
 test("what is wrong for all sites is told once, where it was written", () => {
-  expect(refusal(() => parseFleet(fleet({ defaults: { retention: "soon" } }))).split("\n")).toEqual(["fleet/fleet.yaml is refused:", '  - defaults.retention is "soon": write a duration such as 90d']);
+  expect(refusal(() => parseFleet(fleet({ defaults: { retention: "soon" } }))).split("\n")).toEqual(
+    [
+      "fleet/fleet.yaml is refused:",
+      '  - defaults.retention is "soon": write a duration such as 90d',
+    ],
+  );
 });
 
 test("a private key in the wrong place is not shown", () => {
-  expect(refusal(() => parseFleet(withSites({ d: { engine: "ssh://u@d", mqtt: { tls: { key: "-----BEGIN PRIVATE KEY-----\nabcdef" } } } })))).not.toContain("abcdef");
+  expect(
+    refusal(() =>
+      parseFleet(
+        withSites({
+          d: { engine: "ssh://u@d", mqtt: { tls: { key: "-----BEGIN PRIVATE KEY-----\nabcdef" } } },
+        }),
+      ),
+    ),
+  ).not.toContain("abcdef");
 });
 
 describe("a file that is no inventory", () => {
@@ -110,23 +257,46 @@ describe("a file that is no inventory", () => {
   };
   test("as it names a site twice is refused by line", () => {
     const line = example.trimEnd().split("\n").length + 1;
-    expect(loaded(`${example}  kiel-1: { engine: ssh://u@x }\n`)).toContain(`line ${line}: "kiel-1" is declared twice`);
+    expect(loaded(`${example}  kiel-1: { engine: ssh://u@x }\n`)).toContain(
+      `line ${line}: "kiel-1" is declared twice`,
+    );
   });
-  test("as it is no YAML is refused by line", () => expect(loaded("sites: {\n  a: [}")).toMatch(/line \d+: /));
+  test("as it is no YAML is refused by line", () =>
+    expect(loaded("sites: {\n  a: [}")).toMatch(/line \d+: /));
   test("as it is empty is refused", () => expect(loaded("")).toContain("is refused"));
-  test("as it is missing is refused", () => expect(refusal(() => loadFleet(join(folder.path, "none.yaml")))).toContain("ENOENT"));
+  test("as it is missing is refused", () =>
+    expect(refusal(() => loadFleet(join(folder.path, "none.yaml")))).toContain("ENOENT"));
 });
 
 describe("a share", () => {
-  const many = (names: string[]) => fleet({ sites: Object.fromEntries(names.map((name) => [name, { engine: `ssh://bess@${name}.example` }])) });
-  const early = (names: string[]) => new Set(parseFleet(many(names)).sites.filter(({ wave }) => wave === "early").map(({ name }) => name));
-  const names = fc.uniqueArray(fc.stringMatching(/^[a-z][a-z0-9]{0,6}$/), { minLength: 1, maxLength: 40 });
+  const many = (names: string[]) =>
+    fleet({
+      sites: Object.fromEntries(
+        names.map((name) => [name, { engine: `ssh://bess@${name}.example` }]),
+      ),
+    });
+  const early = (names: string[]) =>
+    new Set(
+      parseFleet(many(names))
+        .sites.filter(({ wave }) => wave === "early")
+        .map(({ name }) => name),
+    );
+  const names = fc.uniqueArray(fc.stringMatching(/^[a-z][a-z0-9]{0,6}$/), {
+    minLength: 1,
+    maxLength: 40,
+  });
 
   test("is that part of the fleet, rounded up", () => {
-    fc.assert(fc.property(names, (found) => expect(early(found).size).toBe(Math.ceil(found.length / 10))), { numRuns: 20 });
+    fc.assert(
+      fc.property(names, (found) => expect(early(found).size).toBe(Math.ceil(found.length / 10))),
+      { numRuns: 20 },
+    );
   });
   test("does not depend on the order of the file", () => {
-    fc.assert(fc.property(names, (found) => expect(early([...found].reverse())).toEqual(early(found))), { numRuns: 20 });
+    fc.assert(
+      fc.property(names, (found) => expect(early([...found].reverse())).toEqual(early(found))),
+      { numRuns: 20 },
+    );
   });
   test("moves at most one site when one is added", () => {
     fc.assert(
@@ -138,8 +308,19 @@ describe("a share", () => {
     );
   });
   test("leaves out who has a wave by label", () => {
-    const canaries = parseFleet(fleet({ waves: [{ name: "canary", when: { ring: "canary" } }, { name: "all", share: "100%" }] })).sites;
-    expect(canaries.map(({ name, wave }) => [name, wave])).toEqual([["a", "canary"], ["b", "all"], ["c", "all"]]);
+    const canaries = parseFleet(
+      fleet({
+        waves: [
+          { name: "canary", when: { ring: "canary" } },
+          { name: "all", share: "100%" },
+        ],
+      }),
+    ).sites;
+    expect(canaries.map(({ name, wave }) => [name, wave])).toEqual([
+      ["a", "canary"],
+      ["b", "all"],
+      ["c", "all"],
+    ]);
   });
 });
 
@@ -148,16 +329,24 @@ describe("a new site", () => {
 
   test("is one line more, and all else stays as it was", () => {
     const lines = addSite(example, "kiel-3", site).split("\n");
-    const added = lines.indexOf("  kiel-3: { engine: ssh://bess@kiel-3.example, labels: { region: north, hardware: pi } }");
+    const added = lines.indexOf(
+      "  kiel-3: { engine: ssh://bess@kiel-3.example, labels: { region: north, hardware: pi } }",
+    );
     expect(added).toBeGreaterThan(0);
     expect(lines.filter((_, i) => i !== added).join("\n")).toBe(example);
-    expect(parseFleet(parseYaml(lines.join("\n"))).sites.at(-1)).toMatchObject({ name: "kiel-3", wave: expect.any(String) });
+    expect(parseFleet(parseYaml(lines.join("\n"))).sites.at(-1)).toMatchObject({
+      name: "kiel-3",
+      wave: expect.any(String),
+    });
   });
   test.each([
     ["after a site in block style", "sites:\n  a:\n    engine: ssh://u@a\n    labels: {}\n# end\n"],
     ["after a line with a comment", "sites:\n  a: { engine: ssh://u@a } # the first\n"],
     ["after a last line without its end", "sites:\n  a: { engine: ssh://u@a }"],
-    ["before what follows the sites", "sites:\n  a: { engine: ssh://u@a }\n\nwaves: [{ name: all }]\nlabels: {}\n"],
+    [
+      "before what follows the sites",
+      "sites:\n  a: { engine: ssh://u@a }\n\nwaves: [{ name: all }]\nlabels: {}\n",
+    ],
   ])("stands %s", (_, text) => {
     const whole = text.includes("waves") ? text : `labels: {}\nwaves: [{ name: all }]\n${text}`;
     const extended = addSite(whole, "b", { engine: "ssh://u@b", labels: {} });
@@ -166,9 +355,21 @@ describe("a new site", () => {
   });
   test.each<[string, () => unknown, string]>([
     ["of a taken name", () => addSite(example, "kiel-1", site), "sites.kiel-1 is declared already"],
-    ["on a taken host", () => addSite(example, "kiel-3", { ...site, engine: "ssh://bess@kiel-1.example" }), "site kiel-1 has it already"],
-    ["with an unknown label", () => addSite(example, "kiel-3", { ...site, labels: { region: "south" } }), 'sites.kiel-3.labels.region is "south": allowed here: north, west'],
-    ["in a map in braces", () => addSite("sites: {}\n", "a", site), "begin it with a site on a line of its own"],
+    [
+      "on a taken host",
+      () => addSite(example, "kiel-3", { ...site, engine: "ssh://bess@kiel-1.example" }),
+      "site kiel-1 has it already",
+    ],
+    [
+      "with an unknown label",
+      () => addSite(example, "kiel-3", { ...site, labels: { region: "south" } }),
+      'sites.kiel-3.labels.region is "south": allowed here: north, west',
+    ],
+    [
+      "in a map in braces",
+      () => addSite("sites: {}\n", "a", site),
+      "begin it with a site on a line of its own",
+    ],
     ["without a fleet", () => addSite("labels: {}\n", "a", site), "sites is missing"],
   ])("%s is refused", (_, work, told) => expect(refusal(work)).toContain(told));
 });
@@ -178,28 +379,44 @@ describe("a stack's file", () => {
   afterAll(() => folder.remove());
   const stack = (name: string, config: object) => {
     mkdirSync(folder.path, { recursive: true });
-    writeFileSync(join(folder.path, `Pulumi.${name}.yaml`), JSON.stringify({ config: { "bess-telemetry:site": config } }));
+    writeFileSync(
+      join(folder.path, `Pulumi.${name}.yaml`),
+      JSON.stringify({ config: { "bess-telemetry:site": config } }),
+    );
     return { stack: name, settings: { name, mqtt: { port: 1884 }, retention: "7d" } };
   };
   const tls = { port: 8884, certificate: "PEM", key: { secure: "v1:abc" } };
 
   test("adds what the inventory has not, secrets as they are", () => {
-    expect(stackConfig(stack("a", { mqtt: { tls } }), folder.path)).toEqual({ name: "a", mqtt: { port: 1884, tls }, retention: "7d" });
+    expect(stackConfig(stack("a", { mqtt: { tls } }), folder.path)).toEqual({
+      name: "a",
+      mqtt: { port: 1884, tls },
+      retention: "7d",
+    });
   });
   test("may be missing, or new", () => {
     writeFileSync(join(folder.path, "Pulumi.new.yaml"), newStackFile("new"));
     const settings = { name: "new" };
-    expect([stackConfig({ stack: "none", settings }, folder.path), stackConfig({ stack: "new", settings }, folder.path)]).toEqual([settings, settings]);
+    expect([
+      stackConfig({ stack: "none", settings }, folder.path),
+      stackConfig({ stack: "new", settings }, folder.path),
+    ]).toEqual([settings, settings]);
   });
   test("is refused where it says what the inventory says", () => {
-    expect(refusal(() => stackConfig(stack("b", { retention: "7d", mqtt: { port: 1884 } }), folder.path)).split("\n")).toEqual([
+    expect(
+      refusal(() =>
+        stackConfig(stack("b", { retention: "7d", mqtt: { port: 1884 } }), folder.path),
+      ).split("\n"),
+    ).toEqual([
       "Pulumi.b.yaml is refused:",
       "  - bess-telemetry:site.retention is set by fleet/fleet.yaml too: keep it there alone",
       "  - bess-telemetry:site.mqtt.port is set by fleet/fleet.yaml too: keep it there alone",
     ]);
   });
   test("has a stand-in for each secret, another one for another secret", () => {
-    const [one, other] = ["v1:abc", "v1:abd"].map((secure) => withStandIns({ key: { secure } }) as { key: string });
+    const [one, other] = ["v1:abc", "v1:abd"].map(
+      (secure) => withStandIns({ key: { secure } }) as { key: string },
+    );
     expect(one.key).toMatch(/^-----BEGIN PRIVATE KEY-----\n/);
     expect([one.key === other.key, one.key.includes("abc")]).toEqual([false, false]);
   });
@@ -207,7 +424,19 @@ describe("a stack's file", () => {
 
 describe("shards", () => {
   const sites = Array.from({ length: 10 }, (_, i) => ({ name: `s${i}` }));
-  test("hold each site once, in order", () => expect(shards(sites, 4).flatMap((shard) => shard.sites.split(","))).toEqual(sites.map(({ name }) => name)));
-  test("are even", () => expect(shards(sites, 4).map((shard) => shard.sites.split(",").length).sort()).toEqual([2, 2, 3, 3]));
-  test("are no more than there are sites", () => expect(shards(sites.slice(0, 2), 4)).toEqual([{ shard: 1, shards: 2, sites: "s0" }, { shard: 2, shards: 2, sites: "s1" }]));
+  test("hold each site once, in order", () =>
+    expect(shards(sites, 4).flatMap((shard) => shard.sites.split(","))).toEqual(
+      sites.map(({ name }) => name),
+    ));
+  test("are even", () =>
+    expect(
+      shards(sites, 4)
+        .map((shard) => shard.sites.split(",").length)
+        .sort(),
+    ).toEqual([2, 2, 3, 3]));
+  test("are no more than there are sites", () =>
+    expect(shards(sites.slice(0, 2), 4)).toEqual([
+      { shard: 1, shards: 2, sites: "s0" },
+      { shard: 2, shards: 2, sites: "s1" },
+    ]));
 });

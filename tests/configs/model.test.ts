@@ -5,7 +5,14 @@ import { loadModel, modelSchema, quantities } from "../../configs/model";
 import { InputError, parse } from "../../configs/refuse";
 import { temporaryFolder } from "../support/programs";
 
-const field = { name: "soc", path: "soc", type: "float", unit: "%", range: [10, 95], meaning: "State of charge." };
+const field = {
+  name: "soc",
+  path: "soc",
+  type: "float",
+  unit: "%",
+  range: [10, 95],
+  meaning: "State of charge.",
+};
 const tag = { name: "id", path: "id", meaning: "Identifier." };
 const measurement = {
   name: "battery",
@@ -43,65 +50,303 @@ const firstTag = `${first}.tags[0]`;
 describe("a model is refused, with the key, its value and what is allowed, for", () => {
   test.each<[what: string, input: unknown, key: string, value: string, allowed: string]>([
     ["no object", [], "the whole", "[]", "expected object"],
-    ["an unknown key", { ...model, titel: "Fleet" }, "titel", "is no known key", "allowed here: name, title, measurements"],
-    ["an unknown key of a measurement", withMeasurement({ topics: "a" }), `${first}.topics`, "is no known key", "name, title, meaning, topic, interval, time, tags, fields"],
-    ["an unknown key of a field", withField({ units: "A" }), `${firstField}.units`, "is no known key", "name, path, type, unit, scale, range, quantity, circuit, meaning"],
-    ["an unknown key of a tag", withTag({ part: 1 }), `${firstTag}.part`, "is no known key", "name, path, segment, meaning"],
-    ["an unknown key of the time", withMeasurement({ time: { ...measurement.time, zone: "UTC" } }), `${first}.time.zone`, "is no known key", "path, format"],
-    ["a missing key", { name: "fleet", measurements: [measurement] }, "title", "not set", "expected string"],
-    ["a model's name", { ...model, name: "My Fleet" }, "name", '"My Fleet"', "lower case letters, digits and -"],
+    [
+      "an unknown key",
+      { ...model, titel: "Fleet" },
+      "titel",
+      "is no known key",
+      "allowed here: name, title, measurements",
+    ],
+    [
+      "an unknown key of a measurement",
+      withMeasurement({ topics: "a" }),
+      `${first}.topics`,
+      "is no known key",
+      "name, title, meaning, topic, interval, time, tags, fields",
+    ],
+    [
+      "an unknown key of a field",
+      withField({ units: "A" }),
+      `${firstField}.units`,
+      "is no known key",
+      "name, path, type, unit, scale, range, quantity, circuit, meaning",
+    ],
+    [
+      "an unknown key of a tag",
+      withTag({ part: 1 }),
+      `${firstTag}.part`,
+      "is no known key",
+      "name, path, segment, meaning",
+    ],
+    [
+      "an unknown key of the time",
+      withMeasurement({ time: { ...measurement.time, zone: "UTC" } }),
+      `${first}.time.zone`,
+      "is no known key",
+      "path, format",
+    ],
+    [
+      "a missing key",
+      { name: "fleet", measurements: [measurement] },
+      "title",
+      "not set",
+      "expected string",
+    ],
+    [
+      "a model's name",
+      { ...model, name: "My Fleet" },
+      "name",
+      '"My Fleet"',
+      "lower case letters, digits and -",
+    ],
     ["no measurement", of(), "measurements", "[]", "declare at least one measurement"],
-    ["no field", withMeasurement({ fields: [] }), `${first}.fields`, "[]", "name at least one field"],
+    [
+      "no field",
+      withMeasurement({ fields: [] }),
+      `${first}.fields`,
+      "[]",
+      "name at least one field",
+    ],
     ["no tag", withMeasurement({ tags: [] }), `${first}.tags`, "[]", "name at least one tag"],
-    ["a measurement's name", withMeasurement({ name: "Battery" }), `${first}.name`, '"Battery"', "lower case letters, digits and _"],
-    ["a field's name", withField({ name: "1st" }), `${firstField}.name`, '"1st"', "starting with a letter"],
-    ["a reserved name", withField({ name: "time" }), `${firstField}.name`, '"time"', "time, _time, _field, _measurement are reserved"],
-    ["a type", withField({ type: "double" }), `${firstField}.type`, '"double"', '"float"|"int"|"bool"|"string"'],
+    [
+      "a measurement's name",
+      withMeasurement({ name: "Battery" }),
+      `${first}.name`,
+      '"Battery"',
+      "lower case letters, digits and _",
+    ],
+    [
+      "a field's name",
+      withField({ name: "1st" }),
+      `${firstField}.name`,
+      '"1st"',
+      "starting with a letter",
+    ],
+    [
+      "a reserved name",
+      withField({ name: "time" }),
+      `${firstField}.name`,
+      '"time"',
+      "time, _time, _field, _measurement are reserved",
+    ],
+    [
+      "a type",
+      withField({ type: "double" }),
+      `${firstField}.type`,
+      '"double"',
+      '"float"|"int"|"bool"|"string"',
+    ],
     ["a unit", withField({ unit: "mA" }), `${firstField}.unit`, '"mA"', '"A"|"V"|"W"|"kW"'],
-    ["a unit of a text", withField({ type: "string", range: undefined }), `${firstField}.unit`, '"%"', "only a number has a unit"],
+    [
+      "a unit of a text",
+      withField({ type: "string", range: undefined }),
+      `${firstField}.unit`,
+      '"%"',
+      "only a number has a unit",
+    ],
     ["a scale of 0", withField({ scale: 0 }), `${firstField}.scale`, "0", "write a factor over 0"],
-    ["a scale of a text", withField({ scale: "0.1" }), `${firstField}.scale`, '"0.1"', "expected number"],
-    ["a scale of a whole number", withField({ type: "int", scale: 0.1 }), `${firstField}.scale`, "0.1", "only a float can be scaled"],
-    ["a range upside down", withField({ range: [95, 10] }), `${firstField}.range`, "[95,10]", "the first must be less than the second"],
+    [
+      "a scale of a text",
+      withField({ scale: "0.1" }),
+      `${firstField}.scale`,
+      '"0.1"',
+      "expected number",
+    ],
+    [
+      "a scale of a whole number",
+      withField({ type: "int", scale: 0.1 }),
+      `${firstField}.scale`,
+      "0.1",
+      "only a float can be scaled",
+    ],
+    [
+      "a range upside down",
+      withField({ range: [95, 10] }),
+      `${firstField}.range`,
+      "[95,10]",
+      "the first must be less than the second",
+    ],
     ["half a range", withField({ range: [95] }), `${firstField}.range`, "[95]", ">=2 items"],
-    ["a range of a switch", withField({ type: "bool", unit: "" }), `${firstField}.range`, "[10,95]", "only a number has a range"],
-    ["a quantity", withField({ quantity: "charge" }), `${firstField}.quantity`, '"charge"', quantities.map((q) => `"${q}"`).join("|")],
-    ["a circuit", withField({ circuit: "ac" }), `${firstField}.circuit`, '"ac"', '"dc"|"ac_a"|"ac_b"|"ac_c"'],
-    ["a JSON path", withField({ path: "cells[0]" }), `${firstField}.path`, '"cells[0]"', "write a JSON path such as soc"],
-    ["a field without a meaning", withField({ meaning: "" }), `${firstField}.meaning`, '""', "say in a sentence what it means"],
-    ["a topic of #", withMeasurement({ topic: "battery/#" }), `${first}.topic`, '"battery/#"', "with + for a whole level; neither #, $ nor spaces"],
-    ["a topic of part of a level", withMeasurement({ topic: "battery/b+/status" }), `${first}.topic`, '"battery/b+/status"', "with + for a whole level"],
-    ["an interval", withMeasurement({ interval: "often" }), `${first}.interval`, '"often"', "write a duration such as 1s or 500ms"],
-    ["a time's format", withMeasurement({ time: { path: "t", format: "rfc" } }), `${first}.time.format`, '"rfc"', '"iso8601"|"unix"|"unix_ms"|"unix_us"|"unix_ns"'],
-    ["a tag of both path and segment", withTag({ segment: 1 }), firstTag, '"path":"id"', "give either path or segment"],
-    ["a tag of neither path nor segment", withTag({ path: undefined }), firstTag, '"name":"id"', "give either path or segment"],
-    ["a segment out of the topic", withTag({ path: undefined, segment: 3 }), `${firstTag}.segment`, "3", "has segments 0 to 2"],
-    ["a segment that two tags take", withMeasurement({ tags: [{ ...tag, path: undefined, segment: 1 }, { ...tag, name: "unit", path: undefined, segment: 1 }] }), `${first}.tags[1].segment`, "1", 'tag "id" has this segment already'],
-    ["a table of the pipeline's own", withMeasurement({ name: "mem" }), `${first}.name`, '"mem"', "internal_*, mosquitto, cpu, mem, disk, temp"],
-    ["a table that begins as the pipeline's own", withMeasurement({ name: "internal_bms" }), `${first}.name`, '"internal_bms"', "the pipeline's own tables"],
-    ["a segment below 0", withTag({ path: undefined, segment: -1 }), `${firstTag}.segment`, "-1", ">=0"],
-    ["a field twice", withMeasurement({ fields: [field, field] }), `${first}.fields[1]`, '"name":"soc"', 'field "soc" is declared twice; the first is number 1'],
-    ["a tag twice", withMeasurement({ tags: [tag, tag] }), `${first}.tags[1]`, '"name":"id"', 'tag "id" is declared twice'],
-    ["a measurement twice", of(measurement, { ...measurement, topic: "other" }), "measurements[1]", '"name":"battery"', 'measurement "battery" is declared twice'],
-    ["a field named as a tag", withField({ name: "id" }), `${firstField}.name`, '"id"', "a tag has this name already"],
-    ["topics that overlap", of(measurement, { ...measurement, name: "pcs", topic: "battery/b1/+" }), "measurements[1].topic", '"battery/b1/+"', "battery/+/status of battery"],
+    [
+      "a range of a switch",
+      withField({ type: "bool", unit: "" }),
+      `${firstField}.range`,
+      "[10,95]",
+      "only a number has a range",
+    ],
+    [
+      "a quantity",
+      withField({ quantity: "charge" }),
+      `${firstField}.quantity`,
+      '"charge"',
+      quantities.map((q) => `"${q}"`).join("|"),
+    ],
+    [
+      "a circuit",
+      withField({ circuit: "ac" }),
+      `${firstField}.circuit`,
+      '"ac"',
+      '"dc"|"ac_a"|"ac_b"|"ac_c"',
+    ],
+    [
+      "a JSON path",
+      withField({ path: "cells[0]" }),
+      `${firstField}.path`,
+      '"cells[0]"',
+      "write a JSON path such as soc",
+    ],
+    [
+      "a field without a meaning",
+      withField({ meaning: "" }),
+      `${firstField}.meaning`,
+      '""',
+      "say in a sentence what it means",
+    ],
+    [
+      "a topic of #",
+      withMeasurement({ topic: "battery/#" }),
+      `${first}.topic`,
+      '"battery/#"',
+      "with + for a whole level; neither #, $ nor spaces",
+    ],
+    [
+      "a topic of part of a level",
+      withMeasurement({ topic: "battery/b+/status" }),
+      `${first}.topic`,
+      '"battery/b+/status"',
+      "with + for a whole level",
+    ],
+    [
+      "an interval",
+      withMeasurement({ interval: "often" }),
+      `${first}.interval`,
+      '"often"',
+      "write a duration such as 1s or 500ms",
+    ],
+    [
+      "a time's format",
+      withMeasurement({ time: { path: "t", format: "rfc" } }),
+      `${first}.time.format`,
+      '"rfc"',
+      '"iso8601"|"unix"|"unix_ms"|"unix_us"|"unix_ns"',
+    ],
+    [
+      "a tag of both path and segment",
+      withTag({ segment: 1 }),
+      firstTag,
+      '"path":"id"',
+      "give either path or segment",
+    ],
+    [
+      "a tag of neither path nor segment",
+      withTag({ path: undefined }),
+      firstTag,
+      '"name":"id"',
+      "give either path or segment",
+    ],
+    [
+      "a segment out of the topic",
+      withTag({ path: undefined, segment: 3 }),
+      `${firstTag}.segment`,
+      "3",
+      "has segments 0 to 2",
+    ],
+    [
+      "a segment that two tags take",
+      withMeasurement({
+        tags: [
+          { ...tag, path: undefined, segment: 1 },
+          { ...tag, name: "unit", path: undefined, segment: 1 },
+        ],
+      }),
+      `${first}.tags[1].segment`,
+      "1",
+      'tag "id" has this segment already',
+    ],
+    [
+      "a table of the pipeline's own",
+      withMeasurement({ name: "mem" }),
+      `${first}.name`,
+      '"mem"',
+      "internal_*, mosquitto, cpu, mem, disk, temp",
+    ],
+    [
+      "a table that begins as the pipeline's own",
+      withMeasurement({ name: "internal_bms" }),
+      `${first}.name`,
+      '"internal_bms"',
+      "the pipeline's own tables",
+    ],
+    [
+      "a segment below 0",
+      withTag({ path: undefined, segment: -1 }),
+      `${firstTag}.segment`,
+      "-1",
+      ">=0",
+    ],
+    [
+      "a field twice",
+      withMeasurement({ fields: [field, field] }),
+      `${first}.fields[1]`,
+      '"name":"soc"',
+      'field "soc" is declared twice; the first is number 1',
+    ],
+    [
+      "a tag twice",
+      withMeasurement({ tags: [tag, tag] }),
+      `${first}.tags[1]`,
+      '"name":"id"',
+      'tag "id" is declared twice',
+    ],
+    [
+      "a measurement twice",
+      of(measurement, { ...measurement, topic: "other" }),
+      "measurements[1]",
+      '"name":"battery"',
+      'measurement "battery" is declared twice',
+    ],
+    [
+      "a field named as a tag",
+      withField({ name: "id" }),
+      `${firstField}.name`,
+      '"id"',
+      "a tag has this name already",
+    ],
+    [
+      "topics that overlap",
+      of(measurement, { ...measurement, name: "pcs", topic: "battery/b1/+" }),
+      "measurements[1].topic",
+      '"battery/b1/+"',
+      "battery/+/status of battery",
+    ],
   ])("%s", (_, input, key, value, allowed) => {
-    const finding = refusal(input).split("\n").find((line) => line.startsWith(`  - ${key} `));
+    const finding = refusal(input)
+      .split("\n")
+      .find((line) => line.startsWith(`  - ${key} `));
     expect(finding).toContain(`  - ${key} is `);
     expect(finding).toContain(value);
     expect(finding).toContain(allowed);
   });
 
   test("every fault at once", () => {
-    expect(refusal({ ...withField({ unit: "mA", type: "double" }), name: "My Fleet" }).match(/^ {2}- /gm)).toHaveLength(3);
+    expect(
+      refusal({ ...withField({ unit: "mA", type: "double" }), name: "My Fleet" }).match(
+        /^ {2}- /gm,
+      ),
+    ).toHaveLength(3);
   });
 });
 
 describe("a model is taken with", () => {
-  test("topics that differ in length", () => expect(read(of(measurement, { ...measurement, name: "pcs", topic: "battery/+" })).measurements).toHaveLength(2));
-  test("a segment of its topic", () => expect(read(withTag({ path: undefined, segment: 1 })).measurements[0].tags[0].segment).toBe(1));
+  test("topics that differ in length", () =>
+    expect(
+      read(of(measurement, { ...measurement, name: "pcs", topic: "battery/+" })).measurements,
+    ).toHaveLength(2));
+  test("a segment of its topic", () =>
+    expect(read(withTag({ path: undefined, segment: 1 })).measurements[0].tags[0].segment).toBe(1));
   test("its defaults filled in", () => {
-    const { unit, scale, quantity, circuit } = read(withField({ unit: undefined })).measurements[0].fields[0];
+    const { unit, scale, quantity, circuit } = read(withField({ unit: undefined })).measurements[0]
+      .fields[0];
     expect([unit, scale, quantity, circuit]).toEqual(["", 1, "other", "dc"]);
   });
 });
@@ -111,19 +356,30 @@ describe("a model's file", () => {
   afterAll(() => folder.remove());
   const file = join(folder.path, "model.yaml");
 
-  test.each(["configs/telemetry.yaml", "configs/models/m5bat.yaml"])("%s is taken, and again as it was read", (path) => {
-    const loaded = loadModel(path);
-    expect(read(loaded)).toEqual(loaded);
-  });
-  test("that is missing is named", () => expect(() => loadModel(join(folder.path, "none.yaml"))).toThrow(/none\.yaml is refused:\n {2}- ENOENT/));
+  test.each(["configs/telemetry.yaml", "configs/models/m5bat.yaml"])(
+    "%s is taken, and again as it was read",
+    (path) => {
+      const loaded = loadModel(path);
+      expect(read(loaded)).toEqual(loaded);
+    },
+  );
+  test("that is missing is named", () =>
+    expect(() => loadModel(join(folder.path, "none.yaml"))).toThrow(
+      /none\.yaml is refused:\n {2}- ENOENT/,
+    ));
   test("that is no YAML is refused with the line", () => {
     writeFileSync(file, "name: [fleet\n");
     expect(() => loadModel(file)).toThrow(InputError);
     expect(() => loadModel(file)).toThrow(/model\.yaml is refused:\n.* line \d/);
   });
   test("that breaks the schema is named", () => {
-    writeFileSync(file, readFileSync("configs/telemetry.yaml", "utf8").replace("unit: A,", "unit: mA,"));
-    expect(() => loadModel(file)).toThrow(`${file} is refused:\n  - measurements[0].fields[0].unit is "mA"`);
+    writeFileSync(
+      file,
+      readFileSync("configs/telemetry.yaml", "utf8").replace("unit: A,", "unit: mA,"),
+    );
+    expect(() => loadModel(file)).toThrow(
+      `${file} is refused:\n  - measurements[0].fields[0].unit is "mA"`,
+    );
   });
 });
 
@@ -137,11 +393,22 @@ describe("whatever a model is made of", () => {
   };
   /** Any place in a valid model, and what stands there instead. */
   const places = (value: unknown, path: (string | number)[] = []): (string | number)[][] =>
-    value !== null && typeof value === "object" ? [path, ...Object.entries(value).flatMap(([key, inner]) => places(inner, [...path, Array.isArray(value) ? Number(key) : key]))] : [path];
+    value !== null && typeof value === "object"
+      ? [
+          path,
+          ...Object.entries(value).flatMap(([key, inner]) =>
+            places(inner, [...path, Array.isArray(value) ? Number(key) : key]),
+          ),
+        ]
+      : [path];
   const replaced = (value: unknown, [key, ...path]: (string | number)[], by: unknown): unknown => {
     if (key === undefined) return by;
-    if (Array.isArray(value)) return value.map((inner, i) => (i === key ? replaced(inner, path, by) : inner));
-    return { ...(value as object), [key]: replaced((value as Record<string, unknown>)[key], path, by) };
+    if (Array.isArray(value))
+      return value.map((inner, i) => (i === key ? replaced(inner, path, by) : inner));
+    return {
+      ...(value as object),
+      [key]: replaced((value as Record<string, unknown>)[key], path, by),
+    };
   };
 
   test("it is taken or refused", () => {
@@ -149,7 +416,9 @@ describe("whatever a model is made of", () => {
   });
   test("it is taken or refused, however one place of a good one differs", () => {
     fc.assert(
-      fc.property(fc.constantFrom(...places(model)), fc.jsonValue(), (path, by) => refusedOrTaken(replaced(model, path, by))),
+      fc.property(fc.constantFrom(...places(model)), fc.jsonValue(), (path, by) =>
+        refusedOrTaken(replaced(model, path, by)),
+      ),
       { numRuns: 1000 },
     );
   });

@@ -1,7 +1,15 @@
 import { spawnSync } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
-import { bootScript, dockerScript, rebootSign, udevFile, udevRemoval, udevScript, updatesScript } from "../../configs/prepare";
+import {
+  bootScript,
+  dockerScript,
+  rebootSign,
+  udevFile,
+  udevRemoval,
+  udevScript,
+  updatesScript,
+} from "../../configs/prepare";
 import { temporaryFolder } from "../support/programs";
 
 /** A host's files in a folder, with stand-ins for the programs that would change the machine itself. */
@@ -9,8 +17,23 @@ class FakeHost {
   readonly folder = temporaryFolder();
 
   constructor(standIns: Record<string, string>) {
-    const all = { systemctl: "", udevadm: "", usermod: "", groupadd: "", sync: "", dockerd: "", "apt-get": "", "dpkg-query": "echo 'install ok installed'", ...standIns };
-    for (const [name, body] of Object.entries(all)) this.write(`/bin/${name}`, `#!/bin/sh\necho "${name} $*" >> ${this.at("/calls")}\n${body}\n`, 0o755);
+    const all = {
+      systemctl: "",
+      udevadm: "",
+      usermod: "",
+      groupadd: "",
+      sync: "",
+      dockerd: "",
+      "apt-get": "",
+      "dpkg-query": "echo 'install ok installed'",
+      ...standIns,
+    };
+    for (const [name, body] of Object.entries(all))
+      this.write(
+        `/bin/${name}`,
+        `#!/bin/sh\necho "${name} $*" >> ${this.at("/calls")}\n${body}\n`,
+        0o755,
+      );
     mkdirSync(this.at("/etc/udev/rules.d"), { recursive: true });
     mkdirSync(this.at("/etc/apt/apt.conf.d"), { recursive: true });
   }
@@ -35,7 +58,10 @@ class FakeHost {
 
   /** Runs a script whose absolute paths lead into the folder. */
   run(script: string): { status: number | null; stdout: string; stderr: string } {
-    const moved = script.replaceAll(/(?<![\w.}])\/(etc|boot|sys|proc)\//g, `${this.folder.path}/$1/`);
+    const moved = script.replaceAll(
+      /(?<![\w.}])\/(etc|boot|sys|proc)\//g,
+      `${this.folder.path}/$1/`,
+    );
     const env = { ...process.env, PATH: [this.at("/bin"), process.env.PATH].join(delimiter) };
     return spawnSync("bash", ["-s"], { input: moved, env, encoding: "utf8", timeout: 30000 });
   }
@@ -54,8 +80,20 @@ describe("Docker on a host", () => {
   test.each<[what: string, before: string | undefined, after: object]>([
     ["none", undefined, limits],
     ["an empty one", "", limits],
-    ["one with other settings", '{"dns":["10.0.0.1"],"log-opts":{"tag":"x","max-size":"1g"}}', { dns: ["10.0.0.1"], "live-restore": true, "log-opts": { tag: "x", "max-size": "10m", "max-file": "3" } }],
-    ["one with another log driver", '{"log-driver":"journald"}', { "log-driver": "journald", "live-restore": true }],
+    [
+      "one with other settings",
+      '{"dns":["10.0.0.1"],"log-opts":{"tag":"x","max-size":"1g"}}',
+      {
+        dns: ["10.0.0.1"],
+        "live-restore": true,
+        "log-opts": { tag: "x", "max-size": "10m", "max-file": "3" },
+      },
+    ],
+    [
+      "one with another log driver",
+      '{"log-driver":"journald"}',
+      { "log-driver": "journald", "live-restore": true },
+    ],
   ])("gets its log limits merged into daemon.json: %s", (_, before, after) => {
     start(member);
     if (before !== undefined) host.write(file, before);
@@ -76,29 +114,50 @@ describe("Docker on a host", () => {
     start(member);
     host.write(file, "{ dns: }");
     const { status, stderr } = host.run(dockerScript("pi"));
-    expect([status, stderr]).toEqual([1, expect.stringContaining("is no JSON; it is left as it is")]);
+    expect([status, stderr]).toEqual([
+      1,
+      expect.stringContaining("is no JSON; it is left as it is"),
+    ]);
     expect(host.read(file)).toBe("{ dns: }");
   });
 
   test("gets its former daemon.json back if it does not start with the merged one", () => {
-    start({ ...member, systemctl: 'case "$*" in restart*) [ "$(cat "$0.tried" 2> /dev/null)" ] || { echo x > "$0.tried"; exit 1; } ;; esac' });
+    start({
+      ...member,
+      systemctl:
+        'case "$*" in restart*) [ "$(cat "$0.tried" 2> /dev/null)" ] || { echo x > "$0.tried"; exit 1; } ;; esac',
+    });
     host.write(file, '{"dns":["10.0.0.1"]}');
     const { status, stderr } = host.run(dockerScript("pi"));
-    expect([status, stderr]).toEqual([1, expect.stringContaining("Docker does not start with the merged")]);
+    expect([status, stderr]).toEqual([
+      1,
+      expect.stringContaining("Docker does not start with the merged"),
+    ]);
     expect(json(file)).toEqual({ dns: ["10.0.0.1"] });
   });
 
   test("lets the user in, who is in no group yet", () => {
     start({ id: "echo pi" });
-    expect(host.run(dockerScript("pi")).stdout).toContain("changed: added pi to the group docker\n");
+    expect(host.run(dockerScript("pi")).stdout).toContain(
+      "changed: added pi to the group docker\n",
+    );
     expect(host.calls()).toContain("usermod -aG docker pi");
   });
 
   test("is not installed with another key than Docker's own", () => {
-    start({ ...member, curl: 'while [ "$1" != -o ]; do shift; done; echo key > "$2"', gpg: "printf 'pub:-:4096\\nfpr:::::::::0000000000000000000000000000000000000000:\\n'" });
+    start({
+      ...member,
+      curl: 'while [ "$1" != -o ]; do shift; done; echo key > "$2"',
+      gpg: "printf 'pub:-:4096\\nfpr:::::::::0000000000000000000000000000000000000000:\\n'",
+    });
     const script = dockerScript("pi").replace("command -v dockerd", "command -v no-dockerd");
     const { status, stderr } = host.run(script);
-    expect([status, stderr]).toEqual([1, expect.stringMatching(/has the fingerprint 0{40}, and not 9DC858229FC7DD38854AE2D88D81803C0EBFCD88: nothing is installed/)]);
+    expect([status, stderr]).toEqual([
+      1,
+      expect.stringMatching(
+        /has the fingerprint 0{40}, and not 9DC858229FC7DD38854AE2D88D81803C0EBFCD88: nothing is installed/,
+      ),
+    ]);
     expect(host.calls()).not.toContain("apt-get install");
   });
 
@@ -112,9 +171,15 @@ describe("Docker on a host", () => {
     });
     host.write("/etc/os-release", "VERSION_CODENAME=trixie\n");
     mkdirSync(host.at("/etc/apt/sources.list.d"));
-    expect(host.run(dockerScript("pi").replace("command -v dockerd", "command -v no-dockerd"))).toMatchObject({ status: 0, stderr: "" });
-    expect(host.read("/etc/apt/sources.list.d/docker.list")).toMatch(/^deb \[arch=arm64 signed-by=\S+docker\.asc\] https:\/\/download\.docker\.com\/linux\/debian trixie stable\n$/);
-    expect(host.calls()).toContain("apt-get install -y -qq --no-install-recommends docker-ce docker-ce-cli containerd.io");
+    expect(
+      host.run(dockerScript("pi").replace("command -v dockerd", "command -v no-dockerd")),
+    ).toMatchObject({ status: 0, stderr: "" });
+    expect(host.read("/etc/apt/sources.list.d/docker.list")).toMatch(
+      /^deb \[arch=arm64 signed-by=\S+docker\.asc\] https:\/\/download\.docker\.com\/linux\/debian trixie stable\n$/,
+    );
+    expect(host.calls()).toContain(
+      "apt-get install -y -qq --no-install-recommends docker-ce docker-ce-cli containerd.io",
+    );
   });
 });
 
@@ -128,10 +193,18 @@ describe("a Raspberry Pi's boot files", () => {
 
   test("get the lines that are missing, once, and ask for a reboot until it is done", () => {
     prepareFiles("16384", "cpuset cpu io pids");
-    expect(host.run(bootScript).stdout).toMatch(new RegExp(`^changed: kernel=kernel8.img .*\nchanged: cgroup_enable=memory .*\n${rebootSign}\n$`));
+    expect(host.run(bootScript).stdout).toMatch(
+      new RegExp(
+        `^changed: kernel=kernel8.img .*\nchanged: cgroup_enable=memory .*\n${rebootSign}\n$`,
+      ),
+    );
     expect(host.run(bootScript).stdout).toBe(`${rebootSign}\n`);
-    expect(host.read("/boot/firmware/config.txt")).toBe("dtparam=audio=on\n\n[all]\nkernel=kernel8.img\n");
-    expect(host.read("/boot/firmware/cmdline.txt")).toBe("console=tty1 root=PARTUUID=1 rootwait cgroup_enable=memory cgroup_memory=1\n");
+    expect(host.read("/boot/firmware/config.txt")).toBe(
+      "dtparam=audio=on\n\n[all]\nkernel=kernel8.img\n",
+    );
+    expect(host.read("/boot/firmware/cmdline.txt")).toBe(
+      "console=tty1 root=PARTUUID=1 rootwait cgroup_enable=memory cgroup_memory=1\n",
+    );
   });
 
   test("stay as they are where the kernel is right", () => {
@@ -142,7 +215,10 @@ describe("a Raspberry Pi's boot files", () => {
 
   test("that are not there are no Raspberry Pi's", () => {
     start({ getconf: "echo 16384" });
-    expect(host.run(bootScript)).toMatchObject({ status: 1, stderr: expect.stringContaining("its kernel has pages of 16384 bytes, and there is no") });
+    expect(host.run(bootScript)).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining("its kernel has pages of 16384 bytes, and there is no"),
+    });
   });
 });
 
@@ -155,14 +231,20 @@ describe("udev rules", () => {
   test("are written once, and removed alone", () => {
     start();
     host.write("/etc/udev/rules.d/70-other.rules", "other\n");
-    expect(host.run(udevScript("pi", rules))).toMatchObject({ status: 0, stdout: expect.stringMatching(/^changed: \S+99-bess-pi\.rules\n$/) });
+    expect(host.run(udevScript("pi", rules))).toMatchObject({
+      status: 0,
+      stdout: expect.stringMatching(/^changed: \S+99-bess-pi\.rules\n$/),
+    });
     expect(host.read(udevFile("pi"))).toBe(`# Written by bess-telemetry for the site pi.
 SUBSYSTEM=="tty", ATTRS{idVendor}=="0403", ATTRS{idProduct}=="6001", ATTRS{serial}=="A50285BI", SYMLINK+="bms"
 SUBSYSTEM=="tty", ATTRS{idVendor}=="10c4", ATTRS{idProduct}=="ea60", SYMLINK+="meter"
 `);
     expect(host.run(udevScript("pi", rules)).stdout).toBe("");
     expect(host.run(udevRemoval("pi")).status).toBe(0);
-    expect([existsSync(host.at(udevFile("pi"))), host.read("/etc/udev/rules.d/70-other.rules")]).toEqual([false, "other\n"]);
+    expect([
+      existsSync(host.at(udevFile("pi"))),
+      host.read("/etc/udev/rules.d/70-other.rules"),
+    ]).toEqual([false, "other\n"]);
   });
 });
 
@@ -170,5 +252,7 @@ test("unattended updates are turned on once", () => {
   start();
   expect(host.run(updatesScript).stdout).toMatch(/^changed: /);
   expect(host.run(updatesScript).stdout).toBe("");
-  expect(host.read("/etc/apt/apt.conf.d/20auto-upgrades")).toBe('APT::Periodic::Update-Package-Lists "1";\nAPT::Periodic::Unattended-Upgrade "1";\n');
+  expect(host.read("/etc/apt/apt.conf.d/20auto-upgrades")).toBe(
+    'APT::Periodic::Update-Package-Lists "1";\nAPT::Periodic::Unattended-Upgrade "1";\n',
+  );
 });

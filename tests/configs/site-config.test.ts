@@ -14,15 +14,19 @@ function refusal(input: unknown): string {
   throw new Error("it was taken");
 }
 
-const pem = (kind: string, body = "QUFB") => `-----BEGIN ${kind}-----\n${body}\n-----END ${kind}-----\n`;
+const pem = (kind: string, body = "QUFB") =>
+  `-----BEGIN ${kind}-----\n${body}\n-----END ${kind}-----\n`;
 const certificate = pem("CERTIFICATE");
 const key = pem("PRIVATE KEY", "S0VZQk9EWQ");
 const tls = { certificate, key };
 const named = (change: object) => ({ name: "dev", ...change });
-const prepared = (host: object) => named({ engine: "ssh://pi@host", host: { prepare: true, ...host } });
+const prepared = (host: object) =>
+  named({ engine: "ssh://pi@host", host: { prepare: true, ...host } });
 
-const top = "name, engine, ssh, host, profile, model, retention, purge, mqtt, influxdb, explorer, grafana, simulator, images, rotate";
-const ipAddress = "write an IP address of the host: 127.0.0.1 for the host alone, 0.0.0.0 for all its networks";
+const top =
+  "name, engine, ssh, host, profile, model, retention, purge, mqtt, influxdb, explorer, grafana, simulator, images, rotate";
+const ipAddress =
+  "write an IP address of the host: 127.0.0.1 for the host alone, 0.0.0.0 for all its networks";
 const engine = "write unix:///path, ssh://user@host or tcp://127.0.0.1:port";
 const pinned = "pin it by a tag other than latest, or by a digest";
 const differ = "already; every port of a site must differ";
@@ -31,60 +35,292 @@ describe("a configuration is refused, with the key, its value and what is allowe
   test.each<[what: string, input: unknown, key: string, value: string, allowed: string]>([
     ["nothing at all", undefined, "the whole", "not set", "expected object"],
     ["an unknown key", named({ mqt: {} }), "mqt", "no known key", `allowed here: ${top}`],
-    ["an unknown key of the broker", named({ mqtt: { adress: "0.0.0.0" } }), "mqtt.adress", "no known key", "allowed here: address, port, anonymous, websocket, tls"],
-    ["an unknown key of TLS", named({ mqtt: { tls: { ...tls, ca: "" } } }), "mqtt.tls.ca", "no known key", "allowed here: port, certificate, key"],
-    ["an unknown service's image", named({ images: { telegraph: "a:1" } }), "images.telegraph", "no known key", Object.keys(images).join(", ")],
-    ["an unknown secret to rotate", named({ rotate: { gatway: "2" } }), "rotate.gatway", "no known key", rotatable.join(", ")],
+    [
+      "an unknown key of the broker",
+      named({ mqtt: { adress: "0.0.0.0" } }),
+      "mqtt.adress",
+      "no known key",
+      "allowed here: address, port, anonymous, websocket, tls",
+    ],
+    [
+      "an unknown key of TLS",
+      named({ mqtt: { tls: { ...tls, ca: "" } } }),
+      "mqtt.tls.ca",
+      "no known key",
+      "allowed here: port, certificate, key",
+    ],
+    [
+      "an unknown service's image",
+      named({ images: { telegraph: "a:1" } }),
+      "images.telegraph",
+      "no known key",
+      Object.keys(images).join(", "),
+    ],
+    [
+      "an unknown secret to rotate",
+      named({ rotate: { gatway: "2" } }),
+      "rotate.gatway",
+      "no known key",
+      rotatable.join(", "),
+    ],
     ["no name", {}, "name", "not set", "expected string"],
     ["a name", { name: "Site 1" }, "name", '"Site 1"', "lower case letters, digits and -"],
     ["a profile", named({ profile: "laptop" }), "profile", '"laptop"', '"dev"|"pi"|"server"'],
-    ["a Docker engine open to the network", named({ engine: "tcp://10.0.0.2:2375" }), "engine", '"tcp://10.0.0.2:2375"', engine],
-    ["a Docker engine without a scheme", named({ engine: "pi@bess" }), "engine", '"pi@bess"', engine],
-    ["a model that is no YAML", named({ model: "model.json" }), "model", '"model.json"', "write the path of a YAML file"],
-    ["a retention", named({ retention: "3 months" }), "retention", '"3 months"', "write a duration such as 90d"],
-    ["a retention of 0", named({ retention: "0d" }), "retention", '"0d"', "write a duration such as 90d"],
-    ["a retention too short", named({ retention: "59m" }), "retention", '"59m"', "keep at least 1h"],
+    [
+      "a Docker engine open to the network",
+      named({ engine: "tcp://10.0.0.2:2375" }),
+      "engine",
+      '"tcp://10.0.0.2:2375"',
+      engine,
+    ],
+    [
+      "a Docker engine without a scheme",
+      named({ engine: "pi@bess" }),
+      "engine",
+      '"pi@bess"',
+      engine,
+    ],
+    [
+      "a model that is no YAML",
+      named({ model: "model.json" }),
+      "model",
+      '"model.json"',
+      "write the path of a YAML file",
+    ],
+    [
+      "a retention",
+      named({ retention: "3 months" }),
+      "retention",
+      '"3 months"',
+      "write a duration such as 90d",
+    ],
+    [
+      "a retention of 0",
+      named({ retention: "0d" }),
+      "retention",
+      '"0d"',
+      "write a duration such as 90d",
+    ],
+    [
+      "a retention too short",
+      named({ retention: "59m" }),
+      "retention",
+      '"59m"',
+      "keep at least 1h",
+    ],
     ["a purge of a text", named({ purge: "yes" }), "purge", '"yes"', "expected boolean"],
-    ["an address that is a name", named({ mqtt: { address: "localhost" } }), "mqtt.address", '"localhost"', ipAddress],
-    ["an address that is none", named({ grafana: { address: "300.0.0.1" } }), "grafana.address", '"300.0.0.1"', ipAddress],
+    [
+      "an address that is a name",
+      named({ mqtt: { address: "localhost" } }),
+      "mqtt.address",
+      '"localhost"',
+      ipAddress,
+    ],
+    [
+      "an address that is none",
+      named({ grafana: { address: "300.0.0.1" } }),
+      "grafana.address",
+      '"300.0.0.1"',
+      ipAddress,
+    ],
     ["a port of 0", named({ mqtt: { port: 0 } }), "mqtt.port", "0", ">=1"],
     ["a port too high", named({ grafana: { port: 65536 } }), "grafana.port", "65536", "<=65535"],
-    ["a port of a text", named({ grafana: { port: "3000" } }), "grafana.port", '"3000"', "expected number"],
-    ["a port of Grafana's that MQTT has", named({ grafana: { port: 1883 } }), "grafana.port", "1883", `belongs to mqtt.port ${differ}`],
-    ["a default port that MQTT was given", named({ mqtt: { port: 3000 } }), "grafana.port", "3000", `belongs to mqtt.port ${differ}`],
-    ["a port of WebSocket's that MQTT has", named({ mqtt: { websocket: { enabled: true, port: 1883 } } }), "mqtt.websocket.port", "1883", `belongs to mqtt.port ${differ}`],
-    ["a port of TLS's that MQTT has", named({ mqtt: { tls: { ...tls, port: 1883 } } }), "mqtt.tls.port", "1883", `belongs to mqtt.port ${differ}`],
-    ["a port of InfluxDB's that the Explorer has", named({ influxdb: { port: 8888 } }), "explorer.port", "not set", `belongs to influxdb.port ${differ}`],
-    ["a certificate that is no PEM", named({ mqtt: { tls: { ...tls, certificate: "server.crt" } } }), "mqtt.tls.certificate", '"server.crt"', "paste it in PEM form"],
-    ["a TLS key that is no PEM", named({ mqtt: { tls: { ...tls, key: "hidden" } } }), "mqtt.tls.key", "[secret]", "paste it in PEM form"],
-    ["Grafana's address", named({ grafana: { url: "grafana.local" } }), "grafana.url", '"grafana.local"', "write an address such as http://127.0.0.1:3000"],
+    [
+      "a port of a text",
+      named({ grafana: { port: "3000" } }),
+      "grafana.port",
+      '"3000"',
+      "expected number",
+    ],
+    [
+      "a port of Grafana's that MQTT has",
+      named({ grafana: { port: 1883 } }),
+      "grafana.port",
+      "1883",
+      `belongs to mqtt.port ${differ}`,
+    ],
+    [
+      "a default port that MQTT was given",
+      named({ mqtt: { port: 3000 } }),
+      "grafana.port",
+      "3000",
+      `belongs to mqtt.port ${differ}`,
+    ],
+    [
+      "a port of WebSocket's that MQTT has",
+      named({ mqtt: { websocket: { enabled: true, port: 1883 } } }),
+      "mqtt.websocket.port",
+      "1883",
+      `belongs to mqtt.port ${differ}`,
+    ],
+    [
+      "a port of TLS's that MQTT has",
+      named({ mqtt: { tls: { ...tls, port: 1883 } } }),
+      "mqtt.tls.port",
+      "1883",
+      `belongs to mqtt.port ${differ}`,
+    ],
+    [
+      "a port of InfluxDB's that the Explorer has",
+      named({ influxdb: { port: 8888 } }),
+      "explorer.port",
+      "not set",
+      `belongs to influxdb.port ${differ}`,
+    ],
+    [
+      "a certificate that is no PEM",
+      named({ mqtt: { tls: { ...tls, certificate: "server.crt" } } }),
+      "mqtt.tls.certificate",
+      '"server.crt"',
+      "paste it in PEM form",
+    ],
+    [
+      "a TLS key that is no PEM",
+      named({ mqtt: { tls: { ...tls, key: "hidden" } } }),
+      "mqtt.tls.key",
+      "[secret]",
+      "paste it in PEM form",
+    ],
+    [
+      "Grafana's address",
+      named({ grafana: { url: "grafana.local" } }),
+      "grafana.url",
+      '"grafana.local"',
+      "write an address such as http://127.0.0.1:3000",
+    ],
     ["no simulated unit", named({ simulator: { units: 0 } }), "simulator.units", "0", ">=1"],
-    ["too many simulated units", named({ simulator: { units: 101 } }), "simulator.units", "101", "<=100"],
-    ["half a simulated unit", named({ simulator: { units: 1.5 } }), "simulator.units", "1.5", "expected int"],
-    ["a simulator's interval", named({ simulator: { interval: "1" } }), "simulator.interval", '"1"', "write a duration such as 1s or 100ms"],
-    ["an option for ssh's command line as a host", named({ engine: "ssh://pi@-oProxyCommand=x" }), "engine", '"ssh://pi@-oProxyCommand=x"', engine],
-    ["an SSH option without SSH", named({ ssh: { identity: "~/.ssh/id" } }), "ssh.identity", '"~/.ssh/id"', "only a site with an engine ssh://user@host has it"],
-    ["a key instead of its file", named({ engine: "ssh://pi@host", ssh: { identity: key } }), "ssh.identity", '"[secret]"', "write the path of a private key file"],
-    ["a local host that is to be prepared", named({ host: { prepare: true } }), "host.prepare", "true", "only a site with an engine ssh://user@host has it"],
-    ["a reboot without prepare", named({ engine: "ssh://pi@host", host: { reboot: true } }), "host.reboot", "true", "set host.prepare: true too"],
-    ["a USB id that YAML took for a number", prepared({ udev: [{ symlink: "bms", vendor: 403, product: "6001" }] }), "host.udev[0].vendor", "403", 'write four hex digits in quotes, such as "0403"'],
-    ["a link outside /dev", prepared({ udev: [{ symlink: "../bms", vendor: "0403", product: "6001" }] }), "host.udev[0].symlink", '"../bms"', "write letters, digits, _ and -"],
-    ["a serial number that ends the rule", prepared({ udev: [{ symlink: "bms", vendor: "0403", product: "6001", serial: 'A"' }] }), "host.udev[0].serial", '"A\\""', "write it in quotes, as udevadm info"],
-    ["a mirror with a scheme", named({ images: { mirror: "https://mirror.lan" } }), "images.mirror", '"https://mirror.lan"', "write a registry such as mirror.lan:5000"],
-    ["an unknown way to pull", named({ images: { pull: "always" } }), "images.pull", '"always"', '"missing"|"never"'],
-    ["the latest image", named({ images: { grafana: "grafana/grafana:latest" } }), "images.grafana", '"grafana/grafana:latest"', pinned],
-    ["an image without a tag", named({ images: { grafana: "grafana/grafana" } }), "images.grafana", '"grafana/grafana"', pinned],
-    ["a registry's port that is no tag", named({ images: { grafana: "mirror:5000/grafana" } }), "images.grafana", '"mirror:5000/grafana"', pinned],
-    ["an empty rotation", named({ rotate: { gateway: "" } }), "rotate.gateway", '""', ">=1 characters"],
+    [
+      "too many simulated units",
+      named({ simulator: { units: 101 } }),
+      "simulator.units",
+      "101",
+      "<=100",
+    ],
+    [
+      "half a simulated unit",
+      named({ simulator: { units: 1.5 } }),
+      "simulator.units",
+      "1.5",
+      "expected int",
+    ],
+    [
+      "a simulator's interval",
+      named({ simulator: { interval: "1" } }),
+      "simulator.interval",
+      '"1"',
+      "write a duration such as 1s or 100ms",
+    ],
+    [
+      "an option for ssh's command line as a host",
+      named({ engine: "ssh://pi@-oProxyCommand=x" }),
+      "engine",
+      '"ssh://pi@-oProxyCommand=x"',
+      engine,
+    ],
+    [
+      "an SSH option without SSH",
+      named({ ssh: { identity: "~/.ssh/id" } }),
+      "ssh.identity",
+      '"~/.ssh/id"',
+      "only a site with an engine ssh://user@host has it",
+    ],
+    [
+      "a key instead of its file",
+      named({ engine: "ssh://pi@host", ssh: { identity: key } }),
+      "ssh.identity",
+      '"[secret]"',
+      "write the path of a private key file",
+    ],
+    [
+      "a local host that is to be prepared",
+      named({ host: { prepare: true } }),
+      "host.prepare",
+      "true",
+      "only a site with an engine ssh://user@host has it",
+    ],
+    [
+      "a reboot without prepare",
+      named({ engine: "ssh://pi@host", host: { reboot: true } }),
+      "host.reboot",
+      "true",
+      "set host.prepare: true too",
+    ],
+    [
+      "a USB id that YAML took for a number",
+      prepared({ udev: [{ symlink: "bms", vendor: 403, product: "6001" }] }),
+      "host.udev[0].vendor",
+      "403",
+      'write four hex digits in quotes, such as "0403"',
+    ],
+    [
+      "a link outside /dev",
+      prepared({ udev: [{ symlink: "../bms", vendor: "0403", product: "6001" }] }),
+      "host.udev[0].symlink",
+      '"../bms"',
+      "write letters, digits, _ and -",
+    ],
+    [
+      "a serial number that ends the rule",
+      prepared({ udev: [{ symlink: "bms", vendor: "0403", product: "6001", serial: 'A"' }] }),
+      "host.udev[0].serial",
+      '"A\\""',
+      "write it in quotes, as udevadm info",
+    ],
+    [
+      "a mirror with a scheme",
+      named({ images: { mirror: "https://mirror.lan" } }),
+      "images.mirror",
+      '"https://mirror.lan"',
+      "write a registry such as mirror.lan:5000",
+    ],
+    [
+      "an unknown way to pull",
+      named({ images: { pull: "always" } }),
+      "images.pull",
+      '"always"',
+      '"missing"|"never"',
+    ],
+    [
+      "the latest image",
+      named({ images: { grafana: "grafana/grafana:latest" } }),
+      "images.grafana",
+      '"grafana/grafana:latest"',
+      pinned,
+    ],
+    [
+      "an image without a tag",
+      named({ images: { grafana: "grafana/grafana" } }),
+      "images.grafana",
+      '"grafana/grafana"',
+      pinned,
+    ],
+    [
+      "a registry's port that is no tag",
+      named({ images: { grafana: "mirror:5000/grafana" } }),
+      "images.grafana",
+      '"mirror:5000/grafana"',
+      pinned,
+    ],
+    [
+      "an empty rotation",
+      named({ rotate: { gateway: "" } }),
+      "rotate.gateway",
+      '""',
+      ">=1 characters",
+    ],
   ])("%s", (_, input, key, value, allowed) => {
-    const finding = refusal(input).split("\n").find((line) => line.startsWith(`  - ${key} `));
+    const finding = refusal(input)
+      .split("\n")
+      .find((line) => line.startsWith(`  - ${key} `));
     expect(finding).toContain(`  - ${key} is `);
     expect(finding).toContain(value);
     expect(finding).toContain(allowed);
   });
 
   test("every fault at once, and the configuration by its name", () => {
-    expect(refusal(named({ profile: "laptop", purge: 1, mqt: 1 }))).toMatch(/^bess-telemetry:site is refused:(\n {2}- .+){3}$/);
+    expect(refusal(named({ profile: "laptop", purge: 1, mqt: 1 }))).toMatch(
+      /^bess-telemetry:site is refused:(\n {2}- .+){3}$/,
+    );
   });
 });
 
@@ -92,20 +328,42 @@ describe("a configuration is taken with", () => {
   test("its name alone: everything on loopback, nothing optional published", () => {
     const site = parseSite({ name: "dev" });
     expect([site.mqtt.address, site.grafana.address]).toEqual(["127.0.0.1", "127.0.0.1"]);
-    expect(Object.fromEntries(publishedPorts(site))).toEqual({ "mqtt.port": 1883, "explorer.port": 8888, "grafana.port": 3000 });
+    expect(Object.fromEntries(publishedPorts(site))).toEqual({
+      "mqtt.port": 1883,
+      "explorer.port": 8888,
+      "grafana.port": 3000,
+    });
   });
   test("a port that a disabled service would have", () => {
-    expect(parseSite(named({ explorer: { enabled: false }, grafana: { port: 8888 } })).grafana.port).toBe(8888);
+    expect(
+      parseSite(named({ explorer: { enabled: false }, grafana: { port: 8888 } })).grafana.port,
+    ).toBe(8888);
   });
-  test.each(["mirror.local:5000/grafana:13.1.1", `grafana/grafana@sha256:${"a".repeat(64)}`, "grafana/grafana:latest-ubuntu"])("the image %s", (grafana) => {
-    expect(parseSite(named({ images: { grafana } })).images).toEqual({ ...images, grafana, pull: "missing" });
+  test.each([
+    "mirror.local:5000/grafana:13.1.1",
+    `grafana/grafana@sha256:${"a".repeat(64)}`,
+    "grafana/grafana:latest-ubuntu",
+  ])("the image %s", (grafana) => {
+    expect(parseSite(named({ images: { grafana } })).images).toEqual({
+      ...images,
+      grafana,
+      pull: "missing",
+    });
   });
-  test.each(["unix:///var/run/docker.sock", "ssh://pi@bess-pi.local", "tcp://127.0.0.1:2375"])("the engine %s", (engine) => {
-    expect(parseSite(named({ engine })).engine).toBe(engine);
-  });
-  test.each(["PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY"])("a TLS key of kind %s", (kind) => {
-    expect(parseSite(named({ mqtt: { tls: { certificate, key: pem(kind) } } })).mqtt.tls?.port).toBe(8883);
-  });
+  test.each(["unix:///var/run/docker.sock", "ssh://pi@bess-pi.local", "tcp://127.0.0.1:2375"])(
+    "the engine %s",
+    (engine) => {
+      expect(parseSite(named({ engine })).engine).toBe(engine);
+    },
+  );
+  test.each(["PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY"])(
+    "a TLS key of kind %s",
+    (kind) => {
+      expect(
+        parseSite(named({ mqtt: { tls: { certificate, key: pem(kind) } } })).mqtt.tls?.port,
+      ).toBe(8883);
+    },
+  );
 });
 
 describe("whatever a configuration is made of", () => {
@@ -118,12 +376,30 @@ describe("whatever a configuration is made of", () => {
     }
   };
   const anything = fc.jsonValue();
-  const full = parseSite(named({ mqtt: { tls, websocket: { enabled: true } }, influxdb: {}, engine: "ssh://a@b", retention: "9d", rotate: { gateway: "2" } }));
-  const part = <T>(good: T): fc.Arbitrary<unknown> => fc.oneof({ weight: 3, arbitrary: fc.constant(good) }, { weight: 1, arbitrary: anything });
+  const full = parseSite(
+    named({
+      mqtt: { tls, websocket: { enabled: true } },
+      influxdb: {},
+      engine: "ssh://a@b",
+      retention: "9d",
+      rotate: { gateway: "2" },
+    }),
+  );
+  const part = <T>(good: T): fc.Arbitrary<unknown> =>
+    fc.oneof({ weight: 3, arbitrary: fc.constant(good) }, { weight: 1, arbitrary: anything });
   /** The full configuration, any keys of which are missing, or something else. */
   const mutated = (good: unknown): fc.Arbitrary<unknown> =>
     good !== null && typeof good === "object"
-      ? fc.oneof({ weight: 9, arbitrary: fc.record(Object.fromEntries(Object.entries(good).map(([k, inner]) => [k, mutated(inner)])), { requiredKeys: [] }) }, { weight: 1, arbitrary: anything })
+      ? fc.oneof(
+          {
+            weight: 9,
+            arbitrary: fc.record(
+              Object.fromEntries(Object.entries(good).map(([k, inner]) => [k, mutated(inner)])),
+              { requiredKeys: [] },
+            ),
+          },
+          { weight: 1, arbitrary: anything },
+        )
       : part(good);
 
   test("it is taken or refused", () => {
@@ -140,7 +416,15 @@ describe("whatever a configuration is made of", () => {
         profile: fc.constantFrom("dev", "pi", "server"),
         retention: fc.integer({ min: 1, max: 1000 }).map((days) => `${days}d`),
         purge: fc.boolean(),
-        mqtt: fc.record({ address: fc.oneof(fc.ipV4(), fc.ipV6()), port, anonymous: fc.boolean(), tls: fc.constant(tls) }, { requiredKeys: [] }),
+        mqtt: fc.record(
+          {
+            address: fc.oneof(fc.ipV4(), fc.ipV6()),
+            port,
+            anonymous: fc.boolean(),
+            tls: fc.constant(tls),
+          },
+          { requiredKeys: [] },
+        ),
         influxdb: fc.record({ port }, { requiredKeys: [] }),
         simulator: fc.record({ units: fc.integer({ min: 1, max: 100 }) }, { requiredKeys: [] }),
       },
@@ -149,7 +433,13 @@ describe("whatever a configuration is made of", () => {
     fc.assert(
       fc.property(good, (change) => {
         const ports = [change.mqtt?.port, change.influxdb?.port];
-        fc.pre(ports.every((p, i) => ![8888, 3000, 8883, 1883, 8181].includes(p ?? 0) && (p === undefined || ports.indexOf(p) === i)));
+        fc.pre(
+          ports.every(
+            (p, i) =>
+              ![8888, 3000, 8883, 1883, 8181].includes(p ?? 0) &&
+              (p === undefined || ports.indexOf(p) === i),
+          ),
+        );
         const once = parseSite(named(change));
         expect(parseSite(JSON.parse(JSON.stringify(once)))).toEqual(once);
       }),
@@ -173,10 +463,16 @@ describe("a TLS key is never shown", () => {
   });
 
   test("whatever else is wrong", () => {
-    const wrong = fc.dictionary(fc.constantFrom("profile", "engine", "purge", "grafana", "influxdb", "explorer", "nothing"), fc.jsonValue(), { minKeys: 1 });
+    const wrong = fc.dictionary(
+      fc.constantFrom("profile", "engine", "purge", "grafana", "influxdb", "explorer", "nothing"),
+      fc.jsonValue(),
+      { minKeys: 1 },
+    );
     fc.assert(
       fc.property(wrong, fc.string(), (others, after) => {
-        expect(refusal(named({ ...others, mqtt: { tls: { certificate: "none", key: body + after } } }))).not.toContain(body);
+        expect(
+          refusal(named({ ...others, mqtt: { tls: { certificate: "none", key: body + after } } })),
+        ).not.toContain(body);
       }),
     );
   });

@@ -12,8 +12,10 @@ const named = models.map((model): [string, Model] => [model.name, model]);
 const site = "test-site";
 
 const measurementDashboards = (model: Model) => dashboards(model, { site }).slice(1, -1);
-const panelsOf = (dashboard: Dashboard) => (dashboard.panels ?? []).filter((p): p is Panel => p.type !== "row");
-const panelOn = (board: Dashboard, title: string) => panelsOf(board).find((p) => p.title === title)!;
+const panelsOf = (dashboard: Dashboard) =>
+  (dashboard.panels ?? []).filter((p): p is Panel => p.type !== "row");
+const panelOn = (board: Dashboard, title: string) =>
+  panelsOf(board).find((p) => p.title === title)!;
 const clone = (model: Model) => structuredClone(model);
 /** Every name that only the fleet's own model has, replaced; what is left of one was hard-wired. */
 function renamed(model: Model): Model {
@@ -30,7 +32,11 @@ describe.each(named)("the dashboards of %s", (_, model) => {
   const all = dashboards(model, { site });
 
   test("are an overview, one of each measurement, and the pipeline", () => {
-    expect(all.map((d) => d.uid)).toEqual(["bess-overview", ...model.measurements.map((m) => `bess-${m.name}`), "bess-pipeline"]);
+    expect(all.map((d) => d.uid)).toEqual([
+      "bess-overview",
+      ...model.measurements.map((m) => `bess-${m.name}`),
+      "bess-pipeline",
+    ]);
     expect(all.every((d) => d.title?.startsWith(site) && d.tags?.includes("bess"))).toBe(true);
   });
 
@@ -38,29 +44,39 @@ describe.each(named)("the dashboards of %s", (_, model) => {
     expect(JSON.stringify(dashboards(model, { site }))).toBe(JSON.stringify(all));
   });
 
-  test.each(all.map((d): [string, Dashboard] => [d.uid!, d]))("%s: panels lie side by side, numbered, each with a description and a query", (_uid, d) => {
-    const panels = panelsOf(d);
-    const cells = panels.flatMap(({ gridPos: { x, y, w, h } = { x: 0, y: 0, w: 0, h: 0 } }) =>
-      Array.from({ length: w * h }, (_cell, i) => `${x + (i % w)},${y + Math.floor(i / w)}`),
-    );
-    expect(new Set(cells).size).toBe(cells.length);
-    expect(panels.every((p) => p.gridPos!.x + p.gridPos!.w <= 24)).toBe(true);
-    expect(new Set(d.panels!.map((p) => p.id)).size).toBe(d.panels!.length);
-    expect(panels.filter((p) => !p.description || !p.targets?.length)).toEqual([]);
-  });
+  test.each(all.map((d): [string, Dashboard] => [d.uid!, d]))(
+    "%s: panels lie side by side, numbered, each with a description and a query",
+    (_uid, d) => {
+      const panels = panelsOf(d);
+      const cells = panels.flatMap(({ gridPos: { x, y, w, h } = { x: 0, y: 0, w: 0, h: 0 } }) =>
+        Array.from({ length: w * h }, (_cell, i) => `${x + (i % w)},${y + Math.floor(i / w)}`),
+      );
+      expect(new Set(cells).size).toBe(cells.length);
+      expect(panels.every((p) => p.gridPos!.x + p.gridPos!.w <= 24)).toBe(true);
+      expect(new Set(d.panels!.map((p) => p.id)).size).toBe(d.panels!.length);
+      expect(panels.filter((p) => !p.description || !p.targets?.length)).toEqual([]);
+    },
+  );
 
   test("every field is drawn over time and stands among the latest values", () => {
     model.measurements.forEach((m, i) => {
       const queries = queriesOf(measurementDashboards(model)[i]);
-      const on = (f: Field, overTime: boolean) => queries.some((q) => q.query.includes(`("${f.name}")`) && q.query.includes("$__interval") === overTime);
+      const on = (f: Field, overTime: boolean) =>
+        queries.some(
+          (q) => q.query.includes(`("${f.name}")`) && q.query.includes("$__interval") === overTime,
+        );
       expect(m.fields.filter((f) => !on(f, true) || !on(f, false))).toEqual([]);
     });
   });
 
   test("every query is bounded in time, and a series is grouped by Grafana's interval", () => {
     for (const { query } of all.flatMap(queriesOf)) {
-      expect(query.match(/WHERE (\$timeFilter|time > now\(\) - \d+[smhd])/g)).toHaveLength(query.match(/SELECT/g)!.length);
-      expect(/ time\((\$__interval|\d+s, now\(\))\)/.test(query)).toBe(/ fill\((null|none|0)\)$/.test(query));
+      expect(query.match(/WHERE (\$timeFilter|time > now\(\) - \d+[smhd])/g)).toHaveLength(
+        query.match(/SELECT/g)!.length,
+      );
+      expect(/ time\((\$__interval|\d+s, now\(\))\)/.test(query)).toBe(
+        / fill\((null|none|0)\)$/.test(query),
+      );
     }
   });
 
@@ -70,13 +86,24 @@ describe.each(named)("the dashboards of %s", (_, model) => {
       const variables = board.templating!.list!;
       expect(variables.map((v) => v.name)).toEqual(m.tags.map((t) => t.name));
       expect(variables.every((v) => v.multi && v.includeAll && v.allValue === ".*")).toBe(true);
-      for (const t of m.tags) expect(queriesOf(board).filter((q) => !q.query.includes(`"${t.name}" =~ /^$${t.name}$/`))).toEqual([]);
+      for (const t of m.tags)
+        expect(
+          queriesOf(board).filter((q) => !q.query.includes(`"${t.name}" =~ /^$${t.name}$/`)),
+        ).toEqual([]);
     });
   });
 
   test("no name of the model is hard-wired", () => {
-    const text = JSON.stringify(dashboards(renamed(model)).slice(0, -1).map((d) => [queriesOf(d), d.templating]));
-    const names = model.measurements.flatMap((m) => [m.name, ...m.tags.map((t) => t.name), ...m.fields.map((f) => f.name)]);
+    const text = JSON.stringify(
+      dashboards(renamed(model))
+        .slice(0, -1)
+        .map((d) => [queriesOf(d), d.templating]),
+    );
+    const names = model.measurements.flatMap((m) => [
+      m.name,
+      ...m.tags.map((t) => t.name),
+      ...m.fields.map((f) => f.name),
+    ]);
     expect(names.filter((name) => text.includes(`\\"${name}\\"`))).toEqual([]);
   });
 });
@@ -85,14 +112,19 @@ describe("a field's range", () => {
   const board = dashboards(models[0]).find((d) => d.uid === "bess-battery")!;
 
   test("is green inside, its ends included, and red outside", () => {
-    const steps = panelOn(board, "DC voltage at the terminals").fieldConfig!.defaults.thresholds!.steps;
-    const colorOf = (value: number) => steps.filter((s) => s.value === null || s.value <= value).at(-1)!.color;
+    const steps = panelOn(board, "DC voltage at the terminals").fieldConfig!.defaults.thresholds!
+      .steps;
+    const colorOf = (value: number) =>
+      steps.filter((s) => s.value === null || s.value <= value).at(-1)!.color;
     expect([649.9, 650, 850, 850.1].map(colorOf)).toEqual(["red", "green", "green", "red"]);
   });
 
   test("spans the axis, but a percentage spans all that can be", () => {
     const axis = (title: string) => panelOn(board, title).fieldConfig!.defaults.custom;
-    expect(axis("DC voltage at the terminals")).toMatchObject({ axisSoftMin: 650, axisSoftMax: 850 });
+    expect(axis("DC voltage at the terminals")).toMatchObject({
+      axisSoftMin: 650,
+      axisSoftMax: 850,
+    });
     expect(axis("State of charge")).toMatchObject({ axisSoftMin: 0, axisSoftMax: 100 });
   });
 });
@@ -105,7 +137,9 @@ describe("a uid", () => {
   };
 
   test("is never one that another dashboard has", () => {
-    expect([uidOf("overview"), uidOf("pipeline")]).not.toEqual(expect.arrayContaining(["bess-overview", "bess-pipeline"]));
+    expect([uidOf("overview"), uidOf("pipeline")]).not.toEqual(
+      expect.arrayContaining(["bess-overview", "bess-pipeline"]),
+    );
   });
 
   test("is no longer than Grafana takes, and differs where only the end of a long name does", () => {
@@ -122,12 +156,18 @@ describe("every query is answered by a real InfluxQL engine", () => {
 
   beforeAll(async () => {
     const command = "/usr/bin/influxd";
-    if (!existsSync(command)) throw new Error(`${command} is missing: install Debian's package influxdb`);
+    if (!existsSync(command))
+      throw new Error(`${command} is missing: install Debian's package influxdb`);
     const [http, rpc] = [await freePort(), await freePort()];
     url = `http://127.0.0.1:${http}`;
     writeFileSync(join(folder.path, "influxdb.conf"), influxdConf(folder.path, http, rpc));
     influxd = new Running(command, ["-config", join(folder.path, "influxdb.conf")]);
-    await until("influxd answers", () => fetch(`${url}/ping`).then((r) => r.status === 204, () => false));
+    await until("influxd answers", () =>
+      fetch(`${url}/ping`).then(
+        (r) => r.status === 204,
+        () => false,
+      ),
+    );
     for (const model of models) {
       await ask(url, "POST", `CREATE DATABASE "${model.name}"`);
       await write(url, model.name, model.measurements.flatMap(points));
@@ -145,36 +185,60 @@ describe("every query is answered by a real InfluxQL engine", () => {
     const silent: string[] = [];
     for (const d of dashboards(model))
       for (const { panel, datasource, query } of queriesOf(d)) {
-        const rows = await ask(url, "GET", substituted(query), datasource === sources.pipeline ? "pipeline" : name);
-        if (rows.length === 0 || rows.every((row) => row.values.every((v) => v.slice(1).every((value) => value === null)))) silent.push(`${panel}: ${query}`);
+        const rows = await ask(
+          url,
+          "GET",
+          substituted(query),
+          datasource === sources.pipeline ? "pipeline" : name,
+        );
+        if (
+          rows.length === 0 ||
+          rows.every((row) => row.values.every((v) => v.slice(1).every((value) => value === null)))
+        )
+          silent.push(`${panel}: ${query}`);
       }
     expect(silent).toEqual([]);
   });
 
   test.each(named)("the variables of %s", async (name, model) => {
     for (const d of dashboards(model))
-      for (const v of d.templating?.list ?? []) expect((await ask(url, "GET", v.query as string, name)).length).toBeGreaterThan(0);
+      for (const v of d.templating?.list ?? [])
+        expect((await ask(url, "GET", v.query as string, name)).length).toBeGreaterThan(0);
   });
 
   const valuesOf = async (uid: string, panel: string, model: Model) => {
-    const found = queriesOf(dashboards(model).find((d) => d.uid === uid)!).find((q) => q.panel === panel)!;
-    return (await ask(url, "GET", substituted(found.query), model.name)).flatMap((row) => row.values.map((v) => v[1])).filter((v) => v !== null);
+    const found = queriesOf(dashboards(model).find((d) => d.uid === uid)!).find(
+      (q) => q.panel === panel,
+    )!;
+    return (await ask(url, "GET", substituted(found.query), model.name))
+      .flatMap((row) => row.values.map((v) => v[1]))
+      .filter((v) => v !== null);
   };
 
   test("power is each point's voltage by its current", async () => {
-    expect(new Set(await valuesOf("bess-overview", "DC power: Battery", models[0]))).toEqual(new Set([100]));
-    expect(new Set(await valuesOf("bess-overview", "AC power: PCS", models[0]))).toEqual(new Set([300]));
+    expect(new Set(await valuesOf("bess-overview", "DC power: Battery", models[0]))).toEqual(
+      new Set([100]),
+    );
+    expect(new Set(await valuesOf("bess-overview", "AC power: PCS", models[0]))).toEqual(
+      new Set([300]),
+    );
   });
 
   test("what flows in is below zero", async () => {
     const found = await valuesOf("bess-overview", "Current in and out: BESS unit", models[0]);
     expect(new Set(found)).toEqual(new Set([10]));
-    const into = queriesOf(dashboards(models[0])[0]).filter((q) => q.panel === "Current in and out: BESS unit")[1];
-    expect((await ask(url, "GET", substituted(into.query), models[0].name))[0].values.map((v) => v[1])).toContain(-10);
+    const into = queriesOf(dashboards(models[0])[0]).filter(
+      (q) => q.panel === "Current in and out: BESS unit",
+    )[1];
+    expect(
+      (await ask(url, "GET", substituted(into.query), models[0].name))[0].values.map((v) => v[1]),
+    ).toContain(-10);
   });
 
   test("mode flags become one number with a bit for each", async () => {
-    expect(new Set(await valuesOf("bess-overview", "Mode: Battery unit", models[1]))).toEqual(new Set([1 + 2 + 4 + 8]));
+    expect(new Set(await valuesOf("bess-overview", "Mode: Battery unit", models[1]))).toEqual(
+      new Set([1 + 2 + 4 + 8]),
+    );
   });
 
   test("of a unit that sends as it should all is received, and of one that has not begun nothing", async () => {
@@ -192,16 +256,29 @@ interface Row {
 }
 
 /** Rows that InfluxDB answers. @throws Error with InfluxDB's own words if it answers an error. */
-async function ask(url: string, method: "GET" | "POST", query: string, database = ""): Promise<Row[]> {
-  const response = await fetch(`${url}/query?${new URLSearchParams({ q: query, db: database })}`, { method });
-  const answer = (await response.json()) as { error?: string; results?: { error?: string; series?: Row[] }[] };
+async function ask(
+  url: string,
+  method: "GET" | "POST",
+  query: string,
+  database = "",
+): Promise<Row[]> {
+  const response = await fetch(`${url}/query?${new URLSearchParams({ q: query, db: database })}`, {
+    method,
+  });
+  const answer = (await response.json()) as {
+    error?: string;
+    results?: { error?: string; series?: Row[] }[];
+  };
   const error = answer.error ?? answer.results?.find((r) => r.error)?.error;
   if (error) throw new Error(`${error}: ${query}`);
   return answer.results!.flatMap((r) => r.series ?? []);
 }
 
 async function write(url: string, database: string, lines: string[]): Promise<void> {
-  const response = await fetch(`${url}/write?${new URLSearchParams({ db: database, precision: "ms" })}`, { method: "POST", body: lines.join("\n") });
+  const response = await fetch(
+    `${url}/write?${new URLSearchParams({ db: database, precision: "ms" })}`,
+    { method: "POST", body: lines.join("\n") },
+  );
   if (response.status !== 204) throw new Error(await response.text());
 }
 
@@ -215,24 +292,42 @@ const substituted = (query: string) =>
 const now = Date.now();
 
 /** Times of ten minutes up to now. */
-const times = (seconds: number) => Array.from({ length: Math.floor(600 / seconds) }, (_, i) => Math.round(now - i * seconds * 1000));
+const times = (seconds: number) =>
+  Array.from({ length: Math.floor(600 / seconds) }, (_, i) => Math.round(now - i * seconds * 1000));
 
-const values: Record<Field["type"], string> = { float: "10", int: "1i", bool: "true", string: '"standby"' };
+const values: Record<Field["type"], string> = {
+  float: "10",
+  int: "1i",
+  bool: "true",
+  string: '"standby"',
+};
 
 /** Ten minutes of two units of a measurement, in line protocol. */
 function points(m: Measurement): string[] {
   const fields = m.fields.map((f) => `${f.name}=${values[f.type]}`).join(",");
   const units = ["u1", "u2"].map((unit) => m.tags.map((t) => `${t.name}=${unit}`).join(","));
-  return units.flatMap((unit) => times(durationSeconds(m.interval)).map((time) => `${m.name},${unit} ${fields} ${time}`));
+  return units.flatMap((unit) =>
+    times(durationSeconds(m.interval)).map((time) => `${m.name},${unit} ${fields} ${time}`),
+  );
 }
 
 /** Ten minutes of what Telegraf writes about the pipeline. */
 function pipelinePoints(): string[] {
   const counted = (time: number) => Math.round((time - now) / 1000) + 1000;
-  const topic = (name: string, time: number) => `mosquitto,topic=$SYS/broker/${name} value=${counted(time)} ${time}`;
-  const topics = ["messages/received", "messages/sent", "publish/messages/dropped", "messages/stored", "store/messages/count", "clients/connected"];
-  const healthy = "metrics_dropped=0i,metrics_rejected=0i,errors=0i,buffer_size=5i,buffer_limit=1000i,write_time_ns=2000000i";
-  const output = (alias: string, time: number) => `internal_write,output=influxdb_v3,alias=${alias} metrics_written=${counted(time)}i,${healthy} ${time}`;
+  const topic = (name: string, time: number) =>
+    `mosquitto,topic=$SYS/broker/${name} value=${counted(time)} ${time}`;
+  const topics = [
+    "messages/received",
+    "messages/sent",
+    "publish/messages/dropped",
+    "messages/stored",
+    "store/messages/count",
+    "clients/connected",
+  ];
+  const healthy =
+    "metrics_dropped=0i,metrics_rejected=0i,errors=0i,buffer_size=5i,buffer_limit=1000i,write_time_ns=2000000i";
+  const output = (alias: string, time: number) =>
+    `internal_write,output=influxdb_v3,alias=${alias} metrics_written=${counted(time)}i,${healthy} ${time}`;
   return times(10).flatMap((t) => [
     ...["telemetry", "pipeline"].map((alias) => output(alias, t)),
     `internal_agent metrics_written=${counted(t)}i,gather_errors=0i ${t}`,

@@ -7,7 +7,11 @@ import { root } from "../../automation/backend";
 import { temporaryFolder } from "../support/programs";
 import type { Told } from "../support/rollout";
 
-const images = { one: "telegraf:1.39.3-alpine", two: "telegraf:1.40.0-alpine", three: "telegraf:1.41.0-alpine" };
+const images = {
+  one: "telegraf:1.39.3-alpine",
+  two: "telegraf:1.40.0-alpine",
+  three: "telegraf:1.41.0-alpine",
+};
 const waves = { canary: ["kiel"], rest: ["aachen", "luebeck"] };
 
 let folder: ReturnType<typeof temporaryFolder>;
@@ -15,10 +19,20 @@ beforeEach(() => (folder = temporaryFolder()));
 afterEach(() => folder.remove());
 
 const begin = (told: Partial<Told>) =>
-  spawn(process.execPath, ["cli/bess.js", "../tests/support/rollout", JSON.stringify({ folder: folder.path, kind: "up", commit: "one", waves, images, ...told })], { cwd: root });
+  spawn(
+    process.execPath,
+    [
+      "cli/bess.js",
+      "../tests/support/rollout",
+      JSON.stringify({ folder: folder.path, kind: "up", commit: "one", waves, images, ...told }),
+    ],
+    { cwd: root },
+  );
 
 /** Runs a rollout to its end. @returns what it printed, and its record. */
-async function rollout(told: Partial<Told>): Promise<{ said: string; record: RolloutRecord; code: number | null }> {
+async function rollout(
+  told: Partial<Told>,
+): Promise<{ said: string; record: RolloutRecord; code: number | null }> {
   const child = begin(told);
   let said = "";
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (data) => (said += data));
@@ -26,20 +40,31 @@ async function rollout(told: Partial<Told>): Promise<{ said: string; record: Rol
   return { said, code, record: new Records(join(folder.path, "rollouts")).last()! };
 }
 
-const results = ({ sites }: RolloutRecord) => Object.fromEntries(Object.entries(sites).map(([name, { result }]) => [name, result]));
+const results = ({ sites }: RolloutRecord) =>
+  Object.fromEntries(Object.entries(sites).map(([name, { result }]) => [name, result]));
 const engine = (site: string) => Engine.open(join(folder.path, "engines"), `ssh://bess@${site}`);
 /** The image that a site's Telegraf runs, by its id, which names the revision. */
 const telegraf = (site: string) => engine(site).held.containers[`${site}-telegraf`]?.image;
 
 test("a canary that fails its gate stops the rollout, and every other site is untouched", async () => {
   await rollout({});
-  const before = { aachen: telegraf("aachen"), luebeck: telegraf("luebeck"), kiel: telegraf("kiel") };
+  const before = {
+    aachen: telegraf("aachen"),
+    luebeck: telegraf("luebeck"),
+    kiel: telegraf("kiel"),
+  };
   const kiel = engine("kiel");
   kiel.keep(() => (kiel.held.containers["kiel-grafana"].healthy = false));
   const { record } = await rollout({ commit: "two" });
-  expect(record).toMatchObject({ outcome: "halted", reason: "1 of 1 site of wave canary failed, and its budget is 0" });
+  expect(record).toMatchObject({
+    outcome: "halted",
+    reason: "1 of 1 site of wave canary failed, and its budget is 0",
+  });
   expect(results(record)).toEqual({ kiel: "failed", aachen: "left", luebeck: "left" });
-  expect(record.sites.kiel).toMatchObject({ before: "one", reason: expect.stringContaining("kiel-grafana is unhealthy") });
+  expect(record.sites.kiel).toMatchObject({
+    before: "one",
+    reason: expect.stringContaining("kiel-grafana is unhealthy"),
+  });
   expect(telegraf("kiel")).not.toBe(before.kiel);
   expect([telegraf("aachen"), telegraf("luebeck")]).toEqual([before.aachen, before.luebeck]);
 }, 120_000);
@@ -67,21 +92,35 @@ test("a container that is missing fails the gate", async () => {
   const kiel = engine("kiel");
   kiel.keep(() => delete kiel.held.containers["kiel-grafana"]);
   const { record } = await rollout({ commit: "two" });
-  expect(record.sites.kiel).toMatchObject({ result: "failed", reason: "its gate: kiel-grafana is missing" });
+  expect(record.sites.kiel).toMatchObject({
+    result: "failed",
+    reason: "its gate: kiel-grafana is missing",
+  });
 }, 120_000);
 
 test("an unreachable site is tried again, passed over, and resumed; no site is done twice", async () => {
-  const { record, said } = await rollout({ parallel: 1, faults: { aachen: [{ resource: "engine", kind: "fail", seconds: 1 }] } });
+  const { record, said } = await rollout({
+    parallel: 1,
+    faults: { aachen: [{ resource: "engine", kind: "fail", seconds: 1 }] },
+  });
   expect(record.outcome).toBe("done");
   expect(said).toMatch(/aachen cannot be reached[^]*luebeck verified[^]*aachen unreachable/);
   expect(results(record)).toEqual({ kiel: "verified", aachen: "unreachable", luebeck: "verified" });
-  expect(record.sites.aachen).toMatchObject({ attempts: 2, reason: expect.stringContaining("failed to connect to any docker daemon") });
+  expect(record.sites.aachen).toMatchObject({
+    attempts: 2,
+    reason: expect.stringContaining("failed to connect to any docker daemon"),
+  });
   const resumed = await rollout({ kind: "resume" });
   expect(results(resumed.record)).toEqual({ kiel: "there", aachen: "verified", luebeck: "there" });
 }, 120_000);
 
 test("a site that fails within the budget fails alone, whatever runs beside it", async () => {
-  const { record } = await rollout({ budget: 1, parallel: 3, waves: { all: ["aachen", "kiel", "luebeck"] }, faults: { kiel: [{ resource: "Container:kiel-grafana", kind: "unhealthy", seconds: 1 }] } });
+  const { record } = await rollout({
+    budget: 1,
+    parallel: 3,
+    waves: { all: ["aachen", "kiel", "luebeck"] },
+    faults: { kiel: [{ resource: "Container:kiel-grafana", kind: "unhealthy", seconds: 1 }] },
+  });
   expect(record.outcome).toBe("done");
   expect(results(record)).toEqual({ aachen: "verified", kiel: "failed", luebeck: "verified" });
   expect(record.sites.kiel.reason).toBe("container failed to be in healthy state");
@@ -102,17 +141,27 @@ test("a rollback brings each site back to its own former revision", async () => 
 test("a rollback mends a site whose update failed", async () => {
   await rollout({});
   const one = telegraf("kiel");
-  await rollout({ commit: "two", faults: { kiel: [{ resource: "Container:kiel-telegraf", kind: "unhealthy", seconds: 1 }] } });
+  await rollout({
+    commit: "two",
+    faults: { kiel: [{ resource: "Container:kiel-telegraf", kind: "unhealthy", seconds: 1 }] },
+  });
   const { record } = await rollout({ kind: "rollback" });
   expect(record.sites.kiel.result).toBe("verified");
-  expect([telegraf("kiel"), engine("kiel").held.containers["kiel-telegraf"].healthy]).toEqual([one, true]);
+  expect([telegraf("kiel"), engine("kiel").held.containers["kiel-telegraf"].healthy]).toEqual([
+    one,
+    true,
+  ]);
 }, 120_000);
 
 test("a revision that never worked at a site is not gone back to", async () => {
   const alone = { all: ["kiel"] };
   await rollout({ waves: alone });
   const one = telegraf("kiel");
-  const broken = await rollout({ waves: alone, commit: "two", faults: { kiel: [{ resource: "Container:kiel-telegraf", kind: "unhealthy", seconds: 1 }] } });
+  const broken = await rollout({
+    waves: alone,
+    commit: "two",
+    faults: { kiel: [{ resource: "Container:kiel-telegraf", kind: "unhealthy", seconds: 1 }] },
+  });
   expect(results(broken.record)).toEqual({ kiel: "failed" });
   const { record } = await rollout({ waves: alone, commit: "three" });
   expect(record.sites.kiel).toMatchObject({ result: "verified", before: "one" });
@@ -121,9 +170,16 @@ test("a revision that never worked at a site is not gone back to", async () => {
 }, 120_000);
 
 test("a killed rollout is resumed without doing a site twice", async () => {
-  const slow = { luebeck: [{ resource: "Container:luebeck-telegraf", kind: "slow", seconds: 30 } as const] };
+  const slow = {
+    luebeck: [{ resource: "Container:luebeck-telegraf", kind: "slow", seconds: 30 } as const],
+  };
   const child = begin({ faults: slow, parallel: 1 });
-  await new Promise<void>((done) => child.stdout.on("data", (data) => String(data).includes("luebeck running") && setTimeout(done, 3000)));
+  await new Promise<void>((done) =>
+    child.stdout.on(
+      "data",
+      (data) => String(data).includes("luebeck running") && setTimeout(done, 3000),
+    ),
+  );
   child.kill("SIGKILL");
   await new Promise((done) => child.on("close", done));
   const killed = new Records(join(folder.path, "rollouts")).last()!;
@@ -135,24 +191,41 @@ test("a killed rollout is resumed without doing a site twice", async () => {
 }, 120_000);
 
 test("a second rollout refuses while one runs, and names it", async () => {
-  const first = begin({ faults: { kiel: [{ resource: "Network:kiel-data", kind: "slow", seconds: 20 }] } });
-  await new Promise<void>((done) => first.stdout.on("data", (data) => String(data).includes("kiel running") && done()));
+  const first = begin({
+    faults: { kiel: [{ resource: "Network:kiel-data", kind: "slow", seconds: 20 }] },
+  });
+  await new Promise<void>((done) =>
+    first.stdout.on("data", (data) => String(data).includes("kiel running") && done()),
+  );
   const second = await rollout({});
-  expect(second).toMatchObject({ code: 1, said: expect.stringContaining(`a rollout is running: process ${first.pid}`) });
+  expect(second).toMatchObject({
+    code: 1,
+    said: expect.stringContaining(`a rollout is running: process ${first.pid}`),
+  });
   first.kill("SIGKILL");
   await new Promise((done) => first.on("close", done));
 }, 60_000);
 
 test("a container that a killed update had begun to make is told from those that the state holds", () => {
-  const container = (id: string | undefined, name: string) => ({ type: "docker:index/container:Container", id, inputs: { name } });
+  const container = (id: string | undefined, name: string) => ({
+    type: "docker:index/container:Container",
+    id,
+    inputs: { name },
+  });
   const pending_operations = [
     { type: "creating", resource: container(undefined, "kiel-influxdb") },
     { type: "updating", resource: container("b", "kiel-grafana") },
-    { type: "creating", resource: { type: "docker:index/network:Network", inputs: { name: "kiel-data" } } },
+    {
+      type: "creating",
+      resource: { type: "docker:index/network:Network", inputs: { name: "kiel-data" } },
+    },
   ];
   // What it replaces is held until it is made, under the same name.
   const resources = [container("a", "kiel-influxdb"), container("b", "kiel-grafana")];
-  expect(begunContainers({ resources, pending_operations })).toEqual({ names: ["kiel-influxdb"], held: new Set(["a", "b"]) });
+  expect(begunContainers({ resources, pending_operations })).toEqual({
+    names: ["kiel-influxdb"],
+    held: new Set(["a", "b"]),
+  });
   expect(begunContainers({})).toEqual({ names: [], held: new Set() });
 });
 
@@ -166,7 +239,10 @@ test("a failure is told without what the provider and Pulumi say around it", () 
 });
 
 test("a host that is refused is told with every finding, once", () => {
-  const told = "The host ssh://pi@kiel cannot carry the site kiel, and no container was touched:\n      - its clock is off\n      - it lacks memory\n";
+  const told =
+    "The host ssh://pi@kiel cannot carry the site kiel, and no container was touched:\n      - its clock is off\n      - it lacks memory\n";
   const said = `${told}    error: update failed\n +  bess:index:Host kiel creating error: ${told.split("\n")[0]}\n  bess:index:Host (kiel):\n    error: ${told}\nResources:\n    - 3 deleted`;
-  expect(reasonOf(new Error(said))).toBe("The host ssh://pi@kiel cannot carry the site kiel, and no container was touched: its clock is off; it lacks memory");
+  expect(reasonOf(new Error(said))).toBe(
+    "The host ssh://pi@kiel cannot carry the site kiel, and no container was touched: its clock is off; it lacks memory",
+  );
 });

@@ -25,7 +25,12 @@ interface Workflow {
 const workflow = (file: string): Workflow => parseYaml(textOf(file), { merge: true });
 
 /** What actionlint says of a workflow, by its text. shellcheck and pyflakes are left out: not every machine has them. */
-const lint = (args: string[], input?: string) => spawnSync(program("actionlint"), ["-shellcheck=", "-pyflakes=", "-no-color", ...args], { cwd: root, input, encoding: "utf8" });
+const lint = (args: string[], input?: string) =>
+  spawnSync(program("actionlint"), ["-shellcheck=", "-pyflakes=", "-no-color", ...args], {
+    cwd: root,
+    input,
+    encoding: "utf8",
+  });
 
 test("actionlint takes every workflow", () => {
   const { status, stdout } = lint([]);
@@ -44,25 +49,44 @@ describe.each(files)("%s", (file) => {
   const rights = [permissions, ...Object.values(jobs).map((job) => job.permissions ?? {})];
 
   test("pins each action by its commit, and names its version", () => {
-    const used = textOf(file).split("\n").filter((line) => /^\s*(- )?uses: (?!\.\/)/.test(line));
-    expect(used.filter((line) => !/uses: [\w-]+\/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$/.test(line))).toEqual([]);
+    const used = textOf(file)
+      .split("\n")
+      .filter((line) => /^\s*(- )?uses: (?!\.\/)/.test(line));
+    expect(
+      used.filter((line) => !/uses: [\w-]+\/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$/.test(line)),
+    ).toEqual([]);
   });
   test("says what its token may, and grants nothing at large", () => {
     expect(permissions).toBeDefined();
     expect(Object.values(permissions).filter((right) => right !== "read")).toEqual([]);
-    expect(rights.flatMap(Object.values).filter((right) => right !== "read" && right !== "write")).toEqual([]);
+    expect(
+      rights.flatMap(Object.values).filter((right) => right !== "read" && right !== "write"),
+    ).toEqual([]);
   });
-  test("never runs a stranger's code with the project's rights", () => expect(Object.keys(on)).not.toContain("pull_request_target"));
+  test("never runs a stranger's code with the project's rights", () =>
+    expect(Object.keys(on)).not.toContain("pull_request_target"));
   test("checks nothing out, and runs nothing of it, where its token may write", () => {
-    const writing = Object.values(jobs).filter((job) => Object.values(job.permissions ?? {}).includes("write"));
-    expect(writing.flatMap(({ steps = [] }) => steps.filter(({ run, uses }) => run !== undefined || uses?.startsWith("actions/checkout")))).toEqual([]);
+    const writing = Object.values(jobs).filter((job) =>
+      Object.values(job.permissions ?? {}).includes("write"),
+    );
+    expect(
+      writing.flatMap(({ steps = [] }) =>
+        steps.filter(({ run, uses }) => run !== undefined || uses?.startsWith("actions/checkout")),
+      ),
+    ).toEqual([]);
   });
   test("leaves no token behind in what it checks out", () => {
-    const checkouts = Object.values(jobs).flatMap(({ steps = [] }) => steps.filter(({ uses }) => uses?.startsWith("actions/checkout")));
+    const checkouts = Object.values(jobs).flatMap(({ steps = [] }) =>
+      steps.filter(({ uses }) => uses?.startsWith("actions/checkout")),
+    );
     expect(checkouts.filter((step) => step.with?.["persist-credentials"] !== false)).toEqual([]);
   });
   test("puts no text of an event or a variable into a script", () => {
-    expect(Object.values(jobs).flatMap(({ steps = [] }) => steps.filter(({ run }) => run?.includes("${{")))).toEqual([]);
+    expect(
+      Object.values(jobs).flatMap(({ steps = [] }) =>
+        steps.filter(({ run }) => run?.includes("${{")),
+      ),
+    ).toEqual([]);
   });
 });
 

@@ -19,7 +19,9 @@ const containers = (steps: string[]) => steps.filter((step) => step.includes(" C
 
 test("a first preview plans everything, whatever is not known yet", () => {
   expect(containers(first)).toEqual(
-    ["explorer", "grafana", "influxdb", "mosquitto", "simulator", "telegraf"].map((service) => `create Container:dev-${service}`),
+    ["explorer", "grafana", "influxdb", "mosquitto", "simulator", "telegraf"].map(
+      (service) => `create Container:dev-${service}`,
+    ),
   );
   expect(first).toContain("create Dashboard:dev-grafana-bess-overview");
 });
@@ -32,10 +34,20 @@ test("a field more in the model replaces Telegraf, and no other service that run
   const model = readFileSync(join(__dirname, "../../configs/telemetry.yaml"), "utf8");
   const site = base.copy();
   const file = join(site.folder, "model.yaml");
-  writeFileSync(file, model.replace(/^.*name: soc,/m, (line) => `      - { name: soh, path: soh, type: float, unit: "%", meaning: State of health. }\n${line}`));
+  writeFileSync(
+    file,
+    model.replace(
+      /^.*name: soc,/m,
+      (line) =>
+        `      - { name: soh, path: soh, type: float, unit: "%", meaning: State of health. }\n${line}`,
+    ),
+  );
   const steps = await site.up({ model: file, simulator: { enabled: false } });
   // The simulator publishes the model too, and so is left out here.
-  expect(containers(steps)).toEqual(["delete Container:dev-simulator", "replace Container:dev-telegraf"]);
+  expect(containers(steps)).toEqual([
+    "delete Container:dev-simulator",
+    "replace Container:dev-telegraf",
+  ]);
   expect(steps).toContain("update Command:dev-influxdb-schema");
   expect(steps).toContain("update Dashboard:dev-grafana-bess-battery");
 });
@@ -46,7 +58,10 @@ test("another image of one service replaces that service alone", async () => {
 });
 
 test("a rotated secret touches only who uses it", async () => {
-  expect(containers(await base.copy().up({ rotate: { gateway: "a" } }))).toEqual(["replace Container:dev-mosquitto", "replace Container:dev-simulator"]);
+  expect(containers(await base.copy().up({ rotate: { gateway: "a" } }))).toEqual([
+    "replace Container:dev-mosquitto",
+    "replace Container:dev-simulator",
+  ]);
   const token = await base.copy().up({ rotate: { influxGrafana: "a" } });
   expect(containers(token)).toEqual([]);
   expect(token).toEqual([
@@ -58,24 +73,36 @@ test("a rotated secret touches only who uses it", async () => {
 
 test("a service that never answers fails the update, and the next one heals the site", async () => {
   const site = RehearsedSite.empty();
-  expect(site.failingUp([{ resource: "Container:dev-telegraf", kind: "unhealthy", seconds: 1 }])).toContain("failed to be in healthy state");
-  await site.within(({ engine }) => expect(engine().held.containers["dev-telegraf"].healthy).toBe(false));
+  expect(
+    site.failingUp([{ resource: "Container:dev-telegraf", kind: "unhealthy", seconds: 1 }]),
+  ).toContain("failed to be in healthy state");
+  await site.within(({ engine }) =>
+    expect(engine().held.containers["dev-telegraf"].healthy).toBe(false),
+  );
   await site.up();
-  await site.within(({ engine }) => expect(engine().held.containers["dev-telegraf"].healthy).toBe(true));
+  await site.within(({ engine }) =>
+    expect(engine().held.containers["dev-telegraf"].healthy).toBe(true),
+  );
   expect(await site.up()).toEqual([]);
 });
 
 test("a resource that fails leaves the others standing, and the next update makes it", async () => {
   const site = RehearsedSite.empty();
-  expect(site.failingUp([{ resource: "Container:dev-grafana", kind: "fail", seconds: 1 }])).toContain("Container:dev-grafana fails");
+  expect(
+    site.failingUp([{ resource: "Container:dev-grafana", kind: "fail", seconds: 1 }]),
+  ).toContain("Container:dev-grafana fails");
   expect(await site.up()).toContain("create Container:dev-grafana");
   expect(await site.up()).toEqual([]);
 });
 
 test("no data source is made before the default one: Grafana would make the first the default", async () => {
   const site = RehearsedSite.empty();
-  const sources = ["influxql", "pipeline", "sql"].map((source) => `create DataSource:dev-grafana-${source}`);
-  expect(site.failingUp([{ resource: "DataSource:dev-grafana-influxql", kind: "fail", seconds: 1 }])).toContain("DataSource:dev-grafana-influxql fails");
+  const sources = ["influxql", "pipeline", "sql"].map(
+    (source) => `create DataSource:dev-grafana-${source}`,
+  );
+  expect(
+    site.failingUp([{ resource: "DataSource:dev-grafana-influxql", kind: "fail", seconds: 1 }]),
+  ).toContain("DataSource:dev-grafana-influxql fails");
   expect(await site.up()).toEqual(expect.arrayContaining(sources));
 });
 
@@ -93,7 +120,9 @@ test("destroy keeps the data volumes, and purge does not", async () => {
   await site.within(({ engine }) => {
     expect(engine().held.containers).toEqual({});
     expect(engine().held.networks).toEqual({});
-    expect(Object.keys(engine().held.volumes).sort()).toEqual(["explorer", "grafana", "influxdb", "mosquitto"].map((service) => `dev-${service}-data`));
+    expect(Object.keys(engine().held.volumes).sort()).toEqual(
+      ["explorer", "grafana", "influxdb", "mosquitto"].map((service) => `dev-${service}-data`),
+    );
   });
   const purged = base.copy();
   await purged.up({ purge: true });
@@ -102,7 +131,9 @@ test("destroy keeps the data volumes, and purge does not", async () => {
 });
 
 test("an unreachable engine fails the update, by name", () => {
-  const said = base.copy().failingUp([{ resource: "engine", kind: "fail", seconds: 1 }], { engine: "ssh://pi@far" });
+  const said = base
+    .copy()
+    .failingUp([{ resource: "engine", kind: "fail", seconds: 1 }], { engine: "ssh://pi@far" });
   expect(said).toContain("ssh://pi@far: failed to connect to any docker daemon");
 });
 
@@ -115,13 +146,20 @@ test("no secret stands in the state's file, nor in what the simulated engine kee
   });
   const secrets = plaintexts(JSON.parse(command.stdout).deployment.resources);
   expect(secrets).toHaveLength(10);
-  const kept = [base.stateFile, await base.within(({ engine }) => engine().file)].map((file) => readFileSync(file));
+  const kept = [base.stateFile, await base.within(({ engine }) => engine().file)].map((file) =>
+    readFileSync(file),
+  );
   for (const secret of secrets) for (const file of kept) expect(file.includes(secret)).toBe(false);
 });
 
 /** Every generated password and token of a state that was exported in plain. */
-function plaintexts(resources: { type: string; outputs?: Record<string, { plaintext?: string }> }[]): string[] {
-  const made = { "random:index/randomPassword:RandomPassword": "result", "command:local:Command": "stdout" } as Record<string, string>;
+function plaintexts(
+  resources: { type: string; outputs?: Record<string, { plaintext?: string }> }[],
+): string[] {
+  const made = {
+    "random:index/randomPassword:RandomPassword": "result",
+    "command:local:Command": "stdout",
+  } as Record<string, string>;
   return resources
     .filter(({ type, outputs }) => made[type] && outputs?.[made[type]]?.plaintext)
     .map(({ type, outputs }) => (JSON.parse(outputs![made[type]].plaintext!) as string).trim())

@@ -12,65 +12,123 @@ import { freePort, temporaryFolder } from "../support/programs";
 import { stepsOf } from "../support/rehearsal";
 
 const providers = [docker, random, commands, grafana];
-const ask = (command: string, ...args: string[]) => spawnSync(command, args, { env: environment(), encoding: "utf8", maxBuffer: 1 << 28, timeout: 60_000 });
+const ask = (command: string, ...args: string[]) =>
+  spawnSync(command, args, {
+    env: environment(),
+    encoding: "utf8",
+    maxBuffer: 1 << 28,
+    timeout: 60_000,
+  });
 
 /** Whether a real provider's plugin is installed. Tests that need it are else skipped, and counted as such. */
-const plugins = (JSON.parse(ask("pulumi", "plugin", "ls", "--json").stdout || "[]") as { name: string; version: string }[]).map(({ name, version }) => `${name} ${version}`);
-const here = providers.every((provider) => plugins.includes(`${provider.package} ${provider.version}`));
+const plugins = (
+  JSON.parse(ask("pulumi", "plugin", "ls", "--json").stdout || "[]") as {
+    name: string;
+    version: string;
+  }[]
+).map(({ name, version }) => `${name} ${version}`);
+const here = providers.every((provider) =>
+  plugins.includes(`${provider.package} ${provider.version}`),
+);
 const engine = ask("docker", "version", "--format", "{{.Server.Version}}").status === 0;
 
 (here ? describe : describe.skip)("beside the real providers' schemas", () => {
   const marked = providers.filter((provider) => provider !== random); // Terraform's random provider marks none, and replaces for every input.
 
-  test.each(marked)("$package replaces for what its schema says, and for nothing else", (provider) => {
-    const schema = JSON.parse(ask("pulumi", "package", "get-schema", `${provider.package}@${provider.version}`).stdout);
-    for (const [token, type] of Object.entries(provider.types)) {
-      const inputs = Object.entries(schema.resources[token].inputProperties as Record<string, { willReplaceOnChanges?: boolean; replaceOnChanges?: boolean }>);
-      const replacing = inputs.filter(([, input]) => input.willReplaceOnChanges || input.replaceOnChanges).map(([name]) => name);
-      const told = type.replaces === "all" ? inputs.map(([name]) => name) : [...type.replaces];
-      expect({ token, replaces: told.sort() }).toEqual({ token, replaces: replacing.sort() });
-    }
-  });
+  test.each(marked)(
+    "$package replaces for what its schema says, and for nothing else",
+    (provider) => {
+      const schema = JSON.parse(
+        ask("pulumi", "package", "get-schema", `${provider.package}@${provider.version}`).stdout,
+      );
+      for (const [token, type] of Object.entries(provider.types)) {
+        const inputs = Object.entries(
+          schema.resources[token].inputProperties as Record<
+            string,
+            { willReplaceOnChanges?: boolean; replaceOnChanges?: boolean }
+          >,
+        );
+        const replacing = inputs
+          .filter(([, input]) => input.willReplaceOnChanges || input.replaceOnChanges)
+          .map(([name]) => name);
+        const told = type.replaces === "all" ? inputs.map(([name]) => name) : [...type.replaces];
+        expect({ token, replaces: told.sort() }).toEqual({ token, replaces: replacing.sort() });
+      }
+    },
+  );
 });
 
-(here && engine ? describe : describe.skip)("beside a site that the real providers deployed", () => {
-  const folder = temporaryFolder();
-  const model = join(folder.path, "model.yaml");
-  let base: Record<string, unknown>;
-  const work = async <T>(change: object, offline: boolean, operate: (stack: Awaited<ReturnType<typeof deployedStack>>["stack"]) => Promise<T>): Promise<T> => {
-    const config = { "bess-telemetry:site": { ...base, ...change } };
-    const env = { ...localBackend(folder.path), ...(process.env.PULUMI_HOME && { PULUMI_HOME: process.env.PULUMI_HOME }) };
-    const { stack, close } = await deployedStack("beside", { offline, config, workDir: join(folder.path, "work"), environment: env });
-    return operate(stack).finally(close);
-  };
-  const preview = (change: object, offline: boolean) => work(change, offline, (stack) => stepsOf((onEvent) => stack.preview({ onEvent })));
+(here && engine ? describe : describe.skip)(
+  "beside a site that the real providers deployed",
+  () => {
+    const folder = temporaryFolder();
+    const model = join(folder.path, "model.yaml");
+    let base: Record<string, unknown>;
+    const work = async <T>(
+      change: object,
+      offline: boolean,
+      operate: (stack: Awaited<ReturnType<typeof deployedStack>>["stack"]) => Promise<T>,
+    ): Promise<T> => {
+      const config = { "bess-telemetry:site": { ...base, ...change } };
+      const env = {
+        ...localBackend(folder.path),
+        ...(process.env.PULUMI_HOME && { PULUMI_HOME: process.env.PULUMI_HOME }),
+      };
+      const { stack, close } = await deployedStack("beside", {
+        offline,
+        config,
+        workDir: join(folder.path, "work"),
+        environment: env,
+      });
+      return operate(stack).finally(close);
+    };
+    const preview = (change: object, offline: boolean) =>
+      work(change, offline, (stack) => stepsOf((onEvent) => stack.preview({ onEvent })));
 
-  beforeAll(async () => {
-    mkdirSync(join(folder.path, "work"), { recursive: true });
-    writeFileSync(model, readFileSync(join(root, "configs/telemetry.yaml"), "utf8").replace(/^.*name: soc,/m, (line) => `      - { name: soh, path: soh, type: float, unit: "%", meaning: State of health. }\n${line}`));
-    base = { name: "beside", purge: true, mqtt: { port: await freePort() }, grafana: { port: await freePort() }, explorer: { port: await freePort() }, simulator: { enabled: true } };
-    await work({}, false, (stack) => stack.up());
-  }, 300_000);
+    beforeAll(async () => {
+      mkdirSync(join(folder.path, "work"), { recursive: true });
+      writeFileSync(
+        model,
+        readFileSync(join(root, "configs/telemetry.yaml"), "utf8").replace(
+          /^.*name: soc,/m,
+          (line) =>
+            `      - { name: soh, path: soh, type: float, unit: "%", meaning: State of health. }\n${line}`,
+        ),
+      );
+      base = {
+        name: "beside",
+        purge: true,
+        mqtt: { port: await freePort() },
+        grafana: { port: await freePort() },
+        explorer: { port: await freePort() },
+        simulator: { enabled: true },
+      };
+      await work({}, false, (stack) => stack.up());
+    }, 300_000);
 
-  afterAll(async () => {
-    await work({}, false, (stack) => stack.destroy());
-    folder.remove();
-  }, 120_000);
+    afterAll(async () => {
+      await work({}, false, (stack) => stack.destroy());
+      folder.remove();
+    }, 120_000);
 
-  test.each<[string, () => object]>([
-    ["nothing", () => ({})],
-    ["a field in the model", () => ({ model })],
-    ["another image", () => ({ images: { explorer: "influxdata/influxdb3-ui:1.9.1" } })],
-    ["a token rotated", () => ({ rotate: { influxTelegraf: "a" } })],
-    ["a password rotated", () => ({ rotate: { gateway: "a" } })],
-    ["another profile", () => ({ profile: "pi" })],
-    ["a port moved", () => ({ mqtt: { port: 1 } })],
-    ["the Explorer off", () => ({ explorer: { enabled: false } })],
-    ["WebSocket on", () => ({ mqtt: { ...(base.mqtt as object), websocket: { enabled: true } } })],
-    ["another retention", () => ({ retention: "400d" })],
-    ["panels embedded", () => ({ grafana: { ...(base.grafana as object), embedding: true } })],
-    ["the site renamed", () => ({ name: "renamed" })],
-  ])("%s: an offline preview plans what the real one does", async (_, change) => {
-    expect(await preview(change(), true)).toEqual(await preview(change(), false));
-  });
-});
+    test.each<[string, () => object]>([
+      ["nothing", () => ({})],
+      ["a field in the model", () => ({ model })],
+      ["another image", () => ({ images: { explorer: "influxdata/influxdb3-ui:1.9.1" } })],
+      ["a token rotated", () => ({ rotate: { influxTelegraf: "a" } })],
+      ["a password rotated", () => ({ rotate: { gateway: "a" } })],
+      ["another profile", () => ({ profile: "pi" })],
+      ["a port moved", () => ({ mqtt: { port: 1 } })],
+      ["the Explorer off", () => ({ explorer: { enabled: false } })],
+      [
+        "WebSocket on",
+        () => ({ mqtt: { ...(base.mqtt as object), websocket: { enabled: true } } }),
+      ],
+      ["another retention", () => ({ retention: "400d" })],
+      ["panels embedded", () => ({ grafana: { ...(base.grafana as object), embedding: true } })],
+      ["the site renamed", () => ({ name: "renamed" })],
+    ])("%s: an offline preview plans what the real one does", async (_, change) => {
+      expect(await preview(change(), true)).toEqual(await preview(change(), false));
+    });
+  },
+);

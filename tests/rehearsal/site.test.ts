@@ -7,7 +7,14 @@ import { temporaryFolder } from "../support/programs";
 const folder = temporaryFolder();
 afterAll(() => folder.remove());
 
-const wanted = { image: "sha256:a", healthy: true, networks: ["field"], ports: ["127.0.0.1:1883"], volumes: ["data"], aliases: ["broker"] };
+const wanted = {
+  image: "sha256:a",
+  healthy: true,
+  networks: ["field"],
+  ports: ["127.0.0.1:1883"],
+  volumes: ["data"],
+  aliases: ["broker"],
+};
 const files = { readOnly: false, uploads: 0 };
 
 describe("a simulated engine refuses what Docker refuses", () => {
@@ -19,13 +26,41 @@ describe("a simulated engine refuses what Docker refuses", () => {
   });
 
   test.each<[string, () => void, RegExp]>([
-    ["a name that is taken", () => engine.run("broker", { ...wanted, ports: [] }, files), /Conflict.*"\/broker" is already in use/],
-    ["a port that is taken", () => engine.run("other", wanted, files), /Bind for 127.0.0.1:1883 failed: port is already allocated/],
-    ["a port of all addresses beside one of one", () => engine.run("other", { ...wanted, ports: ["0.0.0.0:1883"] }, files), /0.0.0.0:1883 failed/],
-    ["an unknown network", () => engine.run("other", { ...wanted, ports: [], networks: ["fild"] }, files), /network fild not found/],
-    ["an upload to a read-only container", () => engine.run("other", { ...wanted, ports: [] }, { readOnly: true, uploads: 1 }), /read-only/],
-    ["a network made twice", () => engine.createNetwork("field"), /network with name field already exists/],
-    ["the removal of a network in use", () => engine.removeNetwork("field"), /active endpoints \(broker\)/],
+    [
+      "a name that is taken",
+      () => engine.run("broker", { ...wanted, ports: [] }, files),
+      /Conflict.*"\/broker" is already in use/,
+    ],
+    [
+      "a port that is taken",
+      () => engine.run("other", wanted, files),
+      /Bind for 127.0.0.1:1883 failed: port is already allocated/,
+    ],
+    [
+      "a port of all addresses beside one of one",
+      () => engine.run("other", { ...wanted, ports: ["0.0.0.0:1883"] }, files),
+      /0.0.0.0:1883 failed/,
+    ],
+    [
+      "an unknown network",
+      () => engine.run("other", { ...wanted, ports: [], networks: ["fild"] }, files),
+      /network fild not found/,
+    ],
+    [
+      "an upload to a read-only container",
+      () => engine.run("other", { ...wanted, ports: [] }, { readOnly: true, uploads: 1 }),
+      /read-only/,
+    ],
+    [
+      "a network made twice",
+      () => engine.createNetwork("field"),
+      /network with name field already exists/,
+    ],
+    [
+      "the removal of a network in use",
+      () => engine.removeNetwork("field"),
+      /active endpoints \(broker\)/,
+    ],
     ["the removal of a volume in use", () => engine.removeVolume("data"), /volume is in use/],
   ])("%s", (_, attempt, message) => {
     const before = JSON.stringify(engine.held);
@@ -34,7 +69,9 @@ describe("a simulated engine refuses what Docker refuses", () => {
   });
 
   test("and takes the same port on another address", () => {
-    expect(() => engine.run("other", { ...wanted, ports: ["192.168.0.2:1883"] }, files)).not.toThrow();
+    expect(() =>
+      engine.run("other", { ...wanted, ports: ["192.168.0.2:1883"] }, files),
+    ).not.toThrow();
   });
 
   test("what it holds outlives the process, by host", () => {
@@ -51,7 +88,9 @@ describe("faults", () => {
 
   test("a flapping resource fails every other time, the first one too", async () => {
     const faults = new Faults([parseFault("dev-grafana=flap")], counter());
-    await expect(faults.meet("Container:dev-grafana")).rejects.toThrow("Container:dev-grafana fails");
+    await expect(faults.meet("Container:dev-grafana")).rejects.toThrow(
+      "Container:dev-grafana fails",
+    );
     await faults.meet("Container:dev-grafana");
     await expect(faults.meet("Container:dev-grafana")).rejects.toThrow();
   });
@@ -77,29 +116,46 @@ describe("faults", () => {
     expect(performance.now() - start).toBeGreaterThan(45);
   });
 
-  test.each(["dev-grafana", "dev-grafana=broken", "=fail", "dev-grafana=slow:soon"])("%s is refused, with what is allowed", (text) => {
-    expect(() => parseFault(text)).toThrow(`--fault ${text} is refused`);
-  });
+  test.each(["dev-grafana", "dev-grafana=broken", "=fail", "dev-grafana=slow:soon"])(
+    "%s is refused, with what is allowed",
+    (text) => {
+      expect(() => parseFault(text)).toThrow(`--fault ${text} is refused`);
+    },
+  );
 });
 
 describe("differences", () => {
   test("are told by path, secrets by what they hold", () => {
     const before = { uploads: [{ file: "/a", content: secret("one") }], labels: ["x"] };
-    expect(changes(before, { uploads: [{ file: "/a", content: secret("two") }], labels: ["x", "y"] })).toEqual([
+    expect(
+      changes(before, { uploads: [{ file: "/a", content: secret("two") }], labels: ["x", "y"] }),
+    ).toEqual([
       { path: "uploads[0].content", input: "uploads", kind: "update" },
       { path: "labels[1]", input: "labels", kind: "add" },
     ]);
-    expect(changes(before, { uploads: [{ file: "/a", content: "one" }], labels: ["x"] })).toEqual([]);
+    expect(changes(before, { uploads: [{ file: "/a", content: "one" }], labels: ["x"] })).toEqual(
+      [],
+    );
   });
 
   test("do not count what a real provider filled in, or an empty list beside none", () => {
-    const filled = { name: "a", start: true, __defaults: ["start"], healthcheck: { startInterval: "0s", __defaults: ["startInterval"], retries: 3 }, envs: [] };
+    const filled = {
+      name: "a",
+      start: true,
+      __defaults: ["start"],
+      healthcheck: { startInterval: "0s", __defaults: ["startInterval"], retries: 3 },
+      envs: [],
+    };
     expect(changes(filled, { name: "a", healthcheck: { retries: 3 } })).toEqual([]);
-    expect(changes(filled, { name: "a", start: false, healthcheck: { retries: 3 } })).toEqual([{ path: "start", input: "start", kind: "update" }]);
+    expect(changes(filled, { name: "a", start: false, healthcheck: { retries: 3 } })).toEqual([
+      { path: "start", input: "start", kind: "update" },
+    ]);
   });
 
   test("an unknown value counts as a change", () => {
-    expect(changes({ image: "sha256:a" }, { image: unknown })).toEqual([{ path: "image", input: "image", kind: "update" }]);
+    expect(changes({ image: "sha256:a" }, { image: unknown })).toEqual([
+      { path: "image", input: "image", kind: "update" },
+    ]);
     expect(reveal(secret({ token: secret("a") }))).toEqual({ token: "a" });
   });
 });

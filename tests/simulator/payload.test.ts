@@ -1,5 +1,11 @@
 import { join } from "node:path";
-import { loadModel, modelSchema, type Field, type Measurement, type Model } from "../../configs/model";
+import {
+  loadModel,
+  modelSchema,
+  type Field,
+  type Measurement,
+  type Model,
+} from "../../configs/model";
 import { basePerUnit, sizeUnit, startFleet, stepFleet, type Member } from "../../simulator/fleet";
 import { valueAt, type Json } from "../../configs/message";
 import { messages } from "../../simulator/payload";
@@ -15,11 +21,15 @@ function history(model: Model): Member[] {
   return Array.from({ length: 240 }, () => (fleet = stepFleet(fleet, 3))).flat();
 }
 
-const fieldOf = (measurement: Measurement, quantity: Field["quantity"], circuit: Field["circuit"] = "dc") =>
-  measurement.fields.find((f) => f.quantity === quantity && f.circuit === circuit)!;
+const fieldOf = (
+  measurement: Measurement,
+  quantity: Field["quantity"],
+  circuit: Field["circuit"] = "dc",
+) => measurement.fields.find((f) => f.quantity === quantity && f.circuit === circuit)!;
 
 /** What Telegraf would store of a field. */
-const stored = (payload: Json, field: Field) => (valueAt(payload, field.path) as number) * field.scale;
+const stored = (payload: Json, field: Field) =>
+  (valueAt(payload, field.path) as number) * field.scale;
 
 describe.each([
   ["the fleet's model", fleetModel],
@@ -32,7 +42,10 @@ describe.each([
       messages(model, member, at).forEach(([, payload], i) => {
         for (const field of model.measurements[i].fields) {
           const value = valueAt(payload, field.path);
-          expect([field.path, typeof value]).toEqual([field.path, field.type === "string" ? "string" : "number"]);
+          expect([field.path, typeof value]).toEqual([
+            field.path,
+            field.type === "string" ? "string" : "number",
+          ]);
           if (field.type === "int") expect(Number.isInteger(value)).toBe(true);
           if (!field.range) continue;
           expect(stored(payload, field)).toBeGreaterThanOrEqual(field.range[0]);
@@ -44,33 +57,48 @@ describe.each([
 
   test("never stick to the end of a range: the unit is sized to the model", () => {
     const measured = model.measurements.flatMap((m, i) => m.fields.map((field) => ({ field, i })));
-    const checked = measured.filter(({ field }) => field.range && ["voltage", "current", "power", "state_of_charge"].includes(field.quantity));
+    const checked = measured.filter(
+      ({ field }) =>
+        field.range && ["voltage", "current", "power", "state_of_charge"].includes(field.quantity),
+    );
     for (const member of members) {
       const sent = messages(model, member, at);
-      for (const { field, i } of checked) expect(field.range).not.toContain(stored(sent[i][1], field));
+      for (const { field, i } of checked)
+        expect(field.range).not.toContain(stored(sent[i][1], field));
     }
   });
 
   test("show all of charging, discharging and standby, and a state of charge that visibly moves", () => {
     const first = members.filter((member) => member.number === 1);
-    expect(new Set(first.map((member) => member.state.mode))).toEqual(new Set(["charging", "discharging", "standby"]));
+    expect(new Set(first.map((member) => member.state.mode))).toEqual(
+      new Set(["charging", "discharging", "standby"]),
+    );
     const socs = first.map((member) => member.state.soc);
     expect(Math.max(...socs) - Math.min(...socs)).toBeGreaterThan(10);
   });
 
   test("have a topic of the measurement's pattern", () => {
     messages(model, members[0], at).forEach(([topic], i) => {
-      expect(topic).toMatch(new RegExp(`^${model.measurements[i].topic.replace(/\+/g, "[^/+]+")}$`));
+      expect(topic).toMatch(
+        new RegExp(`^${model.measurements[i].topic.replace(/\+/g, "[^/+]+")}$`),
+      );
     });
   });
 });
 
 describe("the fleet's messages", () => {
-  const running = history(fleetModel).find((member) => member.number === 2 && member.state.mode === "discharging" && member.state.current > 50)!;
+  const running = history(fleetModel).find(
+    (member) =>
+      member.number === 2 && member.state.mode === "discharging" && member.state.current > 50,
+  )!;
   const [[, bess], [, battery], [, pcs]] = messages(fleetModel, running, at);
 
   test("have the fleet's topics, ids, group and time", () => {
-    expect(messages(fleetModel, running, at).map(([topic]) => topic)).toEqual(["bess/bess-2/status", "battery/battery-2/status", "pcs/pcs-2/status"]);
+    expect(messages(fleetModel, running, at).map(([topic]) => topic)).toEqual([
+      "bess/bess-2/status",
+      "battery/battery-2/status",
+      "pcs/pcs-2/status",
+    ]);
     expect(bess).toMatchObject({ id: "bess-2", timestamp: "2026-11-24T12:00:00.000Z" });
     expect(battery).toMatchObject({ id: "battery-2", group_id: "bess-2" });
     expect(pcs).toMatchObject({ id: "pcs-2", group_id: "bess-2" });
@@ -79,20 +107,27 @@ describe("the fleet's messages", () => {
   test("carry whole mA and mV", () => {
     for (const payload of [bess, battery, pcs]) {
       for (const [path, value] of Object.entries(payload)) {
-        if (/current|voltage/.test(path)) expect([path, Number.isInteger(value)]).toEqual([path, true]);
+        if (/current|voltage/.test(path))
+          expect([path, Number.isInteger(value)]).toEqual([path, true]);
       }
     }
   });
 
   test("are of one battery: both ends of the DC link agree, and the phases carry its power", () => {
     expect(pcs).toMatchObject({ dc_voltage: battery.voltage, dc_current: battery.current });
-    const watts = ["a", "b", "c"].reduce((sum, p) => sum + ((pcs[`ac_${p}_voltage`] as number) * (pcs[`ac_${p}_current`] as number)) / 1e6, 0);
+    const watts = ["a", "b", "c"].reduce(
+      (sum, p) =>
+        sum + ((pcs[`ac_${p}_voltage`] as number) * (pcs[`ac_${p}_current`] as number)) / 1e6,
+      0,
+    );
     const dcWatts = ((battery.voltage as number) * (battery.current as number)) / 1e6;
     expect(watts / dcWatts).toBeCloseTo(running.unit.efficiency, 3);
   });
 
   test("tell the direction by the sign of the current, the mode, and which of in and out flows", () => {
-    const charging = history(fleetModel).find((member) => member.state.mode === "charging" && member.state.current < -50)!;
+    const charging = history(fleetModel).find(
+      (member) => member.state.mode === "charging" && member.state.current < -50,
+    )!;
     const [[, bessCharging], [, batteryCharging]] = messages(fleetModel, charging, at);
     expect(battery.current).toBeGreaterThan(0);
     expect(bess).toMatchObject({ operation_mode: "discharging", ac_current_in: 0 });
@@ -119,7 +154,8 @@ describe("M5BAT's messages", () => {
   test("balance power in kW with current and voltage in tenths", () => {
     const running = all.find((member) => member.state.current > 300)!;
     const [[, payload]] = messages(m5bat, running, at);
-    const dcWatts = stored(payload, fieldOf(unit, "voltage")) * stored(payload, fieldOf(unit, "current"));
+    const dcWatts =
+      stored(payload, fieldOf(unit, "voltage")) * stored(payload, fieldOf(unit, "current"));
     const acWatts = stored(payload, fieldOf(unit, "power")) * basePerUnit("kW");
     expect(acWatts / dcWatts).toBeCloseTo(running.unit.efficiency, 2);
   });
@@ -143,7 +179,9 @@ describe("any other model", () => {
             { name: "plant", segment: 1, meaning: "Plant." },
             { name: "maker", path: "meta.maker.id", meaning: "Maker." },
           ],
-          fields: [{ name: "value", path: "data.inner.value", type: "float", meaning: "Value.", ...field }],
+          fields: [
+            { name: "value", path: "data.inner.value", type: "float", meaning: "Value.", ...field },
+          ],
           ...more,
         },
       ],
@@ -154,13 +192,20 @@ describe("any other model", () => {
   test("gets nested paths, and its tags in the topic's segments", () => {
     const [topic, payload] = sent(model({ quantity: "state_of_charge" }));
     expect(topic).toBe("plant/cell-1/cell/cell-1");
-    expect(payload).toMatchObject({ meta: { at, maker: { id: "cell-1" } }, data: { inner: { value: expect.any(Number) } } });
+    expect(payload).toMatchObject({
+      meta: { at, maker: { id: "cell-1" } },
+      data: { inner: { value: expect.any(Number) } },
+    });
   });
 
   test.each([
     ["the middle of the range", { range: [20, 40] }, 30],
     ["a grid's frequency", { quantity: "frequency", unit: "Hz", range: [47, 52] }, 50],
-    ["a health inside a range that the typical one is not in", { quantity: "state_of_health", range: [0, 50] }, 25],
+    [
+      "a health inside a range that the typical one is not in",
+      { quantity: "state_of_health", range: [0, 50] },
+      25,
+    ],
     ["a quality that finds nothing", { quantity: "quality", type: "int", range: [0, 1] }, 0],
   ])("gets %s", (_, field, expected) => {
     expect(Math.abs((value(field) as number) - expected)).toBeLessThanOrEqual(0.001 * expected);
@@ -183,10 +228,17 @@ describe("any other model", () => {
   });
 
   test("sizes its unit by the tightest of its ranges", () => {
-    expect(sizeUnit(model({ quantity: "current", unit: "A", range: [-100, 50] }), 1).dispatchCurrent).toBeCloseTo(40);
+    expect(
+      sizeUnit(model({ quantity: "current", unit: "A", range: [-100, 50] }), 1).dispatchCurrent,
+    ).toBeCloseTo(40);
     const byPower = sizeUnit(model({ quantity: "power", unit: "kW", range: [-10, 10] }), 1);
     expect(byPower.dispatchCurrent * 850).toBeLessThan(10_000);
-    expect(sizeUnit(model({ quantity: "voltage", circuit: "ac_a", unit: "V", range: [100, 140] }), 1).phaseVoltage).toBe(120);
-    expect(sizeUnit(model({ quantity: "state_of_charge", unit: "%", range: [20, 100] }), 1).socBounds).toEqual([20, 95]);
+    expect(
+      sizeUnit(model({ quantity: "voltage", circuit: "ac_a", unit: "V", range: [100, 140] }), 1)
+        .phaseVoltage,
+    ).toBe(120);
+    expect(
+      sizeUnit(model({ quantity: "state_of_charge", unit: "%", range: [20, 100] }), 1).socBounds,
+    ).toEqual([20, 95]);
   });
 });

@@ -1,5 +1,15 @@
 import fc from "fast-check";
-import { cycleSeconds, dispatchShare, noise, openCircuitVoltage, phases, start, step, type State, type Unit } from "../../simulator/physics";
+import {
+  cycleSeconds,
+  dispatchShare,
+  noise,
+  openCircuitVoltage,
+  phases,
+  start,
+  step,
+  type State,
+  type Unit,
+} from "../../simulator/physics";
 
 const unitArbitrary: fc.Arbitrary<Unit> = fc
   .record({
@@ -28,20 +38,38 @@ const runArbitrary = fc.record({
   steps: fc.array(fc.double({ min: 0.1, max: 60, noNaN: true }), { minLength: 1, maxLength: 200 }),
 });
 
-function run({ unit, soc, elapsed, steps }: { unit: Unit; soc: number; elapsed: number; steps: number[] }): State[] {
-  return steps.reduce((states, seconds) => [...states, step(unit, states.at(-1)!, seconds)], [start(unit, soc, elapsed)]);
+function run({
+  unit,
+  soc,
+  elapsed,
+  steps,
+}: {
+  unit: Unit;
+  soc: number;
+  elapsed: number;
+  steps: number[];
+}): State[] {
+  return steps.reduce(
+    (states, seconds) => [...states, step(unit, states.at(-1)!, seconds)],
+    [start(unit, soc, elapsed)],
+  );
 }
 
 /** Asserts a property of every state of any run. */
 const always = (check: (state: State, unit: Unit) => void) =>
-  fc.assert(fc.property(runArbitrary, (given) => run(given).forEach((state) => check(state, given.unit))));
+  fc.assert(
+    fc.property(runArbitrary, (given) => run(given).forEach((state) => check(state, given.unit))),
+  );
 
 describe("a simulated unit", () => {
   test("conserves charge: the state of charge changes by exactly the current's integral", () => {
     fc.assert(
       fc.property(runArbitrary, (given) => {
         const states = run(given);
-        const ampereSeconds = given.steps.reduce((sum, seconds, i) => sum + states[i + 1].current * seconds, 0);
+        const ampereSeconds = given.steps.reduce(
+          (sum, seconds, i) => sum + states[i + 1].current * seconds,
+          0,
+        );
         const lost = ((states[0].soc - states.at(-1)!.soc) / 100) * given.unit.capacity * 3600;
         expect(Math.abs(lost - ampereSeconds)).toBeLessThan(1e-9 * given.unit.capacity * 3600);
       }),
@@ -61,7 +89,9 @@ describe("a simulated unit", () => {
   });
 
   test("has a terminal voltage of the open circuit's less current times resistance", () =>
-    always(({ voltage, soc, current }, unit) => expect(voltage).toBeCloseTo(openCircuitVoltage(unit, soc) - current * unit.resistance, 9)));
+    always(({ voltage, soc, current }, unit) =>
+      expect(voltage).toBeCloseTo(openCircuitVoltage(unit, soc) - current * unit.resistance, 9),
+    ));
 
   test("loses power in the inverter in both directions", () =>
     always(({ acPower, dcPower, voltage, current }, unit) => {
@@ -73,14 +103,22 @@ describe("a simulated unit", () => {
 
   test("balances the three phases with its power, each near 230 V and within 2 % of the others", () =>
     always((state) => {
-      const powers = phases.map((phase) => state.phases[phase].voltage * state.phases[phase].current);
+      const powers = phases.map(
+        (phase) => state.phases[phase].voltage * state.phases[phase].current,
+      );
       expect(powers.reduce((sum, power) => sum + power)).toBeCloseTo(state.acPower, 5);
-      for (const power of powers) expect(Math.abs(power - state.acPower / 3)).toBeLessThanOrEqual(0.02 * Math.abs(state.acPower / 3) + 1e-9);
-      for (const phase of phases) expect(Math.abs(state.phases[phase].voltage - 230)).toBeLessThan(230 * 0.0101);
+      for (const power of powers)
+        expect(Math.abs(power - state.acPower / 3)).toBeLessThanOrEqual(
+          0.02 * Math.abs(state.acPower / 3) + 1e-9,
+        );
+      for (const phase of phases)
+        expect(Math.abs(state.phases[phase].voltage - 230)).toBeLessThan(230 * 0.0101);
     }));
 
   test("has the mode that its current's sign tells", () =>
-    always(({ mode, current }) => expect(mode).toBe(current > 0 ? "discharging" : current < 0 ? "charging" : "standby")));
+    always(({ mode, current }) =>
+      expect(mode).toBe(current > 0 ? "discharging" : current < 0 ? "charging" : "standby"),
+    ));
 
   test("goes the same way again from the same seed, and another way from another", () => {
     fc.assert(
@@ -96,11 +134,18 @@ describe("a simulated unit", () => {
 describe("the open-circuit voltage", () => {
   test("never falls as the battery fills, and ends where the unit says", () => {
     fc.assert(
-      fc.property(unitArbitrary, fc.double({ min: 0, max: 100, noNaN: true }), fc.double({ min: 0, max: 100, noNaN: true }), (unit, a, b) => {
-        expect(openCircuitVoltage(unit, Math.max(a, b))).toBeGreaterThanOrEqual(openCircuitVoltage(unit, Math.min(a, b)));
-        expect(openCircuitVoltage(unit, 0)).toBeCloseTo(unit.openCircuit[0]);
-        expect(openCircuitVoltage(unit, 100)).toBeCloseTo(unit.openCircuit[1]);
-      }),
+      fc.property(
+        unitArbitrary,
+        fc.double({ min: 0, max: 100, noNaN: true }),
+        fc.double({ min: 0, max: 100, noNaN: true }),
+        (unit, a, b) => {
+          expect(openCircuitVoltage(unit, Math.max(a, b))).toBeGreaterThanOrEqual(
+            openCircuitVoltage(unit, Math.min(a, b)),
+          );
+          expect(openCircuitVoltage(unit, 0)).toBeCloseTo(unit.openCircuit[0]);
+          expect(openCircuitVoltage(unit, 100)).toBeCloseTo(unit.openCircuit[1]);
+        },
+      ),
     );
   });
 });
@@ -116,14 +161,17 @@ describe("the dispatch", () => {
   });
 
   test("changes by a ramp", () => {
-    seconds.forEach((share, i) => expect(Math.abs(share - seconds[(i + 1) % seconds.length])).toBeLessThanOrEqual(0.2 + 1e-9));
+    seconds.forEach((share, i) =>
+      expect(Math.abs(share - seconds[(i + 1) % seconds.length])).toBeLessThanOrEqual(0.2 + 1e-9),
+    );
   });
 });
 
 test("the noise is evenly spread and tells neighbours apart", () => {
   const values = Array.from({ length: 20_000 }, (_, i) => noise(7, i % 5000, Math.floor(i / 5000)));
   const mean = values.reduce((sum, value) => sum + value) / values.length;
-  const next = values.slice(1).reduce((sum, value, i) => sum + value * values[i], 0) / values.length;
+  const next =
+    values.slice(1).reduce((sum, value, i) => sum + value * values[i], 0) / values.length;
   expect(Math.min(...values)).toBeGreaterThanOrEqual(-1);
   expect(Math.max(...values)).toBeLessThan(1);
   expect(Math.abs(mean)).toBeLessThan(0.02);

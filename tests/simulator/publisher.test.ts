@@ -19,11 +19,31 @@ class Simulator {
   private readonly child: ChildProcess;
 
   constructor(broker: Broker, more: Partial<SimulatorConfig> = {}) {
-    const config: SimulatorConfig = { url: broker.url, username: "gateway", passwordFile: broker.at("password"), model, units: 2, intervalMs: 100, seed: 1, ...more };
-    buildSync({ entryPoints: [join(root, "simulator/main.ts")], bundle: true, minify: true, platform: "node", target: "node20", outfile: broker.at("main.js") });
+    const config: SimulatorConfig = {
+      url: broker.url,
+      username: "gateway",
+      passwordFile: broker.at("password"),
+      model,
+      units: 2,
+      intervalMs: 100,
+      seed: 1,
+      ...more,
+    };
+    buildSync({
+      entryPoints: [join(root, "simulator/main.ts")],
+      bundle: true,
+      minify: true,
+      platform: "node",
+      target: "node20",
+      outfile: broker.at("main.js"),
+    });
     writeFileSync(broker.at("config.json"), JSON.stringify(config));
-    this.child = spawn(process.execPath, [broker.at("main.js"), broker.at("config.json")], { cwd: "/", stdio: ["ignore", "pipe", "pipe"] });
-    for (const stream of [this.child.stdout!, this.child.stderr!]) stream.on("data", (data: Buffer) => (this.output += data.toString()));
+    this.child = spawn(process.execPath, [broker.at("main.js"), broker.at("config.json")], {
+      cwd: "/",
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    for (const stream of [this.child.stdout!, this.child.stderr!])
+      stream.on("data", (data: Buffer) => (this.output += data.toString()));
     this.ended = new Promise((resolve) => this.child.once("close", resolve));
   }
 
@@ -52,16 +72,28 @@ describe("the simulator", () => {
 
   test("publishes all units in all topics without drifting, and ends at SIGTERM with nothing lost", async () => {
     simulator = new Simulator(broker);
-    const topics = ["bess", "battery", "pcs"].flatMap((part) => [`${part}/${part}-1/status`, `${part}/${part}-2/status`]);
-    const times = () => reader.received.filter(({ topic }) => topic === topics[0]).map(({ payload }) => Date.parse((JSON.parse(payload) as { timestamp: string }).timestamp));
+    const topics = ["bess", "battery", "pcs"].flatMap((part) => [
+      `${part}/${part}-1/status`,
+      `${part}/${part}-2/status`,
+    ]);
+    const times = () =>
+      reader.received
+        .filter(({ topic }) => topic === topics[0])
+        .map(({ payload }) => Date.parse((JSON.parse(payload) as { timestamp: string }).timestamp));
     await until("three seconds of messages have arrived", () => times().length >= 30);
     expect(new Set(reader.received.map(({ topic }) => topic))).toEqual(new Set(topics));
     const all = times();
     expect(Math.abs(all[29] - all[0] - 2900)).toBeLessThan(150);
     expect(age()).toBeLessThan(1000);
     expect(await simulator.stop()).toBe(0);
-    const [, published, acknowledged, skipped] = /stopped: (\d+) published, (\d+) acknowledged by the broker, (\d+) skipped/.exec(simulator.output)!.map(Number);
-    await until("every acknowledged message has arrived", () => reader.received.length >= acknowledged);
+    const [, published, acknowledged, skipped] =
+      /stopped: (\d+) published, (\d+) acknowledged by the broker, (\d+) skipped/
+        .exec(simulator.output)!
+        .map(Number);
+    await until(
+      "every acknowledged message has arrived",
+      () => reader.received.length >= acknowledged,
+    );
     expect([acknowledged, skipped, reader.received.length]).toEqual([published, 0, published]);
     expect(simulator.output.trim().split("\n")).toHaveLength(2);
     expect(simulator.output).not.toContain(broker.passwords.gateway);
@@ -71,17 +103,25 @@ describe("the simulator", () => {
     simulator = new Simulator(broker);
     await until("messages arrive", () => reader.received.length > 0);
     await broker.kill();
-    await until("the outage is said", () => simulator!.output.includes("broker not reached, trying on: "));
+    await until("the outage is said", () =>
+      simulator!.output.includes("broker not reached, trying on: "),
+    );
     await until("the sign of life is old", () => age() > 1500);
     await broker.run();
     await until("the sign of life is fresh", () => age() < 500);
-    expect(simulator.output.match(/broker not reached, trying on: .*ECONN(REFUSED|RESET)/g)).toHaveLength(1);
+    expect(
+      simulator.output.match(/broker not reached, trying on: .*ECONN(REFUSED|RESET)/g),
+    ).toHaveLength(1);
   });
 
   test("tries on, and is not alive, with a password that the broker does not take", async () => {
     writeFileSync(broker.at("password"), "wrong");
     simulator = new Simulator(broker);
-    await until("the refusal is said", () => simulator!.output.includes("broker not reached, trying on: Connection refused: Not authorized"));
+    await until("the refusal is said", () =>
+      simulator!.output.includes(
+        "broker not reached, trying on: Connection refused: Not authorized",
+      ),
+    );
     expect(statSync(alive, { throwIfNoEntry: false })).toBeUndefined();
     expect(await simulator.stop()).toBe(0);
   });

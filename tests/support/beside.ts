@@ -7,11 +7,18 @@ import { rehearsedStack } from "../../automation/inline";
  * that of `good` runs. Prints how each came out. A process of its own, for jest would take the failure for a test's.
  */
 async function up(name: string, program: () => Promise<void>): Promise<string> {
-  const { stack, close } = await rehearsedStack(name, { folder: process.argv[2], config: {}, program });
-  return stack.up().then(
-    ({ summary }) => summary.result,
-    (error: Error) => error.message,
-  ).finally(close);
+  const { stack, close } = await rehearsedStack(name, {
+    folder: process.argv[2],
+    config: {},
+    program,
+  });
+  return stack
+    .up()
+    .then(
+      ({ summary }) => summary.result,
+      (error: Error) => error.message,
+    )
+    .finally(close);
 }
 
 /** Something that is waited for, and the word that it is so. */

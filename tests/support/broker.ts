@@ -3,7 +3,13 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import mqtt, { type MqttClient } from "mqtt";
 import type { Model } from "../../configs/model";
-import { mosquittoAcl, mosquittoConf, passwordLine, users, type User } from "../../configs/mosquitto";
+import {
+  mosquittoAcl,
+  mosquittoConf,
+  passwordLine,
+  users,
+  type User,
+} from "../../configs/mosquitto";
 import { profiles } from "../../configs/profiles";
 import { freePort, listens, program, Running, temporaryFolder, until } from "./programs";
 
@@ -16,7 +22,9 @@ export interface Reader {
 /** The real Mosquitto with a site's rendered config, on a port and in a folder of its own. */
 export class Broker {
   readonly folder = temporaryFolder();
-  readonly passwords = Object.fromEntries(users.map((user) => [user, randomBytes(12).toString("hex")])) as Record<User, string>;
+  readonly passwords = Object.fromEntries(
+    users.map((user) => [user, randomBytes(12).toString("hex")]),
+  ) as Record<User, string>;
   private readonly readers: MqttClient[] = [];
   private running!: Running;
 
@@ -52,9 +60,16 @@ export class Broker {
 
   /** Subscribes as Telegraf to all topics of a pattern. */
   async read(pattern: string): Promise<Reader> {
-    const client = await mqtt.connectAsync(this.url, { username: "telegraf", password: this.passwords.telegraf, protocolVersion: 5, reconnectPeriod: 100 });
+    const client = await mqtt.connectAsync(this.url, {
+      username: "telegraf",
+      password: this.passwords.telegraf,
+      protocolVersion: 5,
+      reconnectPeriod: 100,
+    });
     const reader: Reader = { received: [], client };
-    client.on("message", (topic, payload) => reader.received.push({ topic, payload: payload.toString() }));
+    client.on("message", (topic, payload) =>
+      reader.received.push({ topic, payload: payload.toString() }),
+    );
     client.on("error", () => undefined);
     await client.subscribeAsync(pattern, { qos: 1 });
     this.readers.push(client);
@@ -68,12 +83,30 @@ export class Broker {
   }
 
   private write(model: Model): void {
-    const paths = { passwords: this.at("passwords"), acl: this.at("acl"), certificate: "", key: "", data: this.at("data") };
-    const conf = mosquittoConf({ profile: profiles.dev, anonymous: false, websocket: false, tls: false, paths });
+    const paths = {
+      passwords: this.at("passwords"),
+      acl: this.at("acl"),
+      certificate: "",
+      key: "",
+      data: this.at("data"),
+    };
+    const conf = mosquittoConf({
+      profile: profiles.dev,
+      anonymous: false,
+      websocket: false,
+      tls: false,
+      paths,
+    });
     mkdirSync(paths.data);
     // Neither the container's user nor its port can be had here.
-    writeFileSync(this.at("mosquitto.conf"), `user root\n${conf.replace("listener 1883", `listener ${this.port} 127.0.0.1`)}`);
+    writeFileSync(
+      this.at("mosquitto.conf"),
+      `user root\n${conf.replace("listener 1883", `listener ${this.port} 127.0.0.1`)}`,
+    );
     writeFileSync(paths.acl, mosquittoAcl(model, false));
-    writeFileSync(paths.passwords, users.map((user) => passwordLine(user, this.passwords[user], randomBytes(12))).join(""));
+    writeFileSync(
+      paths.passwords,
+      users.map((user) => passwordLine(user, this.passwords[user], randomBytes(12))).join(""),
+    );
   }
 }

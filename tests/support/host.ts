@@ -2,11 +2,21 @@ import { parseFacts } from "../../configs/host";
 import { answer } from "../../rehearsal";
 
 /** A Raspberry Pi 5 with Docker's own package, where it differs from a rehearsed host. */
-const pi = { memory: "4146248", throttled: "0x0", user: "pi", disk: "52000000000 3800000 3650000", listens: ["0.0.0.0:22", "[::]:22", "127.0.0.54:53"] };
+const pi = {
+  memory: "4146248",
+  throttled: "0x0",
+  user: "pi",
+  disk: "52000000000 3800000 3650000",
+  listens: ["0.0.0.0:22", "[::]:22", "127.0.0.54:53"],
+};
 
 /** What a Raspberry Pi answers to the preflight, but for `change`; a list stands for several lines of one key. */
 export function hostAnswer(change: object = {}): string {
-  const { end, ...rehearsed } = Object.fromEntries(parseFacts(String(answer("command:local:run", {}).stdout)));
+  const { end, ...rehearsed } = Object.fromEntries(
+    parseFacts(String(answer("command:local:run", {}).stdout)),
+  );
   const lines = Object.entries<string | string[]>({ ...rehearsed, ...pi, ...change, end });
-  return lines.flatMap(([key, values]) => [values].flat().map((value) => `${key}\t${value}\n`)).join("");
+  return lines
+    .flatMap(([key, values]) => [values].flat().map((value) => `${key}\t${value}\n`))
+    .join("");
 }

@@ -3,7 +3,13 @@ import { mkdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import mqtt, { type MqttClient } from "mqtt";
 import type { Model } from "../../configs/model";
-import { mosquittoAcl, mosquittoConf, passwordLine, users, type User } from "../../configs/mosquitto";
+import {
+  mosquittoAcl,
+  mosquittoConf,
+  passwordLine,
+  users,
+  type User,
+} from "../../configs/mosquitto";
 import { profiles } from "../../configs/profiles";
 import { secrets, telegrafConf } from "../../configs/telegraf";
 import { freePort, listens, program, Running, temporaryFolder, until } from "./programs";
@@ -11,7 +17,10 @@ import { RecordingEndpoint } from "./recorder";
 
 /** The real broker and the real Telegraf with their rendered configs, before a recording endpoint. */
 export class Pipeline {
-  readonly passwords = Object.fromEntries(users.map((user) => [user, `${user}-secret`])) as Record<User, string>;
+  readonly passwords = Object.fromEntries(users.map((user) => [user, `${user}-secret`])) as Record<
+    User,
+    string
+  >;
   readonly token = "apiv3_test";
   readonly folder = temporaryFolder();
   broker!: Running;
@@ -39,7 +48,10 @@ export class Pipeline {
 
   async startTelegraf(): Promise<void> {
     this.telegraf = new Running(program("telegraf"), ["--config", this.at("telegraf.conf")]);
-    await until("Telegraf has subscribed", () => this.subscriptions() >= this.model.measurements.length);
+    await until(
+      "Telegraf has subscribed",
+      () => this.subscriptions() >= this.model.measurements.length,
+    );
   }
 
   /** Publishes as `user` at QoS 1, and waits for the broker's word on each. */
@@ -50,13 +62,21 @@ export class Pipeline {
   }
 
   connect(user: User, password = this.passwords[user]): Promise<MqttClient> {
-    return mqtt.connectAsync(`mqtt://127.0.0.1:${this.port}`, { username: user, password, protocolVersion: 5, reconnectPeriod: 0 });
+    return mqtt.connectAsync(`mqtt://127.0.0.1:${this.port}`, {
+      username: user,
+      password,
+      protocolVersion: 5,
+      reconnectPeriod: 0,
+    });
   }
 
   /** Waits until the broker has written all that it has taken so far. */
   async queueOnDisk(): Promise<void> {
     const now = Date.now();
-    await until("the queue is on disk", () => (statSync(this.at("data/mosquitto.db"), { throwIfNoEntry: false })?.mtimeMs ?? 0) > now);
+    await until(
+      "the queue is on disk",
+      () => (statSync(this.at("data/mosquitto.db"), { throwIfNoEntry: false })?.mtimeMs ?? 0) > now,
+    );
   }
 
   async stop(): Promise<void> {
@@ -81,14 +101,26 @@ export class Pipeline {
       anonymous: false,
       websocket: false,
       tls: false,
-      paths: { passwords: at("passwords"), acl: at("acl"), certificate: "", key: "", data: at("data") },
+      paths: {
+        passwords: at("passwords"),
+        acl: at("acl"),
+        certificate: "",
+        key: "",
+        data: at("data"),
+      },
     });
     mkdirSync(at("data"), { mode: 0o777 });
     mkdirSync(at("secrets"));
     // The container's user cannot be had here, nor can its port: both are of the test's own.
-    writeFileSync(at("mosquitto.conf"), `user root\n${conf.replace("listener 1883", `listener ${this.port} 127.0.0.1`)}`);
+    writeFileSync(
+      at("mosquitto.conf"),
+      `user root\n${conf.replace("listener 1883", `listener ${this.port} 127.0.0.1`)}`,
+    );
     writeFileSync(at("acl"), mosquittoAcl(this.model, false));
-    writeFileSync(at("passwords"), users.map((user) => passwordLine(user, this.passwords[user], randomBytes(12))).join(""));
+    writeFileSync(
+      at("passwords"),
+      users.map((user) => passwordLine(user, this.passwords[user], randomBytes(12))).join(""),
+    );
     writeFileSync(at(`secrets/${secrets.mqtt}`), this.passwords.telegraf);
     writeFileSync(at(`secrets/${secrets.monitor}`), this.passwords.monitor);
     writeFileSync(at(`secrets/${secrets.influxdb}`), this.token);
@@ -99,6 +131,11 @@ export class Pipeline {
       secrets: at("secrets"),
     };
     // The container has the health port to itself; the agent's own interval would make a test wait.
-    writeFileSync(at("telegraf.conf"), telegrafConf(this.model, options).replace("http://127.0.0.1:8080", "http://127.0.0.1:0").replace("quiet = true", "quiet = false"));
+    writeFileSync(
+      at("telegraf.conf"),
+      telegrafConf(this.model, options)
+        .replace("http://127.0.0.1:8080", "http://127.0.0.1:0")
+        .replace("quiet = true", "quiet = false"),
+    );
   }
 }

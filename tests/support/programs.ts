@@ -11,7 +11,9 @@ const searched = [cache, ...(process.env.PATH ?? "").split(delimiter), "/usr/sbi
  * Path of a real program.
  * @throws Error if it is missing: a test without it would prove nothing.
  */
-export function program(name: "actionlint" | "mosquitto" | "mosquitto_pub" | "telegraf" | "sshd"): string {
+export function program(
+  name: "actionlint" | "mosquitto" | "mosquitto_pub" | "telegraf" | "sshd",
+): string {
   const found = searched.map((folder) => join(folder, name)).find(existsSync);
   if (!found) throw new Error(`${name} is missing: npm test installs it; see its first lines`);
   return found;
@@ -31,7 +33,9 @@ export function freePort(): Promise<number> {
 /** Whether somebody listens on a port of the loopback address. */
 export function listens(port: number): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = connect(port, "127.0.0.1", () => resolve(true)).once("error", () => resolve(false));
+    const socket = connect(port, "127.0.0.1", () => resolve(true)).once("error", () =>
+      resolve(false),
+    );
     socket.once("connect", () => socket.destroy());
   });
 }
@@ -44,7 +48,11 @@ export function temporaryFolder(): { path: string; remove(): void } {
 }
 
 /** Waits until `check` holds. @throws Error with `what` after `seconds`. */
-export async function until(what: string, check: () => boolean | Promise<boolean>, seconds = 20): Promise<void> {
+export async function until(
+  what: string,
+  check: () => boolean | Promise<boolean>,
+  seconds = 20,
+): Promise<void> {
   const end = Date.now() + seconds * 1000;
   while (!(await check())) {
     if (Date.now() > end) throw new Error(`waited ${seconds} s in vain: ${what}`);
@@ -59,7 +67,8 @@ export class Running {
 
   constructor(command: string, args: string[]) {
     this.child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"] });
-    for (const stream of [this.child.stdout!, this.child.stderr!]) stream.on("data", (data: Buffer) => (this.output += data.toString()));
+    for (const stream of [this.child.stdout!, this.child.stderr!])
+      stream.on("data", (data: Buffer) => (this.output += data.toString()));
   }
 
   /** Its process id. */

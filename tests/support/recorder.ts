@@ -30,7 +30,9 @@ export class RecordingEndpoint {
       const body = await read(request);
       this.tokens.add(request.headers.authorization ?? "");
       if (this.status === 204) this.points.push(...body.split("\n").filter(Boolean).map(parseLine));
-      response.writeHead(this.status).end(this.status === 204 ? undefined : '{"error":"told to fail"}');
+      response
+        .writeHead(this.status)
+        .end(this.status === 204 ? undefined : '{"error":"told to fail"}');
     });
     return new Promise((resolve) => this.server!.listen(this.port, "127.0.0.1", resolve));
   }
@@ -56,6 +58,9 @@ function split(text: string, separator: string): string[] {
 function parseLine(line: string): Point {
   const [key, fields, time] = split(line, " ");
   const [table, ...tags] = split(key, ",");
-  const pairs = (texts: string[]) => Object.fromEntries(texts.map((text) => [text.slice(0, text.indexOf("=")), text.slice(text.indexOf("=") + 1)]));
+  const pairs = (texts: string[]) =>
+    Object.fromEntries(
+      texts.map((text) => [text.slice(0, text.indexOf("=")), text.slice(text.indexOf("=") + 1)]),
+    );
   return { table, tags: pairs(tags), fields: pairs(split(fields, ",")), time };
 }

@@ -10,7 +10,9 @@ import { temporaryFolder } from "./programs";
 /** What an operation did to a resource, such as `replace Container:dev-telegraf`. */
 export type Step = string;
 
-const configOf = (site: object) => ({ "bess-telemetry:site": { name: "dev", simulator: { enabled: true }, ...site } });
+const configOf = (site: object) => ({
+  "bess-telemetry:site": { name: "dev", simulator: { enabled: true }, ...site },
+});
 
 /** A site that is deployed on a simulated engine, by Pulumi's real one. */
 export class RehearsedSite {
@@ -44,7 +46,11 @@ export class RehearsedSite {
   /** An update in which something goes wrong. @returns what was printed, once it has failed. */
   failingUp(faults: Fault[], site: object = {}): string {
     const asked = JSON.stringify({ folder: this.folder, config: configOf(site), faults });
-    const { status, stdout, stderr } = spawnSync(process.execPath, ["cli/bess.js", "../tests/support/update", asked], { cwd: root, encoding: "utf8" });
+    const { status, stdout, stderr } = spawnSync(
+      process.execPath,
+      ["cli/bess.js", "../tests/support/update", asked],
+      { cwd: root, encoding: "utf8" },
+    );
     if (status === 0) throw new Error(`the update did not fail: ${stdout}`);
     return stdout + stderr;
   }
@@ -64,19 +70,34 @@ export class RehearsedSite {
     return join(this.folder, ".pulumi/stacks/bess-telemetry/dev.json");
   }
 
-  private run(site: object, operate: (stack: InlineStack["stack"], onEvent: (event: EngineEvent) => void) => Promise<unknown>) {
+  private run(
+    site: object,
+    operate: (
+      stack: InlineStack["stack"],
+      onEvent: (event: EngineEvent) => void,
+    ) => Promise<unknown>,
+  ) {
     return this.within(({ stack }) => stepsOf((onEvent) => operate(stack, onEvent)), site);
   }
 }
 
 /** Every step of an operation that changes something. */
-export async function stepsOf(operate: (onEvent: (event: EngineEvent) => void) => Promise<unknown>): Promise<Step[]> {
+export async function stepsOf(
+  operate: (onEvent: (event: EngineEvent) => void) => Promise<unknown>,
+): Promise<Step[]> {
   const steps: Step[] = [];
   await operate((event) => {
     const { op, urn, type } = event.resourcePreEvent?.metadata ?? {};
     // A replacement comes with the creation and the deletion that it is made of.
-    if (urn && type && op && !["same", "create-replacement", "delete-replaced", "read", "refresh"].includes(op)) {
-      steps.push(`${op} ${type.slice(type.lastIndexOf(":") + 1)}:${urn.slice(urn.lastIndexOf("::") + 2)}`);
+    if (
+      urn &&
+      type &&
+      op &&
+      !["same", "create-replacement", "delete-replaced", "read", "refresh"].includes(op)
+    ) {
+      steps.push(
+        `${op} ${type.slice(type.lastIndexOf(":") + 1)}:${urn.slice(urn.lastIndexOf("::") + 2)}`,
+      );
     }
   });
   return steps.sort();

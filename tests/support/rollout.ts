@@ -1,7 +1,16 @@
 import { join } from "node:path";
 import program from "../..";
 import { type Fault } from "../../rehearsal";
-import { each, Records, rehearsed, resume, type Revision, rollback, rollOut, within } from "../../fleet/rollout";
+import {
+  each,
+  Records,
+  rehearsed,
+  resume,
+  type Revision,
+  rollback,
+  rollOut,
+  within,
+} from "../../fleet/rollout";
 
 /** What a rollout of rehearsed sites is told; as JSON, the argument of this file. */
 export interface Told {
@@ -18,22 +27,56 @@ export interface Told {
 }
 
 /** Runs one, as `node cli/bess.js ../tests/support/rollout JSON`; a process of its own can be killed. */
-async function main({ folder, kind, commit, waves, images, faults = {}, budget = 0, parallel = 2 }: Told): Promise<void> {
-  const sites = Object.entries(waves).flatMap(([wave, names]) => names.map((name) => ({ name, wave, stack: name })));
+async function main({
+  folder,
+  kind,
+  commit,
+  waves,
+  images,
+  faults = {},
+  budget = 0,
+  parallel = 2,
+}: Told): Promise<void> {
+  const sites = Object.entries(waves).flatMap(([wave, names]) =>
+    names.map((name) => ({ name, wave, stack: name })),
+  );
   const args = {
     waves: Object.keys(waves),
     sites,
     openStack: rehearsed(sites, (site) => faults[site] ?? [], folder),
-    revisionAt: (at: string): Revision => ({ commit: at, program, configOf: (name) => ({ name, engine: `ssh://bess@${name}`, profile: "pi", explorer: { enabled: false }, images: { telegraf: images[at] } }) }),
+    revisionAt: (at: string): Revision => ({
+      commit: at,
+      program,
+      configOf: (name) => ({
+        name,
+        engine: `ssh://bess@${name}`,
+        profile: "pi",
+        explorer: { enabled: false },
+        images: { telegraf: images[at] },
+      }),
+    }),
     records: new Records(join(folder, "rollouts")),
     options: { parallel, budget, soakSeconds: 0, attempts: 2, backoffSeconds: 0.1 },
     limits: { limitSeconds: 1, restarts: 0 },
-    report: ({ site, text, wave }: { site?: string; text: string; wave: string }) => console.log(`${wave} ${site ?? ""} ${text}`),
+    report: ({ site, text, wave }: { site?: string; text: string; wave: string }) =>
+      console.log(`${wave} ${site ?? ""} ${text}`),
     stop: new AbortController().signal,
   };
-  const refresh = () => each(sites, parallel, (site) => within(site, args.revisionAt(commit), args.openStack, (session) => session.refresh()));
-  const down = () => each(sites, parallel, (site) => within(site, args.revisionAt(commit), args.openStack, (session) => session.destroy()));
-  await { up: () => rollOut(args, commit), resume: () => resume(args, commit), rollback: () => rollback(args), refresh, down }[kind]();
+  const refresh = () =>
+    each(sites, parallel, (site) =>
+      within(site, args.revisionAt(commit), args.openStack, (session) => session.refresh()),
+    );
+  const down = () =>
+    each(sites, parallel, (site) =>
+      within(site, args.revisionAt(commit), args.openStack, (session) => session.destroy()),
+    );
+  await {
+    up: () => rollOut(args, commit),
+    resume: () => resume(args, commit),
+    rollback: () => rollback(args),
+    refresh,
+    down,
+  }[kind]();
 }
 
 main(JSON.parse(process.argv[2])).then(

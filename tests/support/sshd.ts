@@ -26,7 +26,8 @@ export class Sshd {
       writeFileSync(join(bin, name), `#!/bin/sh\n${body}\n`);
       chmodSync(join(bin, name), 0o755);
     }
-    for (const key of ["host", "id", "stranger"]) execFileSync("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", made.path(key)]);
+    for (const key of ["host", "id", "stranger"])
+      execFileSync("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", made.path(key)]);
     writeFileSync(made.path("authorized_keys"), readFileSync(made.path("id.pub")));
     made.know(readFileSync(made.path("host.pub"), "utf8"));
     await made.run(bin);
@@ -49,9 +50,20 @@ export class Sshd {
       LogLevel: "VERBOSE",
       SetEnv: `PATH=${bin}:${process.env.PATH}`,
     };
-    writeFileSync(this.path("config"), Object.entries(settings).map(([key, value]) => `${key} ${value}\n`).join(""));
+    writeFileSync(
+      this.path("config"),
+      Object.entries(settings)
+        .map(([key, value]) => `${key} ${value}\n`)
+        .join(""),
+    );
     if (process.getuid?.() === 0) mkdirSync("/run/sshd", { recursive: true });
-    this.server = new Running(program("sshd"), ["-D", "-E", this.path("log"), "-f", this.path("config")]);
+    this.server = new Running(program("sshd"), [
+      "-D",
+      "-E",
+      this.path("log"),
+      "-f",
+      this.path("config"),
+    ]);
     await until("sshd listens", () => listens(this.port));
   }
 
@@ -68,8 +80,15 @@ export class Sshd {
   reach(change: { identity?: "stranger"; knownHosts?: "none" | "changed" } = {}): Reach {
     const knownHosts = this.path(change.knownHosts ?? "known_hosts");
     if (change.knownHosts === "none") writeFileSync(knownHosts, "");
-    if (change.knownHosts === "changed") writeFileSync(knownHosts, `[127.0.0.1]:${this.port} ${readFileSync(this.path("stranger.pub"), "utf8")}`);
-    return { engine: `ssh://${userInfo().username}@127.0.0.1:${this.port}`, ssh: { identity: this.path(change.identity ?? "id"), knownHosts } };
+    if (change.knownHosts === "changed")
+      writeFileSync(
+        knownHosts,
+        `[127.0.0.1]:${this.port} ${readFileSync(this.path("stranger.pub"), "utf8")}`,
+      );
+    return {
+      engine: `ssh://${userInfo().username}@127.0.0.1:${this.port}`,
+      ssh: { identity: this.path(change.identity ?? "id"), knownHosts },
+    };
   }
 
   /** Connections that were let in so far. */
@@ -89,8 +108,12 @@ export class Sshd {
   /** Ends every connection at once, as a site that loses its power does. */
   vanish(): void {
     // A connection is served by children of the server.
-    const children = execFileSync("ps", ["-eo", "pid=,ppid="], { encoding: "utf8" }).trim().split("\n").map((line) => line.trim().split(/\s+/).map(Number));
-    const below = (parent: number): number[] => children.filter(([, ppid]) => ppid === parent).flatMap(([pid]) => [pid, ...below(pid)]);
+    const children = execFileSync("ps", ["-eo", "pid=,ppid="], { encoding: "utf8" })
+      .trim()
+      .split("\n")
+      .map((line) => line.trim().split(/\s+/).map(Number));
+    const below = (parent: number): number[] =>
+      children.filter(([, ppid]) => ppid === parent).flatMap(([pid]) => [pid, ...below(pid)]);
     for (const pid of below(this.server!.pid)) end(pid);
   }
 

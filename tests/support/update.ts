@@ -6,6 +6,8 @@ import { rehearsedStack } from "../../automation/inline";
  */
 const { folder, config, faults } = JSON.parse(process.argv[2]);
 rehearsedStack("dev", { folder, config, faults }).then(async ({ stack }) => {
-  await stack.up({ onOutput: (text) => void process.stdout.write(text) }).catch(() => process.exit(1));
+  await stack
+    .up({ onOutput: (text) => void process.stdout.write(text) })
+    .catch(() => process.exit(1));
   process.exit(0);
 });
