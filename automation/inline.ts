@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { LocalWorkspace, PulumiCommand, type PulumiFn, Stack } from "@pulumi/pulumi/automation";
 import { parse } from "yaml";
-import { withStandIns } from "../configs/standins";
+import { withSecretPlaceholders } from "../configs/secret-placeholders";
 import program from "..";
 import { Engine, type Fault, rehearse } from "../rehearsal";
 import { environment, locate } from "./programs";
@@ -110,7 +110,7 @@ export async function rehearsedStack(name: string, args: RehearsedArgs = {}): Pr
   const {
     folder = rehearsals,
     faults,
-    config = withStandIns(configOf(name)) as Record<string, unknown>,
+    config = withSecretPlaceholders(configOf(name)) as Record<string, unknown>,
   } = args;
   const engine = engineOf(config);
   const providers = await rehearse({ folder: join(folder, "engines"), engine, faults });

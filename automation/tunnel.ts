@@ -4,7 +4,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { parse as parseYaml } from "yaml";
 import { z } from "zod";
-import { InputError, parse } from "../configs/refuse";
+import { InputError, validate } from "../configs/validation";
 import { siteSchema } from "../configs/site";
 import {
   apiTunnel,
@@ -47,7 +47,7 @@ export function siteOf(stack: string, folder = root): ReachedSite {
   } catch (error) {
     throw new InputError(file, [(error as Error).message]);
   }
-  return parse(
+  return validate(
     reachedSchema,
     text?.config?.["bess-telemetry:site"],
     `bess-telemetry:site in ${file}`,

@@ -2,7 +2,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import picomatch from "picomatch";
-import { InputError } from "../configs/refuse";
+import { InputError } from "../configs/validation";
 import { faultHelp, parseFault } from "../rehearsal/faults";
 import {
   addSite,

@@ -1,7 +1,7 @@
 import { spawn, spawnSync } from "node:child_process";
 import { createReadStream, existsSync } from "node:fs";
 import { Command, Option } from "commander";
-import { InputError } from "../configs/refuse";
+import { InputError } from "../configs/validation";
 import { siteImages, siteServices } from "../configs/site";
 import { remoteLine } from "../configs/ssh";
 import { environment } from "../automation/programs";

@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { Command } from "commander";
 import { port as influxdbPort } from "../configs/influxdb";
-import { InputError } from "../configs/refuse";
+import { InputError } from "../configs/validation";
 import {
   destination,
   type Forward,

@@ -4,7 +4,7 @@ import { performance } from "node:perf_hooks";
 import { SingleBar } from "cli-progress";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { loadModel } from "../configs/model";
-import { InputError } from "../configs/refuse";
+import { InputError } from "../configs/validation";
 import { open, send, type Progress } from "./replay/send";
 import { openSource, type Row } from "./replay/source";
 import { pulumiEnvironment } from "../automation/backend";

@@ -12,7 +12,7 @@ import {
   type YAMLMap,
 } from "yaml";
 import { z } from "zod";
-import { InputError, parse } from "./refuse";
+import { InputError, validate } from "./validation";
 import { parseSite, secretKeys, type SiteConfig, siteSchema } from "./site";
 import type { Allowances } from "../policy";
 
@@ -259,10 +259,10 @@ function settingFindings(inventory: Inventory): string[] {
   const told = new Set<string>();
   // What a default needs beside it, a site may have from elsewhere: ssh an engine, for instance.
   const written: [key: string, check: () => unknown][] = [
-    ["defaults", () => parse(shared, inventory.defaults, inventoryFile, secretKeys)],
+    ["defaults", () => validate(shared, inventory.defaults, inventoryFile, secretKeys)],
     ...inventory.overrides.map(({ set }, i): [string, () => unknown] => [
       `overrides[${i}].set`,
-      () => parse(shared, set, inventoryFile, secretKeys),
+      () => validate(shared, set, inventoryFile, secretKeys),
     ]),
     ...Object.keys(inventory.sites).map((name): [string, () => unknown] => [
       `sites.${name}`,
@@ -306,7 +306,7 @@ function settingsOf({ defaults, overrides, sites }: Inventory, name: string): Se
  * @throws InputError with every finding: the key, its value and what is allowed.
  */
 export function parseFleet(input: unknown, source = inventoryFile): Fleet {
-  const inventory = parse(fleetSchema, input, source, secretKeys);
+  const inventory = validate(fleetSchema, input, source, secretKeys);
   const sites = Object.entries(inventory.sites).map(([name, site]) => ({
     name,
     stack: site.stack ?? name,

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { parse as parseYaml } from "yaml";
 import { z } from "zod";
-import { InputError, parse } from "./refuse";
+import { InputError, validate } from "./validation";
 import { durationPattern, units, type Unit } from "./units";
 
 /** What a field measures, in the field's own terms; dashboards and the simulator go by it, never by a field's name. */
@@ -253,5 +253,5 @@ export function loadModel(file: string): Model {
   } catch (error) {
     throw new InputError(file, [(error as Error).message]);
   }
-  return parse(modelSchema, input, file);
+  return validate(modelSchema, input, file);
 }

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { hostSchema } from "./host";
 import { fromMirror, images, pinnedImage, type Service } from "./images";
 import { profiles } from "./profiles";
-import { parse } from "./refuse";
+import { validate } from "./validation";
 import { isSsh, sshSchema } from "./ssh";
 import { durationPattern, durationSeconds } from "./units";
 
@@ -277,5 +277,5 @@ export const secretKeys = ["key"];
  * @throws InputError with every finding: the key, its value and what is allowed.
  */
 export function parseSite(input: unknown): SiteConfig {
-  return parse(siteSchema, input, "bess-telemetry:site", secretKeys);
+  return validate(siteSchema, input, "bess-telemetry:site", secretKeys);
 }

@@ -2,8 +2,8 @@ import { createInterface } from "node:readline/promises";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type EngineEvent, StackNotFoundError } from "@pulumi/pulumi/automation";
-import { InputError } from "../configs/refuse";
-import { withStandIns } from "../configs/standins";
+import { InputError } from "../configs/validation";
+import { withSecretPlaceholders } from "../configs/secret-placeholders";
 import type { Fault } from "../rehearsal";
 import { rehearsals } from "../automation/inline";
 import { setUp } from "../automation/programs";
@@ -162,7 +162,7 @@ async function requirePolicy(
   const judged = new Map<string, Promise<string[]>>();
   const findings: string[] = [];
   for (const { name, stack } of sites) {
-    const config = withStandIns(current.configOf(name));
+    const config = withSecretPlaceholders(current.configOf(name));
     // Sites that differ in their name and host alone ask for the same.
     const alike = JSON.stringify({ ...(config as object), name: "", engine: "" });
     if (!judged.has(alike))

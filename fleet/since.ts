@@ -9,8 +9,8 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { InputError } from "../configs/refuse";
-import { withStandIns } from "../configs/standins";
+import { InputError } from "../configs/validation";
+import { withSecretPlaceholders } from "../configs/secret-placeholders";
 import { type FleetSite, stackConfig } from "../configs/inventory";
 import type { SitePlan } from "../automation/plan";
 import { comparePlans, renderedPlan, type RenderedResource } from "../automation/rendered";
@@ -21,7 +21,8 @@ const root = join(__dirname, "..");
 const planFile = (folder: string, site: string) => join(folder, `${site}.json`);
 
 /** A site's rendered plan by the code and config that stand here; secrets stay closed. */
-const renderedSite = (site: FleetSite) => renderedPlan(site.stack, withStandIns(stackConfig(site)));
+const renderedSite = (site: FleetSite) =>
+  renderedPlan(site.stack, withSecretPlaceholders(stackConfig(site)));
 
 /** Renders the plans of sites into a folder. */
 export async function renderInto(folder: string, sites: readonly FleetSite[]): Promise<void> {

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { parse } from "../configs/refuse";
+import { validate } from "../configs/validation";
 
 const kinds = {
   fail: "every operation on it fails",
@@ -31,7 +31,7 @@ export const faultHelp = `RESOURCE=KIND[:SECONDS]; ${Object.entries(kinds)
 /** Reads a fault as a command line gives it, such as `dev-grafana=slow:10`. @throws InputError */
 export function parseFault(text: string): Fault {
   const [, resource, kind, seconds] = /^([^=]*)=([^:]*)(?::(.*))?$/.exec(text) ?? [];
-  return parse(
+  return validate(
     faultSchema,
     { resource, kind, ...(seconds !== undefined && { seconds: Number(seconds) }) },
     `--fault ${text}`,

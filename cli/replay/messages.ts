@@ -1,5 +1,5 @@
 import type { Field, Measurement, Model } from "../../configs/model";
-import { InputError } from "../../configs/refuse";
+import { InputError } from "../../configs/validation";
 import { fillTopic, place, readTime, valueAt, type Json } from "../../configs/message";
 
 /** A row of the file as it is published. */

@@ -1,7 +1,7 @@
 import { performance } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
 import { connect, type IConnackPacket, type MqttClient } from "mqtt";
-import { InputError } from "../../configs/refuse";
+import { InputError } from "../../configs/validation";
 import type { Row } from "./source";
 
 /** Where the messages go. */

@@ -3,7 +3,7 @@ import { pipeline, type Readable } from "node:stream";
 import { createGunzip } from "node:zlib";
 import { parse as parseCsv } from "csv-parse";
 import type { Model } from "../../configs/model";
-import { InputError } from "../../configs/refuse";
+import { InputError } from "../../configs/validation";
 import {
   absentFields,
   chooseMeasurement,

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import pLimit from "p-limit";
-import { withStandIns } from "../../configs/standins";
+import { withSecretPlaceholders } from "../../configs/secret-placeholders";
 import { type Fault } from "../../rehearsal";
 import {
   type DeployedArgs,
@@ -61,7 +61,7 @@ export const rehearsed =
     return rehearsedStack(stack, {
       folder,
       faults: faultsOf(name),
-      config: configOf(revision, name, withStandIns),
+      config: configOf(revision, name, withSecretPlaceholders),
       program: revision.program,
     });
   };

@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { PulumiFn } from "@pulumi/pulumi/automation";
-import { InputError } from "../../configs/refuse";
+import { InputError } from "../../configs/validation";
 import program from "../..";
 import * as here from "../../configs/inventory";
 import { checkOut, commitOf } from "../since";

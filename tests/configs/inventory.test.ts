@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { parse as parseYaml } from "yaml";
-import { InputError } from "../../configs/refuse";
+import { InputError } from "../../configs/validation";
 import {
   addSite,
   inventoryFile,
@@ -11,7 +11,7 @@ import {
   parseFleet,
   stackConfig,
 } from "../../configs/inventory";
-import { withStandIns } from "../../configs/standins";
+import { withSecretPlaceholders } from "../../configs/secret-placeholders";
 import { shards } from "../../fleet/matrix";
 import { temporaryFolder } from "../support/programs";
 
@@ -415,7 +415,7 @@ describe("a stack's file", () => {
   });
   test("has a stand-in for each secret, another one for another secret", () => {
     const [one, other] = ["v1:abc", "v1:abd"].map(
-      (secure) => withStandIns({ key: { secure } }) as { key: string },
+      (secure) => withSecretPlaceholders({ key: { secure } }) as { key: string },
     );
     expect(one.key).toMatch(/^-----BEGIN PRIVATE KEY-----\n/);
     expect([one.key === other.key, one.key.includes("abc")]).toEqual([false, false]);

@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { loadModel, modelSchema, quantities } from "../../configs/model";
-import { InputError, parse } from "../../configs/refuse";
+import { InputError, parse } from "../../configs/validation";
 import { temporaryFolder } from "../support/programs";
 
 const field = {

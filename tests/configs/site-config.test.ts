@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { images } from "../../configs/images";
-import { InputError } from "../../configs/refuse";
+import { InputError } from "../../configs/validation";
 import { parseSite, publishedPorts, rotatable } from "../../configs/site";
 
 /** The message that a configuration is refused with. */

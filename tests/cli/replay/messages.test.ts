@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import fc from "fast-check";
 import { loadModel } from "../../../configs/model";
-import { InputError } from "../../../configs/refuse";
+import { InputError } from "../../../configs/validation";
 import {
   absentFields,
   chooseMeasurement,

@@ -39,7 +39,7 @@ const shown = (value: unknown, secretKeys: string[]) => {
  * Parses `input` by `schema`.
  * @throws InputError naming `source`, with every finding at once. Values under a key in `secretKeys` are not shown.
  */
-export function parse<T extends z.ZodType>(
+export function validate<T extends z.ZodType>(
   schema: T,
   input: unknown,
   source: string,

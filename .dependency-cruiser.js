@@ -1,0 +1,77 @@
+// The rooms of the house, and which rooms each may import: CONTRIBUTING.md tells why.
+const rooms = {
+  configs: [],
+  dashboards: ["configs"],
+  policy: ["configs"],
+  simulator: ["configs"],
+  components: ["configs", "dashboards"],
+  rehearsal: ["configs"],
+  automation: ["rehearsal", "components", "dashboards", "configs"],
+  fleet: ["automation", "rehearsal", "policy", "dashboards", "configs"],
+  cli: ["fleet", "automation", "rehearsal", "simulator", "policy", "configs"],
+  bench: ["fleet", "automation", "rehearsal", "simulator", "policy", "configs"],
+};
+
+/** Rooms that others enter by their index.ts alone. */
+const doors = ["automation", "dashboards", "fleet", "policy", "rehearsal", "simulator"];
+
+/** The program of a stack stands outside the rooms: only what runs it may import it. */
+const program = {
+  name: "program",
+  from: { path: "^(configs|dashboards|policy|simulator|components|rehearsal|fleet|cli)/" },
+  to: { path: "^index\\.ts$" },
+};
+
+/** @type {import("dependency-cruiser").IConfiguration} */
+module.exports = {
+  forbidden: [
+    {
+      name: "no-cycle",
+      comment: "Two files that import each other cannot be read, or changed, one at a time.",
+      severity: "error",
+      from: {},
+      to: { circular: true },
+    },
+    ...Object.entries(rooms).map(([room, allowed]) => ({
+      name: `${room}-imports`,
+      comment: `${room}/ may import ${allowed.join(", ") || "no other room"}.`,
+      severity: "error",
+      from: { path: `^${room}/` },
+      to: {
+        path: `^(${Object.keys(rooms).join("|")}|tests)/`,
+        pathNot: `^(${[room, ...allowed].join("|")})/`,
+      },
+    })),
+    ...doors.map((room) => ({
+      name: `${room}-door`,
+      comment: `${room}/ is entered by ${room}/index.ts.`,
+      severity: "error",
+      from: { path: "^[a-z]+/", pathNot: `^(${room}|tests)/` },
+      to: { path: `^${room}/`, pathNot: `^${room}/index\\.ts$` },
+    })),
+    {
+      ...program,
+      comment: "index.ts is run by Pulumi and by automation/.",
+      severity: "error",
+    },
+    {
+      name: "no-pulumi-in-pure-rooms",
+      comment: "configs/, dashboards/ and simulator/ are pure: they never import Pulumi.",
+      severity: "error",
+      from: { path: "^(configs|dashboards|simulator)/" },
+      to: { path: "node_modules/@pulumi" },
+    },
+    {
+      name: "resources-in-components",
+      comment: "Only components/ makes resources.",
+      severity: "error",
+      from: { path: "^[a-z]+/", pathNot: "^(components|tests)/" },
+      to: { path: "node_modules/(@pulumi/(docker|random|command)|@pulumiverse/grafana)/" },
+    },
+  ],
+  options: {
+    doNotFollow: { path: "node_modules" },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: "tsconfig.json" },
+  },
+};
