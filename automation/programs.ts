@@ -279,6 +279,7 @@ const sets = {
     () => debian("git", ["git"]),
     () => debian("sshd", ["openssh-server", "openssh-client"]),
     () => debian("jq", ["jq"]),
+    () => debian("shellcheck", ["shellcheck"]),
     telegraf,
     actionlint,
   ],

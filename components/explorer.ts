@@ -37,7 +37,7 @@ export class Explorer extends pulumi.ComponentResource {
         entrypoints: ["/bin/sh", explorer.paths.start],
         command: ["--mode=admin"],
         files: [
-          { path: explorer.paths.start, content: explorer.startScript, executable: true },
+          { path: explorer.paths.start, content: explorer.startScript(), executable: true },
           { path: explorer.paths.connection, content: connection, secret: true },
           {
             path: explorer.paths.session,

@@ -64,7 +64,7 @@ export class Grafana extends pulumi.ComponentResource {
         entrypoints: ["/bin/sh", configs.paths.start],
         environment: configs.environment(args.grafana),
         files: [
-          { path: configs.paths.start, content: configs.startScript, executable: true },
+          { path: configs.paths.start, content: configs.startScript(), executable: true },
           { path: configs.paths.password, content: this.adminPassword, secret: true },
           {
             path: configs.paths.seed,

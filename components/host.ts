@@ -106,7 +106,10 @@ export class Host extends pulumi.ComponentResource {
     const { host, required } = this.args;
     const user = new URL(this.args.engine).username;
     const docker = this.part("docker", dockerScript(user), found, { create: this.joinGroup() });
-    const boot = this.part("boot", bootScript, found, { create: this.boot(), dependsOn: [docker] });
+    const boot = this.part("boot", bootScript(), found, {
+      create: this.boot(),
+      dependsOn: [docker],
+    });
     // A reboot would break off what runs beside it.
     const dependsOn = [boot];
     const udev =
@@ -118,7 +121,9 @@ export class Host extends pulumi.ComponentResource {
             }),
           ]
         : [];
-    const updates = host.updates ? [this.part("updates", updatesScript, found, { dependsOn })] : [];
+    const updates = host.updates
+      ? [this.part("updates", updatesScript(), found, { dependsOn })]
+      : [];
     return [docker, boot, ...udev, ...updates];
   }
 

@@ -55,7 +55,7 @@ export class InfluxDb extends pulumi.ComponentResource {
         entrypoints: ["/bin/bash", influxdb.paths.start],
         command: this.serve(),
         files: [
-          { path: influxdb.paths.start, content: influxdb.startScript, executable: true },
+          { path: influxdb.paths.start, content: influxdb.startScript(), executable: true },
           {
             path: influxdb.paths.seed,
             content: this.adminToken().apply(influxdb.adminTokenFile),
@@ -98,8 +98,8 @@ export class InfluxDb extends pulumi.ComponentResource {
         environment: {
           ...this.environment(),
           TOKEN_NAME: tokenName,
-          BESS_CREATE: influxdb.createTokenScript,
-          BESS_REVOKE: influxdb.deleteTokenScript,
+          BESS_CREATE: influxdb.createTokenScript(),
+          BESS_REVOKE: influxdb.revokeTokenScript(),
         },
         triggers: [tokenName],
         logging: "none",

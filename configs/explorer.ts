@@ -1,4 +1,5 @@
 import { databases, port as influxdbPort } from "./influxdb";
+import { renderScript } from "./scripts";
 
 /** Port of InfluxDB 3 Explorer inside its container. */
 export const port = 8080;
@@ -20,13 +21,9 @@ export const connection = (site: string, influxdb: string, token: string) =>
     DEFAULT_SERVER_NAME: site,
   });
 
-/** Start script: the image takes its session secret from the environment alone, where `docker inspect` would show it. */
-export const startScript = `#!/bin/sh
-set -eu
-SESSION_SECRET_KEY=$(cat ${paths.session})
-export SESSION_SECRET_KEY
-exec /entrypoint.sh "$@"
-`;
+/** Entrypoint: hands the image its session secret, which it takes from the environment alone. */
+export const startScript = (): string =>
+  renderScript("explorer-start.sh", { session: paths.session });
 
 /** Proves that the page answers. */
 export const healthCheck = [

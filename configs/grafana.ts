@@ -1,3 +1,5 @@
+import { renderScript } from "./scripts";
+
 /** Port of Grafana inside its container. */
 export const port = 3000;
 
@@ -35,17 +37,11 @@ export const environment = (options: GrafanaOptions): string[] => [
   "GF_DASHBOARDS_MIN_REFRESH_INTERVAL=1s",
 ];
 
-/** Start script: a volume that is there already keeps its key, and takes the stack's admin password. */
-export const startScript = `#!/bin/sh
-set -eu
-if [ ! -s ${paths.secretKey} ]; then
-  (umask 077 && cp ${paths.seed} ${paths.secretKey}.new && mv ${paths.secretKey}.new ${paths.secretKey})
-fi
-if [ -s ${paths.data}/grafana.db ]; then
-  GF_PATHS_DATA=${paths.data} grafana cli --homepath /usr/share/grafana admin reset-admin-password --password-from-stdin < ${paths.password} > /dev/null
-fi
-exec /run.sh "$@"
-`;
+/** Entrypoint: a volume that is there already keeps its key, and takes the stack's admin password. */
+export const startScript = (): string => {
+  const { secretKey, seed, data, password } = paths;
+  return renderScript("grafana-start.sh", { secretKey, seed, data, password });
+};
 
 /** Proves that Grafana answers and reaches its database. */
 export const healthCheck = [

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { Model } from "./model";
+import { renderScript } from "./scripts";
 import { quoted, type Reach, unreachable } from "./ssh";
 import { durationSeconds } from "./units";
 
@@ -114,43 +115,13 @@ export interface Required {
 /** Lines of `ss`, images and the like that are read at most. */
 const mostLines = 200;
 
-/**
- * A bash script that reads, in one go, all that {@link findings} judges; it changes nothing. Each line of its output
- * is a key, a tab and a value.
- */
-export function preflightScript({ site, images }: Pick<Required, "site" | "images">): string {
-  return `export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
-say() { printf '%s\\t%s\\n' "$1" "$(tr -s '\\n\\t' '  ' <<< "$2" | head -c 300)"; }
-lines() { head -n ${mostLines} | while IFS= read -r line; do say "$1" "$line"; done; }
-engine() { timeout 30 docker "$@"; }
-say machine "$(uname -m)"
-say bits "$(getconf LONG_BIT)"
-say system "$(. /etc/os-release; echo "\${ID:-} \${VERSION_ID:-} \${PRETTY_NAME:-}")"
-say page "$(getconf PAGESIZE)"
-say controllers "$(cat /sys/fs/cgroup/cgroup.controllers 2> /dev/null || awk '$4 == 1 { print $1 }' /proc/cgroups)"
-say memory "$(awk '/^MemTotal/ { print $2 }' /proc/meminfo)"
-say clock "$(date +%s)"
-say synchronised "$(timedatectl show -p NTPSynchronized --value 2> /dev/null)"
-say uptime "$(cut -d. -f1 /proc/uptime)"
-say throttled "$(vcgencmd get_throttled 2> /dev/null | sed -n 's/^throttled=//p')"
-say sudo "$([ "$(id -u)" = 0 ] || sudo -n true 2> /dev/null && echo yes || echo no)"
-say user "$(id -un)"
-say docker "$(engine version --format '{{.Server.Version}}' 2>&1 | tail -n 1)"
-data=$(engine info --format '{{.DockerRootDir}}' 2> /dev/null)
-case $data in /*) ;; *) data=/var/lib/docker ;; esac
-while [ ! -e "$data" ]; do data=$(dirname "$data"); done
-say disk "$(df -B1 --output=avail,itotal,iavail "$data" | tail -n 1)"
-created=$(engine volume inspect --format '{{.CreatedAt}}' ${site}-influxdb-data 2> /dev/null) && say since "$(date -d "$created" +%s)"
-ss -Hltn | awk '{ print $4 }' | lines listens
-engine ps --format '{{.Label "bess-telemetry.site"}}|{{.Names}}|{{.Ports}}' 2> /dev/null | lines container
-${images
-  .map(quoted)
-  .map(
-    (image) => `engine image inspect --format x ${image} > /dev/null 2>&1 || say lacks ${image}\n`,
-  )
-  .join("")}say end yes
-`;
-}
+/** A bash script that reads, in one go, all that {@link findings} judges; it changes nothing. */
+export const preflightScript = ({ site, images }: Pick<Required, "site" | "images">): string =>
+  renderScript("host-preflight.sh", {
+    mostLines,
+    site,
+    images: images.map((image) => ({ image: quoted(image) })),
+  });
 
 /** What the script has read: every value of each key. */
 export type Facts = Map<string, string[]>;

@@ -1,4 +1,5 @@
 import type { Field, Model } from "./model";
+import { renderScript } from "./scripts";
 import { durationSeconds } from "./units";
 
 /** Port of InfluxDB's HTTP and Flight SQL API inside its container. */
@@ -83,14 +84,9 @@ export function serveArguments(options: {
   ];
 }
 
-/** Start script of the container: a new volume takes the generated token, an old one keeps its own. */
-export const startScript = `#!/bin/bash
-set -eu
-if [ ! -s ${paths.adminToken} ]; then
-  (umask 077 && cp ${paths.seed} ${paths.adminToken}.new && mv ${paths.adminToken}.new ${paths.adminToken})
-fi
-exec influxdb3 "$@"
-`;
+/** Entrypoint of the container: a new volume takes the generated token, an old one keeps its own. */
+export const startScript = (): string =>
+  renderScript("influxdb-start.sh", { seed: paths.seed, adminToken: paths.adminToken });
 
 /** Proves that the API answers. */
 export const healthCheck = [
@@ -102,17 +98,13 @@ export const healthCheck = [
   `http://127.0.0.1:${port}/health`,
 ];
 
-// The token reaches curl by a file descriptor: an argument could be read in the process list.
-/** Beginning of a bash script that calls the API from within the container: `call METHOD PATH BODY` sets `status` and `answer`. */
-export const inServer = `set -euo pipefail
-token=$(sed -n 's/.*"token" *: *"\\([^"]*\\)".*/\\1/p' ${paths.adminToken})
-call() { # method path body; sets status and answer
-  answer=$(curl -sS -m 60 -X "$1" -K <(printf 'header = "Authorization: Bearer %s"\\n' "$token") \\
-    -H 'Content-Type: application/json' -d "$3" -w '\\n%{http_code}' "http://127.0.0.1:${port}$2")
-  status=\${answer##*$'\\n'}; answer=\${answer%$'\\n'*}
-}
-refuse() { echo "InfluxDB refused $1 with $status: $answer" >&2; exit 1; }
-`;
+const api = { adminToken: paths.adminToken, port };
+
+/**
+ * Beginning of a bash script that calls the API from within the container: `call METHOD PATH BODY`
+ * sets `status` and `answer`.
+ */
+export const apiScript = (): string => renderScript("influxdb-api.sh", api);
 
 /** What {@link schemaScript} makes. */
 export interface Schema {
@@ -129,41 +121,22 @@ export const schema = (model: Model, retention: string): Schema => ({
   tables: tables(model),
 });
 
-const quoted = (value: unknown) => `'${JSON.stringify(value).replaceAll("'", `'\\''`)}'`;
+const quotedJson = (value: unknown) => `'${JSON.stringify(value).replaceAll("'", `'\\''`)}'`;
 
 /**
- * A bash script, run in InfluxDB's own container, that makes databases and tables and may run any number of times.
- * A table that exists gains the fields it lacks by the first write of them; a field that changed its type is refused.
+ * A bash script, run in InfluxDB's own container, that makes databases and tables and may run any
+ * number of times. A table that exists gains the fields it lacks by the first write of them; a field
+ * that changed its type is refused.
  */
-export function schemaScript(wanted: Schema): string {
-  const database = (
-    body: Schema["databases"][number],
-  ) => `call POST /api/v3/configure/database ${quoted(body)}
-case $status in
-  200) ;;
-  409) call PUT /api/v3/configure/database ${quoted(body)}; [ "$status" = 200 ] || refuse "database ${body.db}" ;;
-  *) refuse "database ${body.db}" ;;
-esac
-`;
-  const table = (body: Table) => `call POST /api/v3/configure/table ${quoted(body)}
-case $status in 200|409) ;; *) refuse "table ${body.table}" ;; esac
-`;
-  return inServer + wanted.databases.map(database).join("") + wanted.tables.map(table).join("");
-}
+export const schemaScript = (wanted: Schema): string =>
+  renderScript("influxdb-schema.sh", {
+    ...api,
+    databases: wanted.databases.map((body) => ({ database: quotedJson(body), name: body.db })),
+    tables: wanted.tables.map((body) => ({ table: quotedJson(body), name: body.table })),
+  });
 
-/** A bash script that makes a named token and prints it alone; the name stands in `$TOKEN_NAME`. */
-export const createTokenScript = `${inServer}call POST /api/v3/configure/token/named_admin "{\\"token_name\\":\\"$TOKEN_NAME\\"}"
-case $status in
-  200|201) ;;
-  409) # An update that was cut off had made it, and nobody holds it: make it again.
-    call DELETE "/api/v3/configure/token?token_name=$TOKEN_NAME" ''
-    call POST /api/v3/configure/token/named_admin "{\\"token_name\\":\\"$TOKEN_NAME\\"}" ;;
-esac
-case $status in 200|201) ;; *) refuse "token $TOKEN_NAME" ;; esac
-printf '%s' "$answer" | sed -n 's/.*"token" *: *"\\([^"]*\\)".*/\\1/p'
-`;
+/** A bash script that makes the token named in `$TOKEN_NAME`, and prints it alone. */
+export const createTokenScript = (): string => renderScript("influxdb-create-token.sh", api);
 
-/** A bash script that revokes the token named in `$TOKEN_NAME`; one that is gone already is no error. */
-export const deleteTokenScript = `${inServer}call DELETE "/api/v3/configure/token?token_name=$TOKEN_NAME" ''
-case $status in 200|404) ;; *) refuse "revoking token $TOKEN_NAME" ;; esac
-`;
+/** A bash script that revokes the token named in `$TOKEN_NAME`; one that is gone is no error. */
+export const revokeTokenScript = (): string => renderScript("influxdb-revoke-token.sh", api);

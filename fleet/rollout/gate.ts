@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { databases, inServer } from "../../configs/influxdb";
+import { databases, apiScript } from "../../configs/influxdb";
 import type { Model } from "../../configs/model";
 import { isSsh, quoted, type Reach, remoteLine } from "../../configs/ssh";
 import { durationSeconds } from "../../configs/units";
@@ -103,7 +103,7 @@ export function checking(
     resultFormat: "table",
   };
   const body = JSON.stringify({ from: "0", to: "now", queries: [asked] });
-  return `${inServer}
+  return `${apiScript()}
 wait_for() { # what command
   until "$2" | grep -q rollout_gate_found; do
     [ $SECONDS -lt ${limitSeconds} ] || { echo "$1 within ${limitSeconds} s"; exit 0; }

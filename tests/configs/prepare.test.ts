@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
 import {
   bootScript,
@@ -12,11 +12,14 @@ import {
 } from "../../configs/prepare";
 import { temporaryFolder } from "../support/programs";
 
-/** A host's files in a folder, with stand-ins for the programs that would change the machine itself. */
+/**
+ * A host's /etc, /boot and /sys in a folder, with stand-ins for the programs that would change the
+ * machine itself, and without those that it is to lack.
+ */
 class FakeHost {
   readonly folder = temporaryFolder();
 
-  constructor(standIns: Record<string, string>) {
+  constructor(standIns: Record<string, string>, missing: string[] = []) {
     const all = {
       systemctl: "",
       udevadm: "",
@@ -34,8 +37,16 @@ class FakeHost {
         `#!/bin/sh\necho "${name} $*" >> ${this.at("/calls")}\n${body}\n`,
         0o755,
       );
-    mkdirSync(this.at("/etc/udev/rules.d"), { recursive: true });
-    mkdirSync(this.at("/etc/apt/apt.conf.d"), { recursive: true });
+    for (const path of ["/etc/udev/rules.d", "/etc/apt/apt.conf.d", "/boot", "/sys"])
+      mkdirSync(this.at(path), { recursive: true });
+    // Debian finds awk by a link in there.
+    cpSync("/etc/alternatives", this.at("/etc/alternatives"), {
+      recursive: true,
+      verbatimSymlinks: true,
+    });
+    // The machine may have what the host is to lack, and the script extends the PATH.
+    const lacks = missing.map((name) => `"-v ${name}") return 1 ;;`).join(" ");
+    this.write("/bashrc", `command() { case "$*" in ${lacks} esac; builtin command "$@"; }\n`);
   }
 
   at(path: string): string {
@@ -56,19 +67,27 @@ class FakeHost {
     return existsSync(this.at("/calls")) ? this.read("/calls") : "";
   }
 
-  /** Runs a script whose absolute paths lead into the folder. */
+  /** Runs a script as a host would, in a mount namespace that has the folder in the machine's place. */
   run(script: string): { status: number | null; stdout: string; stderr: string } {
-    const moved = script.replaceAll(
-      /(?<![\w.}])\/(etc|boot|sys|proc)\//g,
-      `${this.folder.path}/$1/`,
-    );
-    const env = { ...process.env, PATH: [this.at("/bin"), process.env.PATH].join(delimiter) };
-    return spawnSync("bash", ["-s"], { input: moved, env, encoding: "utf8", timeout: 30000 });
+    const mount = 'for f in etc boot sys; do mount --bind "$0/$f" "/$f"; done; exec bash -s';
+    const user = process.getuid?.() === 0 ? [] : ["--map-root-user"];
+    const env = {
+      ...process.env,
+      BASH_ENV: this.at("/bashrc"),
+      PATH: [this.at("/bin"), process.env.PATH].join(delimiter),
+    };
+    return spawnSync("unshare", [...user, "--mount", "sh", "-euc", mount, this.folder.path], {
+      input: script,
+      env,
+      encoding: "utf8",
+      timeout: 30000,
+    });
   }
 }
 
 let host: FakeHost;
-const start = (standIns: Record<string, string> = {}) => (host = new FakeHost(standIns));
+const start = (standIns: Record<string, string> = {}, missing: string[] = []) =>
+  (host = new FakeHost(standIns, missing));
 afterEach(() => host.folder.remove());
 const json = (path: string) => JSON.parse(host.read(path));
 
@@ -76,6 +95,10 @@ describe("Docker on a host", () => {
   const member = { id: "echo pi docker" };
   const limits = { "live-restore": true, "log-opts": { "max-size": "10m", "max-file": "3" } };
   const file = "/etc/docker/daemon.json";
+  const curl = 'while [ "$1" != -o ]; do shift; done; echo key > "$2"';
+  /** gpg, as it shows a file with a key of this fingerprint and a sub-key of another. */
+  const gpgShows = (fingerprint: string) =>
+    `printf 'pub:-:4096\\nfpr:::::::::${fingerprint}:\\nsub:-:4096\\nfpr:::::::::${"1".repeat(40)}:\\n'`;
 
   test.each<[what: string, before: string | undefined, after: object]>([
     ["none", undefined, limits],
@@ -145,13 +168,8 @@ describe("Docker on a host", () => {
   });
 
   test("is not installed with another key than Docker's own", () => {
-    start({
-      ...member,
-      curl: 'while [ "$1" != -o ]; do shift; done; echo key > "$2"',
-      gpg: "printf 'pub:-:4096\\nfpr:::::::::0000000000000000000000000000000000000000:\\n'",
-    });
-    const script = dockerScript("pi").replace("command -v dockerd", "command -v no-dockerd");
-    const { status, stderr } = host.run(script);
+    start({ ...member, curl, gpg: gpgShows("0".repeat(40)) }, ["dockerd"]);
+    const { status, stderr } = host.run(dockerScript("pi"));
     expect([status, stderr]).toEqual([
       1,
       expect.stringMatching(
@@ -162,18 +180,11 @@ describe("Docker on a host", () => {
   });
 
   test("is installed from Docker's source with the key that has its fingerprint", () => {
-    start({
-      ...member,
-      "dpkg-query": "exit 1",
-      dpkg: "echo arm64",
-      curl: 'while [ "$1" != -o ]; do shift; done; echo key > "$2"',
-      gpg: "printf 'pub:-:4096\\nfpr:::::::::9DC858229FC7DD38854AE2D88D81803C0EBFCD88:\\nsub:-:4096\\nfpr:::::::::1111111111111111111111111111111111111111:\\n'",
-    });
+    const gpg = gpgShows("9DC858229FC7DD38854AE2D88D81803C0EBFCD88");
+    start({ ...member, "dpkg-query": "exit 1", dpkg: "echo arm64", curl, gpg }, ["dockerd"]);
     host.write("/etc/os-release", "VERSION_CODENAME=trixie\n");
     mkdirSync(host.at("/etc/apt/sources.list.d"));
-    expect(
-      host.run(dockerScript("pi").replace("command -v dockerd", "command -v no-dockerd")),
-    ).toMatchObject({ status: 0, stderr: "" });
+    expect(host.run(dockerScript("pi"))).toMatchObject({ status: 0, stderr: "" });
     expect(host.read("/etc/apt/sources.list.d/docker.list")).toMatch(
       /^deb \[arch=arm64 signed-by=\S+docker\.asc\] https:\/\/download\.docker\.com\/linux\/debian trixie stable\n$/,
     );
@@ -193,12 +204,12 @@ describe("a Raspberry Pi's boot files", () => {
 
   test("get the lines that are missing, once, and ask for a reboot until it is done", () => {
     prepareFiles("16384", "cpuset cpu io pids");
-    expect(host.run(bootScript).stdout).toMatch(
+    expect(host.run(bootScript()).stdout).toMatch(
       new RegExp(
         `^changed: kernel=kernel8.img .*\nchanged: cgroup_enable=memory .*\n${rebootSign}\n$`,
       ),
     );
-    expect(host.run(bootScript).stdout).toBe(`${rebootSign}\n`);
+    expect(host.run(bootScript()).stdout).toBe(`${rebootSign}\n`);
     expect(host.read("/boot/firmware/config.txt")).toBe(
       "dtparam=audio=on\n\n[all]\nkernel=kernel8.img\n",
     );
@@ -209,13 +220,13 @@ describe("a Raspberry Pi's boot files", () => {
 
   test("stay as they are where the kernel is right", () => {
     prepareFiles("4096", "cpuset cpu io memory pids");
-    expect(host.run(bootScript)).toMatchObject({ status: 0, stdout: "" });
+    expect(host.run(bootScript())).toMatchObject({ status: 0, stdout: "" });
     expect(host.read("/boot/firmware/config.txt")).toBe("dtparam=audio=on\n");
   });
 
   test("that are not there are no Raspberry Pi's", () => {
     start({ getconf: "echo 16384" });
-    expect(host.run(bootScript)).toMatchObject({
+    expect(host.run(bootScript())).toMatchObject({
       status: 1,
       stderr: expect.stringContaining("its kernel has pages of 16384 bytes, and there is no"),
     });
@@ -250,8 +261,8 @@ SUBSYSTEM=="tty", ATTRS{idVendor}=="10c4", ATTRS{idProduct}=="ea60", SYMLINK+="m
 
 test("unattended updates are turned on once", () => {
   start();
-  expect(host.run(updatesScript).stdout).toMatch(/^changed: /);
-  expect(host.run(updatesScript).stdout).toBe("");
+  expect(host.run(updatesScript()).stdout).toMatch(/^changed: /);
+  expect(host.run(updatesScript()).stdout).toBe("");
   expect(host.read("/etc/apt/apt.conf.d/20auto-upgrades")).toBe(
     'APT::Periodic::Update-Package-Lists "1";\nAPT::Periodic::Unattended-Upgrade "1";\n',
   );

@@ -12,7 +12,7 @@ const searched = [cache, ...(process.env.PATH ?? "").split(delimiter), "/usr/sbi
  * @throws Error if it is missing: a test without it would prove nothing.
  */
 export function program(
-  name: "actionlint" | "mosquitto" | "mosquitto_pub" | "telegraf" | "sshd",
+  name: "actionlint" | "mosquitto" | "mosquitto_pub" | "shellcheck" | "telegraf" | "sshd",
 ): string {
   const found = searched.map((folder) => join(folder, name)).find(existsSync);
   if (!found) throw new Error(`${name} is missing: npm test installs it; see its first lines`);

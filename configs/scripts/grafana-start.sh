@@ -1,0 +1,11 @@
+#!/bin/sh
+#: Entrypoint of Grafana's container: a volume that is there already keeps its secret key, and takes
+#: the stack's admin password.
+set -eu
+if [ ! -s @secretKey@ ]; then
+  (umask 077 && cp @seed@ @secretKey@.new && mv @secretKey@.new @secretKey@)
+fi
+if [ -s @data@/grafana.db ]; then
+  GF_PATHS_DATA=@data@ grafana cli --homepath /usr/share/grafana admin reset-admin-password --password-from-stdin < @password@ > /dev/null
+fi
+exec /run.sh "$@"

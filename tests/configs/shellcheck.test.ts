@@ -1,0 +1,104 @@
+import { spawnSync } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { startScript as explorerStart } from "../../configs/explorer";
+import { startScript as grafanaStart } from "../../configs/grafana";
+import { preflightScript } from "../../configs/host";
+import * as influxdb from "../../configs/influxdb";
+import { loadModel } from "../../configs/model";
+import { bootScript, dockerScript, udevScript, updatesScript } from "../../configs/prepare";
+import { renderScript, scriptFolder } from "../../configs/scripts";
+import { program } from "../support/programs";
+
+/** What the real shellcheck finds in a bash script; a script's own first line may name another shell. */
+function check(script: string, options: string[] = []): string {
+  const shell = script.startsWith("#!") ? [] : ["--shell=bash"];
+  const args = ["--format=gcc", ...shell, ...options, "-"];
+  const { stdout, stderr } = spawnSync(program("shellcheck"), args, {
+    cwd: scriptFolder,
+    input: script,
+    encoding: "utf8",
+  });
+  return stdout + stderr;
+}
+
+const stored = (file: string) => readFileSync(join(scriptFolder, file), "utf8");
+const storedScripts = readdirSync(scriptFolder).filter((file) => file.endsWith(".sh"));
+
+/** The findings that a stored script turns off, which its rendered text turns off no longer. */
+const turnedOff = (file: string) =>
+  [...stored(file).matchAll(/# shellcheck disable=(\S+)/g)].map(([, code]) => `--exclude=${code}`);
+
+const schema = (file: string) => influxdb.schemaScript(influxdb.schema(loadModel(file), "90d"));
+const udev = [
+  { symlink: "bms", vendor: "0403", product: "6001", serial: "A50285BI" },
+  { symlink: "meter", vendor: "10c4", product: "ea60" },
+];
+
+const rendered: [file: string, of: string, script: string][] = [
+  ["explorer-start.sh", "any site", explorerStart()],
+  ["grafana-start.sh", "any site", grafanaStart()],
+  ["host-boot.sh", "any site", bootScript()],
+  ["host-docker.sh", "the user pi", dockerScript("pi")],
+  ["host-docker.sh", "a user whose name must be quoted", dockerScript("o'brien b")],
+  ["host-preflight.sh", "no image", preflightScript({ site: "pi", images: [] })],
+  [
+    "host-preflight.sh",
+    "two images",
+    preflightScript({ site: "pi", images: ["telegraf:1.39.3-alpine", "grafana/grafana:13.1.1"] }),
+  ],
+  ["host-udev.sh", "two rules", udevScript("pi", udev)],
+  ["host-updates.sh", "any site", updatesScript()],
+  ["influxdb-api.sh", "any site", influxdb.apiScript()],
+  ["influxdb-create-token.sh", "any site", influxdb.createTokenScript()],
+  ["influxdb-revoke-token.sh", "any site", influxdb.revokeTokenScript()],
+  ["influxdb-schema.sh", "the default model", schema("configs/telemetry.yaml")],
+  ["influxdb-schema.sh", "the m5bat model", schema("configs/models/m5bat.yaml")],
+  ["influxdb-start.sh", "any site", influxdb.startScript()],
+];
+
+describe("shellcheck finds nothing in", () => {
+  test.each(storedScripts)("%s, as it is stored", (file) => {
+    expect(check(stored(file), ["--external-sources", "--source-path=SCRIPTDIR"])).toBe("");
+  });
+
+  test.each(rendered)("%s, rendered for %s", (file, _, script) => {
+    expect(check(script, turnedOff(file))).toBe("");
+  });
+
+  test("but is asked in earnest", () => {
+    expect(check("cat $1\n")).toMatch(/SC2086/);
+  });
+});
+
+test("every stored script is rendered above, on its own or within another", () => {
+  const sourced = storedScripts.flatMap((file) =>
+    [...stored(file).matchAll(/^\. \.\/(\S+)$/gm)].map(([, name]) => name),
+  );
+  const names = [...rendered.map(([file]) => file), ...sourced];
+  expect(storedScripts.filter((file) => !names.includes(file))).toEqual([]);
+});
+
+describe("a script is rendered", () => {
+  test("without what speaks to its reader and to shellcheck alone", () => {
+    const texts = rendered.map(([, , script]) => script).join("");
+    expect(texts).not.toMatch(/^\s*#:|# shellcheck |^\. \.\/|@\w+@/m);
+  });
+
+  test.each<[what: string, values: Parameters<typeof renderScript>[1], error: string]>([
+    ["a missing value", {}, "explorer-start.sh needs a value of session"],
+    ["a value of another kind", { session: [] }, "explorer-start.sh needs a value of session"],
+    [
+      "a value that it does not have",
+      { session: "/a", data: "/b" },
+      "explorer-start.sh has no use for data",
+    ],
+  ])("but not with %s", (_, values, error) => {
+    expect(() => renderScript("explorer-start.sh", values)).toThrow(error);
+  });
+
+  test("but not with a block that lacks its list", () => {
+    const values = { mostLines: 1, site: "pi" };
+    expect(() => renderScript("host-preflight.sh", values)).toThrow("needs a list of images");
+  });
+});
