@@ -1,13 +1,22 @@
 import * as pulumi from "@pulumi/pulumi";
 import { Site } from "./components/site";
+import type { Settings } from "./configs/inventory";
+import { openedSite } from "./configs/sites";
+import { InputError } from "./configs/validation";
 
-/** The program of a site's stack: Pulumi's command line runs it, a rehearsal, and a rollout. @returns the stack's outputs. */
+/**
+ * The program of a site's stack, which Pulumi's command line, a rehearsal and a rollout run.
+ * @returns the stack's outputs.
+ */
 export = async () => {
-  const config = new pulumi.Config();
+  const [stack, config] = [pulumi.getStack(), new pulumi.Config()];
   const commit = config.get("commit");
-  const { addresses, revision, gatewayPassword, grafanaPassword } = new Site(
-    pulumi.getStack(),
-    config.requireObject("site"),
-  );
-  return { addresses, revision, gatewayPassword, grafanaPassword, ...(commit && { commit }) };
+  try {
+    const site = new Site(stack, openedSite(stack, config.getObject<Settings>("site")));
+    const { addresses, revision, gatewayPassword, grafanaPassword } = site;
+    return { addresses, revision, gatewayPassword, grafanaPassword, ...(commit && { commit }) };
+  } catch (error) {
+    // Pulumi shows the message of a RunError alone; of any other error, the stack trace too.
+    throw error instanceof InputError ? new pulumi.RunError(error.message) : error;
+  }
 };

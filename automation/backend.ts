@@ -4,7 +4,8 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { environment, setUp } from "./programs";
-import { reachOf, siteOf, withTunnel } from "./tunnel";
+import { findSite, siteConfig } from "../configs/sites";
+import { reachOf, withTunnel } from "./tunnel";
 
 export const root = join(__dirname, "..");
 
@@ -51,8 +52,10 @@ function pulumi(env: NodeJS.ProcessEnv, args: string[]): number {
  * anybody else gets a local one in the project, with a generated passphrase.
  * @returns the exit code.
  */
-export async function act(args: string[], stack: string): Promise<number> {
-  const overSsh = reachOf(siteOf(stack)) !== undefined;
+export async function act(args: string[], name: string): Promise<number> {
+  const site = findSite(name);
+  const { stack } = site;
+  const overSsh = reachOf(siteConfig(site)) !== undefined;
   if (!(await setUp(overSsh ? "deployOverSsh" : "deploy"))) return 1;
   const env = pulumiEnvironment();
   const selected = pulumi(env, [

@@ -4,6 +4,7 @@ import { LocalWorkspace, PulumiCommand, type PulumiFn, Stack } from "@pulumi/pul
 import { parse } from "yaml";
 import { withSecretPlaceholders } from "../configs/secret-placeholders";
 import program from "..";
+import { findSite, siteKey } from "../configs/sites";
 import { Engine, type Fault, rehearse } from "../rehearsal";
 import { environment, locate } from "./programs";
 import { localBackend, pulumiEnvironment, root } from "./backend";
@@ -78,14 +79,10 @@ const stackFile = (folder: string, name: string): StackFile => {
   return existsSync(path) ? (parse(readFileSync(path, "utf8")) ?? {}) : {};
 };
 
-/** @throws Error with what is allowed, where a stack has no configuration. */
+/** A stack's configuration, secrets still encrypted. @throws InputError where it has no site. */
 function configOf(name: string): Record<string, unknown> {
-  const { config } = stackFile(root, name);
-  if (!config)
-    throw new Error(
-      `--stack ${name}: there is no config in Pulumi.${name}.yaml; write one as docs/configuration.md tells, or take dev`,
-    );
-  return config;
+  const { stack, settings } = findSite(name);
+  return { ...stackFile(root, stack).config, [siteKey]: settings };
 }
 
 const engineOf = (config: Record<string, unknown>) =>

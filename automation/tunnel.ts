@@ -1,11 +1,9 @@
 import { spawn } from "node:child_process";
-import { mkdirSync, readFileSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { parse as parseYaml } from "yaml";
-import { z } from "zod";
-import { InputError, validate } from "../configs/validation";
-import { siteSchema } from "../configs/site";
+import type { SiteConfig } from "../configs/site";
+import { findSite, siteConfig } from "../configs/sites";
 import {
   apiTunnel,
   destination,
@@ -19,43 +17,8 @@ import {
   unreachable,
 } from "../configs/ssh";
 
-const root = join(__dirname, "..");
-const { shape } = siteSchema;
-/** What a tool needs to know of a site; the rest, with its secrets, is the program's affair. */
-const reachedSchema = z.object({
-  name: shape.name,
-  engine: shape.engine,
-  ssh: shape.ssh,
-  explorer: shape.explorer,
-  influxdb: shape.influxdb,
-  grafana: shape.grafana,
-  simulator: shape.simulator,
-  images: shape.images,
-});
-/** A site as its tools see it. */
-export type ReachedSite = z.output<typeof reachedSchema>;
-
-/**
- * The site of a stack, from `Pulumi.<stack>.yaml`; the stack may be named with its organization and project.
- * @throws InputError if the file cannot be read, is no YAML, or what it says is refused.
- */
-export function siteOf(stack: string, folder = root): ReachedSite {
-  const file = `Pulumi.${stack.split("/").at(-1)}.yaml`;
-  let text: { config?: Record<string, unknown> } | null;
-  try {
-    text = parseYaml(readFileSync(join(folder, file), "utf8"));
-  } catch (error) {
-    throw new InputError(file, [(error as Error).message]);
-  }
-  return validate(
-    reachedSchema,
-    text?.config?.["bess-telemetry:site"],
-    `bess-telemetry:site in ${file}`,
-  );
-}
-
 /** How a site is reached, if over SSH. */
-export const reachOf = ({ engine, ssh }: ReachedSite): Reach | undefined =>
+export const reachOf = ({ engine, ssh }: Pick<SiteConfig, "engine" | "ssh">): Reach | undefined =>
   isSsh(engine) ? { engine, ssh } : undefined;
 
 /**
@@ -66,9 +29,9 @@ export const reachOf = ({ engine, ssh }: ReachedSite): Reach | undefined =>
 export async function withTunnel(
   stack: string,
   run: () => number | Promise<number>,
-  folder = root,
+  folder?: string,
 ): Promise<number> {
-  const site = siteOf(stack, folder);
+  const site = siteConfig(findSite(stack, folder));
   const reach = reachOf(site);
   const tunnel = apiTunnel(site);
   if (!reach || !tunnel) return run();

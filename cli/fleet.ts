@@ -11,9 +11,8 @@ import {
   inventoryFile,
   type Labels,
   loadFleet,
-  newStackFile,
-  stackFile,
 } from "../configs/inventory";
+import { newStackFile, stackFile } from "../configs/sites";
 import { shards } from "../fleet/matrix";
 import type { Operating, RollingOut } from "../fleet/operate";
 

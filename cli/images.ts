@@ -5,11 +5,12 @@ import { InputError } from "../configs/validation";
 import { siteImages, siteServices } from "../configs/site";
 import { remoteLine } from "../configs/ssh";
 import { environment } from "../automation/programs";
-import { reachOf, siteOf } from "../automation/tunnel";
+import { findSite, siteConfig } from "../configs/sites";
+import { reachOf } from "../automation/tunnel";
 
 /** The images that a stack's site runs, each once. */
 export function imagesOf(stack: string): string[] {
-  const site = siteOf(stack);
+  const site = siteConfig(findSite(stack));
   const images = siteImages(site);
   return [...new Set(siteServices(site).map((service) => images[service]))];
 }
@@ -46,7 +47,7 @@ function load(stack: string, file: string): Promise<void> {
     throw new InputError("the command line", [
       `--file is ${file}: there is no such file; npm run images -- save makes it`,
     ]);
-  const site = siteOf(stack);
+  const site = siteConfig(findSite(stack));
   const reach = reachOf(site);
   const env = { ...environment(), ...(site.engine && !reach && { DOCKER_HOST: site.engine }) };
   const child = spawn("sh", ["-c", reach ? remoteLine(reach, "docker load") : "docker load"], {

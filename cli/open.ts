@@ -11,7 +11,9 @@ import {
   sharedOptions,
 } from "../configs/ssh";
 import { pulumiEnvironment } from "../automation/backend";
-import { openTunnel, reachOf, type ReachedSite, siteOf } from "../automation/tunnel";
+import type { SiteConfig } from "../configs/site";
+import { findSite, siteConfig } from "../configs/sites";
+import { openTunnel, reachOf } from "../automation/tunnel";
 
 /** What a person opens of a site, and where it listens on the host. */
 export interface Door extends Forward {
@@ -22,7 +24,7 @@ export interface Door extends Forward {
  * The doors of a site.
  * @param influxdb address of InfluxDB's container, for a site that does not publish its API. Default: no door.
  */
-export function doorsOf(site: ReachedSite, influxdb?: string): Door[] {
+export function doorsOf(site: SiteConfig, influxdb?: string): Door[] {
   const local = localPorts(site.name);
   const api = site.influxdb
     ? { remote: site.influxdb.port }
@@ -78,7 +80,7 @@ function influxdbAddress(reach: Reach, site: string): string | undefined {
 
 /** Opens a site, and stays until it is closed. @returns the exit code. */
 async function open(stack: string): Promise<number> {
-  const site = siteOf(stack);
+  const site = siteConfig(findSite(stack));
   const reach = reachOf(site);
   const doors = doorsOf(
     site,

@@ -1,20 +1,10 @@
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import {
-  isMap,
-  isNode,
-  isScalar,
-  LineCounter,
-  parse as parseYaml,
-  parseDocument,
-  stringify,
-  type YAMLMap,
-} from "yaml";
+import { isMap, isNode, isScalar, LineCounter, parseDocument, stringify, type YAMLMap } from "yaml";
 import { z } from "zod";
 import { InputError, validate } from "./validation";
 import { parseSite, secretKeys, type SiteConfig, siteSchema } from "./site";
-import type { Allowances } from "../policy";
 
 const root = join(__dirname, "..");
 
@@ -22,7 +12,15 @@ const root = join(__dirname, "..");
 export const inventoryFile = "fleet/fleet.yaml";
 
 /** Part of a stack's `bess-telemetry:site`, as a person writes it. */
-type Settings = Record<string, unknown>;
+export type Settings = Record<string, unknown>;
+
+/** What a fleet allows itself beyond the rules of policy/; nothing by default. */
+export interface Allowances {
+  /** Ports that other hosts may reach, such as `grafana:3000`: a container's name and own port. */
+  offLoopback?: readonly string[];
+  /** Names of volumes that may be deleted with their data. */
+  deletedVolumes?: readonly string[];
+}
 
 /** Labels of a site, such as `{ region: north }`. */
 export type Labels = Record<string, string>;
@@ -36,7 +34,10 @@ const { name: siteName, engine, ...shareable } = siteSchema.shape;
 /** What a site, a default or an override may set: keys of `bess-telemetry:site`. */
 const shared = z.strictObject(shareable);
 
-/** The same, with values that are checked later: a site's as a whole, with all that it is set to elsewhere. */
+/**
+ * The same, with values that are checked later: a site's as a whole, with all that it is set to
+ * elsewhere.
+ */
 const settings = Object.fromEntries(
   Object.keys(shareable).map((key) => [key, z.unknown().optional()]),
 );
@@ -87,7 +88,8 @@ export const fleetSchema = z.strictObject({
             .regex(/^([1-9]\d?|100) ?%$/, "write a share such as 10%")
             .optional()
             .describe(
-              "Takes this share of the whole fleet, chosen by a hash of the names, and at least one site.",
+              "Takes this share of the whole fleet, chosen by a hash of the names, " +
+                "and at least one site.",
             ),
         })
         .refine(
@@ -97,7 +99,8 @@ export const fleetSchema = z.strictObject({
     )
     .min(1, "name at least one wave")
     .describe(
-      "In the order of a rollout. A site belongs to the first that takes it; one without when and share takes all that are left.",
+      "In the order of a rollout. A site belongs to the first that takes it; " +
+        "one without when and share takes all that are left.",
     ),
   sites: z
     .record(
@@ -109,11 +112,12 @@ export const fleetSchema = z.strictObject({
         stack: word.optional().describe("Default: the site's name."),
       }),
     )
-    .describe("The sites by name, a line each."),
+    .describe("The sites by name."),
 });
 
 type Inventory = z.output<typeof fleetSchema>;
 type Wave = Inventory["waves"][number];
+type InventorySite = Inventory["sites"][string];
 
 /** One site of the fleet. */
 export interface FleetSite {
@@ -140,35 +144,39 @@ export interface Fleet {
   sites: FleetSite[];
 }
 
-const isSettings = (value: unknown): value is Settings =>
+/** Whether a value is a map of settings. */
+export const isSettings = (value: unknown): value is Settings =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
 /** Settings over others: objects are joined key by key, anything else is replaced. */
-const over = (base: Settings, top: Settings): Settings =>
+export const mergeSettings = (base: Settings, top: Settings): Settings =>
   Object.entries(top).reduce((joined, [key, value]) => {
     const below = joined[key];
     return {
       ...joined,
-      [key]: isSettings(value) && isSettings(below) ? over(below, value) : value,
+      [key]: isSettings(value) && isSettings(below) ? mergeSettings(below, value) : value,
     };
   }, base);
 
 const matches = (site: Labels, when: Labels) =>
   Object.entries(when).every(([label, value]) => site[label] === value);
 
-/** A name's place in the order that shares are cut from: the same on every machine, and no matter where in the file it stands. */
-const place = (name: string) => createHash("sha256").update(name).digest("hex");
+/**
+ * A name's place in the order that shares are cut from: the same on every machine, and wherever in
+ * the file the name stands.
+ */
+const drawOrder = (name: string) => createHash("sha256").update(name).digest("hex");
 
 /**
- * The wave of each site that one takes. A share is counted over the whole fleet and rounded up; a site more or less
- * moves at most one other across the end of each share.
+ * The wave of each site that one takes. A share is counted over the whole fleet and rounded up; a
+ * site more or less moves at most one other across the end of each share.
  */
 function wavesOf(
   waves: readonly Wave[],
   sites: readonly { name: string; labels: Labels }[],
 ): Map<string, string> {
   const taken = new Map<string, string>();
-  const drawn = [...sites].sort((a, b) => (place(a.name) < place(b.name) ? -1 : 1));
+  const drawn = [...sites].sort((a, b) => (drawOrder(a.name) < drawOrder(b.name) ? -1 : 1));
   for (const { name, when, share } of waves) {
     const left = drawn.filter((site) => !taken.has(site.name));
     const takes = when
@@ -197,7 +205,8 @@ function duplicates(
     return other === undefined
       ? []
       : [
-          `sites.${name}.${what} is "${value}": site ${other} has it already; every site needs its own`,
+          `sites.${name}.${what} is "${value}": site ${other} has it already; ` +
+            "every site needs its own",
         ];
   });
 }
@@ -207,15 +216,14 @@ function unknownLabels(
   declared: Inventory["labels"],
   written: [key: string, labels: Labels][],
 ): string[] {
+  const known = Object.keys(declared).join(", ") || "none, for labels is empty";
   return written.flatMap(([key, found]) =>
     Object.entries(found).flatMap(([label, value]) => {
-      if (!Object.hasOwn(declared, label))
-        return [
-          `${key}.${label} is no known label; allowed here: ${Object.keys(declared).join(", ") || "none, for labels is empty"}`,
-        ];
-      return declared[label].includes(value)
+      const values = new Map(Object.entries(declared)).get(label);
+      if (!values) return [`${key}.${label} is no known label; allowed here: ${known}`];
+      return values.includes(value)
         ? []
-        : [`${key}.${label} is "${value}": allowed here: ${declared[label].join(", ")}`];
+        : [`${key}.${label} is "${value}": allowed here: ${values.join(", ")}`];
     }),
   );
 }
@@ -233,6 +241,7 @@ function labelFindings({ labels: declared, overrides, waves, sites }: Inventory)
 
 function waveFindings({ waves, sites }: Inventory, taken: Map<string, string>): string[] {
   const rest = waves.findIndex(({ when, share }) => !when && !share);
+  const takingAll = waves[rest];
   const shares = waves.reduce((sum, { share }) => sum + (share ? parseInt(share, 10) : 0), 0);
   return [
     ...waves.flatMap(({ name }, i) =>
@@ -240,23 +249,24 @@ function waveFindings({ waves, sites }: Inventory, taken: Map<string, string>): 
         ? [`waves[${i}].name is "${name}": an earlier wave has this name; every wave needs its own`]
         : [],
     ),
-    ...(rest >= 0 && rest < waves.length - 1
-      ? [`waves[${rest}] is "${waves[rest].name}", which takes all that are left: put it last`]
+    ...(takingAll && rest < waves.length - 1
+      ? [`waves[${rest}] is "${takingAll.name}", which takes all that are left: put it last`]
       : []),
     ...(shares > 100 ? [`waves have shares of ${shares}% together: at most 100% is allowed`] : []),
     ...Object.keys(sites).flatMap((name) =>
       taken.has(name)
         ? []
         : [
-            `sites.${name} is in no wave: label it for one, or end waves with one that has neither when nor share`,
+            `sites.${name} is in no wave: label it for one, ` +
+              "or end waves with one that has neither when nor share",
           ],
     ),
   ];
 }
 
-/** Findings in the settings, each told where it was written: in the defaults, an override, or a site. */
+/** Findings in the settings, each at where it is written: the defaults, an override, or a site. */
 function settingFindings(inventory: Inventory): string[] {
-  const told = new Set<string>();
+  const reported = new Set<string>();
   // What a default needs beside it, a site may have from elsewhere: ssh an engine, for instance.
   const written: [key: string, check: () => unknown][] = [
     ["defaults", () => validate(shared, inventory.defaults, inventoryFile, secretKeys)],
@@ -264,15 +274,15 @@ function settingFindings(inventory: Inventory): string[] {
       `overrides[${i}].set`,
       () => validate(shared, set, inventoryFile, secretKeys),
     ]),
-    ...Object.keys(inventory.sites).map((name): [string, () => unknown] => [
+    ...Object.entries(inventory.sites).map(([name, site]): [string, () => unknown] => [
       `sites.${name}`,
-      () => parseSite(settingsOf(inventory, name)),
+      () => parseSite(settingsOf(inventory, name, site)),
     ]),
   ];
   return written.flatMap(([key, check]) =>
     findingsOf(check).flatMap((finding) => {
-      if (told.has(finding)) return [];
-      told.add(finding);
+      if (reported.has(finding)) return [];
+      reported.add(finding);
       return [`${key}.${finding}`];
     }),
   );
@@ -289,14 +299,14 @@ function findingsOf(check: () => unknown): string[] {
 }
 
 /** A site's settings: the defaults, each override by its labels, and its own. */
-function settingsOf({ defaults, overrides, sites }: Inventory, name: string): Settings {
-  const { labels: own, stack: _, ...site } = sites[name];
+function settingsOf({ defaults, overrides }: Inventory, name: string, site: InventorySite) {
+  const { labels: own, stack: _stack, ...set } = site;
   const layers = [
     defaults,
-    ...overrides.filter(({ when }) => matches(own, when)).map(({ set }) => set),
-    site,
+    ...overrides.filter(({ when }) => matches(own, when)).map((override) => override.set),
+    set,
   ];
-  return layers.reduce<Settings>(over, { name });
+  return layers.reduce<Settings>(mergeSettings, { name });
 }
 
 /**
@@ -312,6 +322,7 @@ export function parseFleet(input: unknown, source = inventoryFile): Fleet {
     stack: site.stack ?? name,
     engine: site.engine,
     labels: site.labels,
+    settings: settingsOf(inventory, name, site),
   }));
   const taken = wavesOf(inventory.waves, sites);
   const findings = [
@@ -325,15 +336,20 @@ export function parseFleet(input: unknown, source = inventoryFile): Fleet {
   return {
     allow: inventory.allow,
     waves: inventory.waves.map(({ name }) => name),
-    sites: sites.map((site) => {
-      const found = settingsOf(inventory, site.name);
-      return { ...site, wave: taken.get(site.name)!, settings: found, config: parseSite(found) };
-    }),
+    // A site without a wave is among the findings.
+    sites: sites.map((site) => ({
+      ...site,
+      wave: taken.get(site.name) ?? "",
+      config: parseSite(site.settings),
+    })),
   };
 }
 
+/** Fleets by the path of their file, as long as its text is the same. */
+const loaded = new Map<string, { text: string; fleet: Fleet }>();
+
 /**
- * Reads the fleet.
+ * Reads the fleet; a file that has not changed since the last time is not parsed again.
  * @param file path of the inventory. Default: the project's.
  * @throws InputError if it cannot be read, is no YAML, or breaks a rule of {@link parseFleet}.
  */
@@ -345,22 +361,31 @@ export function loadFleet(file = join(root, inventoryFile)): Fleet {
   } catch (error) {
     throw new InputError(source, [(error as Error).message]);
   }
-  return parseFleet(documentOf(text, source).toJS(), source);
+  const known = loaded.get(file);
+  if (known?.text === text) return known.fleet;
+  const fleet = parseFleet(documentOf(text, source).toJS(), source);
+  loaded.set(file, { text, fleet });
+  return fleet;
 }
 
-/** The inventory with its comments and order. @throws InputError if it is no YAML, or declares a name twice. */
+/**
+ * The inventory with its comments and order.
+ * @throws InputError if it is no YAML, or declares a name twice.
+ */
 function documentOf(text: string, source: string) {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
   if (document.errors.length === 0) return document;
   const findings = document.errors.map(({ code, message, pos: [at] }) => {
     const key = /^[^\s:#]+/.exec(text.slice(at))?.[0];
-    return `line ${lines.linePos(at).line}: ${code === "DUPLICATE_KEY" ? `"${key}" is declared twice; every name is allowed once` : message}`;
+    const twice = `"${key}" is declared twice; every name is allowed once`;
+    const finding = code === "DUPLICATE_KEY" ? twice : message;
+    return `line ${lines.linePos(at).line}: ${finding}`;
   });
   throw new InputError(source, findings);
 }
 
-/** What a new site's line says, beside its name. */
+/** What a new site is set to, beside its name. */
 export interface NewSite extends Settings {
   engine: string;
   labels: Labels;
@@ -368,8 +393,10 @@ export interface NewSite extends Settings {
 }
 
 /**
- * The inventory's text with one more site at the end of `sites`; comments and order stay.
- * @throws InputError if the fleet with it breaks a rule of {@link parseFleet}: a host that is taken for instance.
+ * The inventory's text with one more site at the end of `sites`; comments and order stay. It is
+ * written as the project's formatter leaves it.
+ * @throws InputError if the fleet with it breaks a rule of {@link parseFleet}, such as a host that
+ *   another site has.
  */
 export function addSite(text: string, name: string, site: NewSite, source = inventoryFile): string {
   const document = documentOf(text, source);
@@ -380,69 +407,44 @@ export function addSite(text: string, name: string, site: NewSite, source = inve
     throw new InputError(source, [
       `sites.${name} is declared already; every site needs its own name`,
     ]);
-  const line = `${name}: ${stringify(site, { collectionStyle: "flow", lineWidth: 0 }).trim()}`;
-  const extended = inserted(text, sites, line);
+  const extended = withEntry(text, sites, (indent) => siteLines(name, site, indent));
   parseFleet(documentOf(extended, source).toJS(), source);
   return extended;
 }
 
-/** Text with a line after a map's last entry, and after what is commented beside that. */
-function inserted(text: string, map: YAMLMap, line: string): string {
+/** Columns of a line, as .oxfmtrc.json sets them. */
+const lineWidth = 100;
+
+/** A site as the formatter leaves it: a key a line, its value in braces where the line holds it. */
+function siteLines(name: string, { labels: own, ...site }: NewSite, indent: string): string[] {
+  const { engine: address, ...others } = site;
+  const set = { engine: address, ...(Object.keys(own).length > 0 && { labels: own }), ...others };
+  const inner = `${indent}  `;
+  const lines = Object.entries(set).flatMap(([key, value]) => {
+    const flow = stringify(value, { collectionStyle: "flow", lineWidth: 0 }).trim();
+    const line = `${inner}${key}: ${flow}`;
+    if (line.length <= lineWidth || typeof value !== "object") return [line];
+    const block = stringify({ [key]: value }, { lineWidth: 0 })
+      .trimEnd()
+      .split("\n");
+    return block.map((one) => inner + one);
+  });
+  return [`${indent}${name}:`, ...lines];
+}
+
+/** Text with lines after a map's last entry, and after what is commented beside that. */
+function withEntry(text: string, map: YAMLMap, linesOf: (indent: string) => string[]): string {
   const last = map.items.at(-1);
-  const [[start], [, end]] = [last?.key, last?.value ?? last?.key].map((node) =>
-    isNode(node) ? node.range! : [0, 0],
-  );
-  if (map.flow || !last)
+  const [first, final] = [last?.key, last?.value ?? last?.key];
+  const start = isNode(first) ? first.range?.[0] : undefined;
+  const end = isNode(final) ? final.range?.[1] : undefined;
+  if (map.flow || start === undefined || end === undefined)
     throw new InputError(inventoryFile, [
-      "sites is a map in braces, or empty: begin it with a site on a line of its own, as in the example",
+      "sites is a map in braces, or empty: " +
+        "begin it with a site on a line of its own, as in the example",
     ]);
   const indent = text.slice(text.lastIndexOf("\n", start - 1) + 1, start);
   const endOfLine = text.indexOf("\n", text.slice(0, end).trimEnd().length);
   const at = endOfLine < 0 ? text.length : endOfLine;
-  return `${text.slice(0, at)}\n${indent}${line}${text.slice(at)}`;
-}
-
-/** File of a stack: it holds what the inventory does not, secrets and the salt that they are encrypted with. */
-export const stackFile = (stack: string) => `Pulumi.${stack}.yaml`;
-
-/** Text of a new stack's file. */
-export const newStackFile = (site: string) =>
-  `# The config of site ${site} stands in ${inventoryFile}. Here stands only what is secret, mqtt.tls for instance.\nconfig: {}\n`;
-
-const configKey = "bess-telemetry:site";
-
-/** What a stack's file adds; a secret is `{ secure: … }`. */
-function additions(file: string): Settings {
-  const found: unknown = existsSync(file)
-    ? parseYaml(readFileSync(file, "utf8"))?.config?.[configKey]
-    : undefined;
-  return isSettings(found) ? found : {};
-}
-
-/** Keys that both have, such as `mqtt.port`. */
-function inBoth(one: Settings, other: Settings, prefix = ""): string[] {
-  return Object.keys(one).flatMap((key) => {
-    if (!(key in other)) return [];
-    const [a, b] = [one[key], other[key]];
-    return isSettings(a) && isSettings(b) ? inBoth(a, b, `${prefix}${key}.`) : [prefix + key];
-  });
-}
-
-/**
- * A site's whole `bess-telemetry:site`: the inventory's, and what its stack's file adds, secrets still encrypted.
- * @param folder where the stacks' files are. Default: the project.
- * @throws InputError naming each key that stands in both: one fact has one place.
- */
-export function stackConfig(
-  { stack, settings: inventory }: Pick<FleetSite, "stack" | "settings">,
-  folder = root,
-): Settings {
-  const added = additions(join(folder, stackFile(stack)));
-  const twice = inBoth(added, inventory);
-  if (twice.length > 0)
-    throw new InputError(
-      stackFile(stack),
-      twice.map((key) => `${configKey}.${key} is set by ${inventoryFile} too: keep it there alone`),
-    );
-  return over(inventory, added);
+  return `${text.slice(0, at)}\n${linesOf(indent).join("\n")}${text.slice(at)}`;
 }

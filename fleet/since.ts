@@ -11,7 +11,8 @@ import {
 import { join } from "node:path";
 import { InputError } from "../configs/validation";
 import { withSecretPlaceholders } from "../configs/secret-placeholders";
-import { type FleetSite, stackConfig } from "../configs/inventory";
+import type { FleetSite } from "../configs/inventory";
+import { findSite } from "../configs/sites";
 import type { SitePlan } from "../automation/plan";
 import { comparePlans, renderedPlan, type RenderedResource } from "../automation/rendered";
 
@@ -22,7 +23,7 @@ const planFile = (folder: string, site: string) => join(folder, `${site}.json`);
 
 /** A site's rendered plan by the code and config that stand here; secrets stay closed. */
 const renderedSite = (site: FleetSite) =>
-  renderedPlan(site.stack, withSecretPlaceholders(stackConfig(site)));
+  renderedPlan(site.stack, withSecretPlaceholders(findSite(site.stack).settings));
 
 /** Renders the plans of sites into a folder. */
 export async function renderInto(folder: string, sites: readonly FleetSite[]): Promise<void> {

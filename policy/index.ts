@@ -1,1 +1,2 @@
+export type { Allowances } from "../configs/inventory";
 export * from "./rules";

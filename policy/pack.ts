@@ -1,12 +1,14 @@
 import { PolicyPack, UnknownValueError } from "@pulumi/policy";
-import { Config } from "@pulumi/pulumi";
-import { type Allowances, rules } from "./rules";
+import { Config, getStack } from "@pulumi/pulumi";
+import type { Allowances, Settings } from "../configs/inventory";
+import { openedSite } from "../configs/sites";
+import { rules } from "./rules";
 
 const names = { type: "array", items: { type: "string" }, default: [] } as const;
 
-/** Pulumi tells a policy neither what is deleted nor what is retained; the stack's config does. */
-const retained =
-  new Config("bess-telemetry").getObject<{ purge?: boolean }>("site")?.purge !== true;
+/** Pulumi tells a policy neither what is deleted nor what is retained; the stack's site does. */
+const own = new Config("bess-telemetry").getObject<Settings>("site");
+const retained = openedSite(getStack(), own).purge !== true;
 
 /** Inputs in which what a preview cannot know yet reads as missing: Pulumi's own throw then, which would end the rule. */
 const known = (props: Record<string, unknown>): Record<string, unknown> =>

@@ -1,4 +1,5 @@
 import { pinnedImage } from "../configs/images";
+import type { Allowances } from "../configs/inventory";
 import { ports as mqttPorts } from "../configs/mosquitto";
 
 /** A resource as a rule sees it: data alone, whoever asks. */
@@ -12,14 +13,6 @@ export interface Resource {
   retained?: boolean;
   /** Whether it would be deleted, or replaced and so deleted. Default: false. */
   deleted?: boolean;
-}
-
-/** What a fleet allows itself beyond the rules; nothing by default. */
-export interface Allowances {
-  /** Ports that may be reached from other hosts, such as `grafana:3000`: a container's host name and its own port. */
-  offLoopback?: readonly string[];
-  /** Names of volumes that may be deleted with their data. */
-  deletedVolumes?: readonly string[];
 }
 
 /** What a resource breaks. */

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import type { PulumiFn } from "@pulumi/pulumi/automation";
 import { InputError } from "../../configs/validation";
 import program from "../..";
-import * as here from "../../configs/inventory";
+import * as inventory from "../../configs/inventory";
+import * as sites from "../../configs/sites";
 import { checkOut, commitOf } from "../since";
 
 const root = join(__dirname, "../..");
@@ -17,13 +18,19 @@ export interface Revision {
   configOf(site: string): Record<string, unknown>;
 }
 
+/** What reads a revision's own inventory and stack files. */
+interface SiteFiles {
+  loadFleet: typeof inventory.loadFleet;
+  findSite: typeof sites.findSite;
+}
+
 function revisionOf(
   commit: string,
-  inventory: typeof here,
+  { loadFleet, findSite }: SiteFiles,
   run: PulumiFn,
   folder: string,
 ): Revision {
-  const fleet = inventory.loadFleet(join(folder, here.inventoryFile));
+  const fleet = loadFleet(join(folder, inventory.inventoryFile));
   return {
     commit,
     program: run,
@@ -31,15 +38,16 @@ function revisionOf(
       const site = fleet.sites.find((known) => known.name === name);
       if (!site)
         throw new InputError(`revision ${commit.slice(0, 12)}`, [
-          `sites.${name} is not in its ${here.inventoryFile}`,
+          `sites.${name} is not in its ${inventory.inventoryFile}`,
         ]);
-      return inventory.stackConfig(site, folder);
+      return findSite(site.stack, folder).settings;
     },
   };
 }
 
 /** What is checked out here, by its commit; files may differ from that, so nothing is to be rolled out of it. */
-export const workingTree = (): Revision => revisionOf(commitOf("HEAD"), here, program, root);
+export const workingTree = (): Revision =>
+  revisionOf(commitOf("HEAD"), { ...inventory, ...sites }, program, root);
 
 /**
  * What is checked out here, by its commit.
@@ -61,6 +69,30 @@ export function currentRevision(): Revision {
   return workingTree();
 }
 
+/** What reads a checkout's inventory and stack files, by the checkout's own code. */
+function siteFilesOf(base: string): SiteFiles {
+  if (existsSync(join(base, "configs/sites.ts")))
+    return {
+      ...(require(join(base, "configs/inventory")) as typeof inventory),
+      ...(require(join(base, "configs/sites")) as typeof sites),
+    };
+  // Until November 2026 the inventory's own module read the stack files too.
+  const { loadFleet, stackConfig } = require(join(base, "fleet/inventory")) as Former;
+  const findSite = (stack: string, folder = base): sites.StackSite => {
+    const { sites: known } = loadFleet(join(folder, inventory.inventoryFile));
+    const found = known.find((site) => site.stack === stack);
+    if (!found) throw new InputError(`stack ${stack}`, [`not in its ${inventory.inventoryFile}`]);
+    return { stack, settings: stackConfig(found, folder), sources: ["inventory"] };
+  };
+  return { loadFleet, findSite };
+}
+
+/** fleet/inventory.ts, as it was before configs/sites.ts. */
+interface Former {
+  loadFleet: typeof inventory.loadFleet;
+  stackConfig(site: inventory.FleetSite, folder: string): inventory.Settings;
+}
+
 /** The code and the inventory of any commit, from a checkout of its own beside this one. */
 export function revisionAt(commit: string): Revision {
   const full = commitOf(commit);
@@ -68,10 +100,5 @@ export function revisionAt(commit: string): Revision {
   const folder = join(root, ".cache/revisions", full);
   if (!existsSync(join(folder, "base/index.ts"))) checkOut(full, folder);
   const base = join(folder, "base");
-  return revisionOf(
-    full,
-    require(join(base, "fleet/inventory")),
-    require(join(base, "index")),
-    base,
-  );
+  return revisionOf(full, siteFilesOf(base), require(join(base, "index")), base);
 }

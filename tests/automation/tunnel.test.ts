@@ -12,7 +12,7 @@ import {
   sshLine,
   unreachable,
 } from "../../configs/ssh";
-import { openTunnel, shareTunnel, siteOf, withTunnel } from "../../automation/tunnel";
+import { openTunnel, shareTunnel, withTunnel } from "../../automation/tunnel";
 import { freePort, listens, temporaryFolder, until } from "../support/programs";
 import { Sshd } from "../support/sshd";
 
@@ -283,35 +283,5 @@ esac`;
     closeShared(sshd.reach());
     const { stderr } = shell(remoteLine(reach, "bash -s"), preflightScript(required));
     expect(unreachable(reach, stderr)).toContain("its host key is not known here");
-  });
-});
-
-describe("a stack's site, as the tools read it", () => {
-  const folder = temporaryFolder();
-  afterAll(() => folder.remove());
-  const write = (text: string) => writeFileSync(join(folder.path, "Pulumi.pi.yaml"), text);
-
-  test("is its file's, whatever is encrypted there", () => {
-    write(
-      "config:\n  bess-telemetry:site:\n    name: pi\n    engine: ssh://pi@host\n    mqtt: { tls: { key: { secure: AAAA } } }\n",
-    );
-    expect(siteOf("pi", folder.path)).toMatchObject({
-      name: "pi",
-      engine: "ssh://pi@host",
-      grafana: { port: 3000 },
-    });
-  });
-
-  test.each<[string, string, RegExp]>([
-    ["no site", "config: {}\n", /^bess-telemetry:site in Pulumi\.pi\.yaml is refused/],
-    ["no YAML", "config: [\n", /^Pulumi\.pi\.yaml is refused/],
-    [
-      "a wrong engine",
-      "config:\n  bess-telemetry:site: { name: pi, engine: http://host }\n",
-      /engine is "http:\/\/host": write unix/,
-    ],
-  ])("is refused for %s", (_, text, message) => {
-    write(text);
-    expect(() => siteOf("pi", folder.path)).toThrow(message);
   });
 });

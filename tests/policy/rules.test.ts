@@ -1,4 +1,5 @@
-import { type Allowances, type Resource, rules, violations } from "../../policy/rules";
+import type { Allowances } from "../../configs/inventory";
+import { type Resource, rules, violations } from "../../policy/rules";
 
 /** A container that keeps to every rule. */
 const good = {

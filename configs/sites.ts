@@ -1,0 +1,153 @@
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { distance } from "fastest-levenshtein";
+import { parse as parseYaml } from "yaml";
+import {
+  type FleetSite,
+  inventoryFile,
+  isSettings,
+  loadFleet,
+  mergeSettings,
+  type Settings,
+} from "./inventory";
+import { withSecretPlaceholders } from "./secret-placeholders";
+import { secretKeys, type SiteConfig, siteSchema } from "./site";
+import { InputError, validate } from "./validation";
+
+const root = join(__dirname, "..");
+
+/** Key of a stack's configuration that holds the site. */
+export const siteKey = "bess-telemetry:site";
+
+/** File of a stack, relative to the project. */
+export const stackFile = (stack: string) => `Pulumi.${stack}.yaml`;
+
+/** Text of the file of a new stack whose site stands in the inventory. */
+export const newStackFile = (site: string) =>
+  `# The config of site ${site} stands in ${inventoryFile}. Here stands only what is secret:
+# mqtt.tls, for instance.
+config: {}
+`;
+
+/** Where a stack's site is written: the inventory, the stack's file, or both. */
+export type SiteSource = "inventory" | "stack file";
+
+/** A stack and its site, as its files describe it. */
+export interface StackSite {
+  /** As Pulumi takes it: with organization and project where the caller named them. */
+  stack: string;
+  /** Its whole `bess-telemetry:site`; a secret of the stack's file is still `{ secure: … }`. */
+  settings: Settings;
+  sources: SiteSource[];
+}
+
+/** A stack that has no site. */
+export class UnknownStackError extends InputError {
+  constructor(stack: string, names: readonly string[]) {
+    const nearest = [...names].sort((a, b) => distance(stack, a) - distance(stack, b)).slice(0, 3);
+    const finding = `no site in ${stackFile(stack)} or ${inventoryFile}`;
+    super(`stack ${stack}`, [finding]);
+    this.message =
+      nearest.length === 0
+        ? `Stack ${stack} has ${finding}, and no other stack has one.`
+        : `Stack ${stack} has ${finding}. The nearest that have one: ${nearest.join(", ")}.`;
+  }
+}
+
+/** `bess-telemetry:site` of a stack's file, if the file is there and has it. @throws InputError */
+function stackFileSettings(stack: string, folder: string): Settings | undefined {
+  const file = stackFile(stack);
+  if (!existsSync(join(folder, file))) return undefined;
+  let site: unknown;
+  try {
+    site = parseYaml(readFileSync(join(folder, file), "utf8"))?.config?.[siteKey];
+  } catch (error) {
+    throw new InputError(file, [(error as Error).message]);
+  }
+  if (site === undefined || site === null) return undefined;
+  if (isSettings(site)) return site;
+  throw new InputError(`${siteKey} in ${file}`, ["write a map of the keys of a site"]);
+}
+
+/** Stacks that have a file. */
+const stackFiles = (folder: string): string[] =>
+  readdirSync(folder).flatMap((file) => /^Pulumi\.([\w-]+)\.yaml$/.exec(file)?.[1] ?? []);
+
+/** The inventory's sites; none where the project has no inventory. */
+function fleetSites(folder: string): FleetSite[] {
+  const file = join(folder, inventoryFile);
+  return existsSync(file) ? loadFleet(file).sites : [];
+}
+
+/** The site of the stack of exactly this name, without organization and project. */
+function siteOf(stack: string, folder: string, own = stackFileSettings(stack, folder)) {
+  const inventory = fleetSites(folder).find((site) => site.stack === stack)?.settings;
+  if (!inventory && !own) return undefined;
+  const sources: SiteSource[] = [];
+  if (inventory) sources.push("inventory");
+  if (own) sources.push("stack file");
+  return { stack, settings: mergeSettings(inventory ?? {}, own ?? {}), sources };
+}
+
+/** Names of all stacks that have a site, in the order of the alphabet. */
+function stackNames(folder: string): string[] {
+  const names = [...stackFiles(folder), ...fleetSites(folder).map(({ stack }) => stack)];
+  return [...new Set(names)].filter((stack) => siteOf(stack, folder)).sort();
+}
+
+/**
+ * The site of a stack whose configuration Pulumi has opened: what the program runs on.
+ * @param own the stack's `bess-telemetry:site`, decrypted; undefined where it has none.
+ * @param folder the project. Default: this one.
+ * @throws InputError where neither the configuration nor the inventory has a site.
+ */
+export function openedSite(stack: string, own: Settings | undefined, folder = root): Settings {
+  const found = siteOf(stack, folder, own);
+  if (!found) throw new UnknownStackError(stack, stackNames(folder));
+  return found.settings;
+}
+
+/**
+ * Finds a stack's site: `Pulumi.<stack>.yaml` over the inventory, key by key.
+ * @param name the stack's name, also as `organization/project/stack`; or the site's, if one stack
+ *   alone has that site.
+ * @param folder the project, or the checkout of a revision. Default: this project.
+ * @throws InputError where there is no such site, or a file cannot be read.
+ */
+export function findSite(name: string, folder = root): StackSite {
+  const [stack = name, ...qualifiers] = name.split("/").reverse();
+  const qualified = (found: StackSite): StackSite => ({
+    ...found,
+    stack: [found.stack, ...qualifiers].reverse().join("/"),
+  });
+  const exact = siteOf(stack, folder);
+  if (exact) return qualified(exact);
+  const stacks = listSites(folder);
+  const [site, other] = stacks.filter(({ settings }) => settings.name === stack);
+  if (site && other)
+    throw new InputError(`--stack ${stack}`, [
+      `it is the site of the stacks ${site.stack} and ${other.stack}: name one of these`,
+    ]);
+  if (site) return qualified(site);
+  throw new UnknownStackError(
+    stack,
+    stacks.map((known) => known.stack),
+  );
+}
+
+/** Every stack with a site, in the order of the alphabet. @throws InputError for a bad file. */
+export const listSites = (folder = root): StackSite[] =>
+  stackNames(folder).flatMap((stack) => siteOf(stack, folder) ?? []);
+
+/**
+ * A stack's site with all defaults, as far as it can be known without opening secrets: each has a
+ * placeholder.
+ * @throws InputError with every finding.
+ */
+export function siteConfig({ stack, settings, sources }: StackSite): SiteConfig {
+  const files = sources.map((source) =>
+    source === "inventory" ? inventoryFile : stackFile(stack.split("/").at(-1) ?? stack),
+  );
+  const source = `${siteKey} of ${stack} (${files.join(", ")})`;
+  return validate(siteSchema, withSecretPlaceholders(settings), source, secretKeys);
+}
