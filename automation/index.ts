@@ -8,10 +8,8 @@ export { docker, environment, line as describePart, locate, type Part, setUp } f
 export {
   openTunnel,
   reachOf as sshTargetOf,
-  type ReachedSite,
   shareTunnel,
   type SharedTunnel,
-  siteOf,
   type Tunnel,
   withTunnel,
 } from "./tunnel";
