@@ -6,54 +6,109 @@ import type { Model } from "../configs/model";
 import type { SiteConfig } from "../configs/site";
 import { dashboards, sources } from "../dashboards";
 import { password } from "./secrets";
-import { dataVolume, Service, type ServiceContext } from "./service";
+import { dataVolume, type File, Service, type ServiceContext } from "./service";
 
 /** What Grafana shows, and to whom. */
 export interface GrafanaArgs extends ServiceContext {
-  /** What the dashboards are headed with. */
+  /**
+   * What each dashboard's title begins with.
+   * @example
+   * ```ts
+   * { title: "kiel-1" }
+   * ```
+   */
   title: string;
+  /**
+   * Telemetry model of the site: it decides which dashboards there are.
+   * @example
+   * ```ts
+   * { model: loadModel("configs/telemetry.yaml") }
+   * ```
+   */
   model: Model;
+  /**
+   * Where Grafana listens on the host, and what it allows without a login.
+   * @example
+   * ```ts
+   * { grafana: { address: "127.0.0.1", port: 3000, embedding: false, anonymous: false } }
+   * ```
+   */
   grafana: SiteConfig["grafana"];
-  /** Where Grafana's API is reached from where Pulumi runs. */
+  /**
+   * URL of Grafana's API, as it is reached from where Pulumi runs.
+   * @example
+   * ```ts
+   * { api: "http://127.0.0.1:3000" }
+   * ```
+   */
   api: pulumi.Input<string>;
+  /**
+   * Name of the Docker network of the site's data.
+   * @example
+   * ```ts
+   * { network: "kiel-1-data" }
+   * ```
+   */
   network: pulumi.Input<string>;
+  /**
+   * Whether the data volume is deleted with the stack.
+   * @example
+   * ```ts
+   * { purge: false }
+   * ```
+   */
   purge: boolean;
-  /** A new value makes a new admin password. */
-  rotation?: string;
-  /** Where Grafana reaches InfluxDB. */
+  /**
+   * A new value makes a new admin password.
+   * @default the first password stays
+   * @example
+   * ```ts
+   * { rotation: "2026-11" }
+   * ```
+   */
+  rotation?: pulumi.Input<string> | undefined;
+  /**
+   * URL of InfluxDB's API, as Grafana's container reaches it.
+   * @example
+   * ```ts
+   * { influxdb: "http://influxdb:8181" }
+   * ```
+   */
   influxdb: pulumi.Input<string>;
-  /** Grafana's token for InfluxDB. */
+  /**
+   * Grafana's token for InfluxDB; secret.
+   * @example
+   * ```ts
+   * { token: influxdb.token("grafana", undefined) }
+   * ```
+   */
   token: pulumi.Input<string>;
 }
 
 /** Grafana with its data sources, folder and dashboards, all made through its API. */
 export class Grafana extends pulumi.ComponentResource {
+  /** Its container. */
   readonly service: Service;
   /** Password of the user `admin`; secret. */
   readonly adminPassword: pulumi.Output<string>;
-  private readonly api: pulumi.CustomResourceOptions;
 
-  constructor(name: string, args: GrafanaArgs, opts: pulumi.ComponentResourceOptions) {
+  constructor(
+    private readonly name: string,
+    private readonly args: GrafanaArgs,
+    opts: pulumi.ComponentResourceOptions,
+  ) {
     super("bess:index:Grafana", name, {}, opts);
     this.adminPassword = password(`${name}-admin`, args.rotation, this);
-    this.service = this.run(name, args);
-    const provider = new grafana.Provider(
-      name,
-      { url: args.api, auth: pulumi.interpolate`admin:${this.adminPassword}` },
-      { parent: this },
-    );
-    this.api = { parent: this, provider, dependsOn: [this.service.container] };
-    this.dataSources(name, args);
-    this.show(name, args);
+    this.service = this.createService();
+    const api = this.connect();
+    this.createDataSources(api);
+    this.createDashboards(api);
     this.registerOutputs({ adminPassword: this.adminPassword });
   }
 
-  private run(name: string, args: GrafanaArgs): Service {
-    const volume = dataVolume(
-      `${name}-data`,
-      { site: args.site, service: "grafana", purge: args.purge },
-      this,
-    );
+  private createService(): Service {
+    const { name, args } = this;
+    const volume = dataVolume(`${name}-data`, { ...args, service: "grafana" }, this);
     return new Service(
       name,
       {
@@ -63,15 +118,7 @@ export class Grafana extends pulumi.ComponentResource {
         user: "472:0",
         entrypoints: ["/bin/sh", configs.paths.start],
         environment: configs.environment(args.grafana),
-        files: [
-          { path: configs.paths.start, content: configs.startScript(), executable: true },
-          { path: configs.paths.password, content: this.adminPassword, secret: true },
-          {
-            path: configs.paths.seed,
-            content: password(`${name}-secret-key`, undefined, this),
-            secret: true,
-          },
-        ],
+        files: this.files(),
         volumes: [{ name: volume.name, path: configs.paths.data }],
         ports: [
           { internal: configs.port, external: args.grafana.port, address: args.grafana.address },
@@ -82,72 +129,100 @@ export class Grafana extends pulumi.ComponentResource {
     );
   }
 
-  private dataSources(name: string, args: GrafanaArgs) {
-    const influxQl = (
-      suffix: string,
-      uid: string,
-      title: string,
-      database: string,
-      isDefault: boolean,
-      options = this.api,
-    ) =>
-      new grafana.oss.DataSource(
-        `${name}-${suffix}`,
-        {
-          uid,
-          name: title,
-          type: "influxdb",
-          url: args.influxdb,
-          isDefault,
-          databaseName: database,
-          jsonDataEncoded: JSON.stringify({ dbName: database, httpMode: "GET" }),
-          httpHeaders: pulumi.secret({ Authorization: pulumi.interpolate`Bearer ${args.token}` }),
-        },
-        options,
-      );
-    const telemetry = influxQl(
+  private files(): File[] {
+    const secretKey = password(`${this.name}-secret-key`, undefined, this);
+    return [
+      { path: configs.paths.start, content: configs.startScript(), executable: true },
+      { path: configs.paths.password, content: this.adminPassword, secret: true },
+      { path: configs.paths.seed, content: secretKey, secret: true },
+    ];
+  }
+
+  /** Options of what is made through Grafana's API, once Grafana is healthy. */
+  private connect() {
+    const provider = new grafana.Provider(
+      this.name,
+      { url: this.args.api, auth: pulumi.interpolate`admin:${this.adminPassword}` },
+      { parent: this },
+    );
+    return { parent: this, provider, dependsOn: [this.service.container] };
+  }
+
+  private createDataSources(api: pulumi.CustomResourceOptions) {
+    const telemetry = this.influxQlSource(
       "influxql",
-      sources.telemetry,
-      "InfluxDB (InfluxQL)",
-      databases.telemetry,
+      { uid: sources.telemetry, name: "InfluxDB (InfluxQL)", database: databases.telemetry },
+      api,
       true,
     );
-    // Grafana makes a source the default while there is none, whatever it was told: the others come after it.
-    const after = { ...this.api, dependsOn: [this.service.container, telemetry] };
-    influxQl(
+    // Grafana makes a source the default while there is none, whatever the request says: the others
+    // come after it.
+    const afterDefault = { ...api, dependsOn: [this.service.container, telemetry] };
+    this.influxQlSource(
       "pipeline",
-      sources.pipeline,
-      "InfluxDB pipeline (InfluxQL)",
-      databases.pipeline,
-      false,
-      after,
+      {
+        uid: sources.pipeline,
+        name: "InfluxDB pipeline (InfluxQL)",
+        database: databases.pipeline,
+      },
+      afterDefault,
     );
-    new grafana.oss.DataSource(
-      `${name}-sql`,
+    this.sqlSource(afterDefault);
+  }
+
+  private influxQlSource(
+    suffix: string,
+    source: { uid: string; name: string; database: string },
+    opts: pulumi.CustomResourceOptions,
+    isDefault = false,
+  ) {
+    const { uid, name, database } = source;
+    return new grafana.oss.DataSource(
+      `${this.name}-${suffix}`,
+      {
+        uid,
+        name,
+        type: "influxdb",
+        url: this.args.influxdb,
+        isDefault,
+        databaseName: database,
+        jsonDataEncoded: JSON.stringify({ dbName: database, httpMode: "GET" }),
+        httpHeaders: pulumi.secret({
+          Authorization: pulumi.interpolate`Bearer ${this.args.token}`,
+        }),
+      },
+      opts,
+    );
+  }
+
+  private sqlSource(opts: pulumi.CustomResourceOptions) {
+    return new grafana.oss.DataSource(
+      `${this.name}-sql`,
       {
         uid: sources.sql,
         name: "InfluxDB (SQL)",
         type: "influxdb",
-        url: args.influxdb,
+        url: this.args.influxdb,
         // The Flight SQL API has no TLS inside the site's own network.
         jsonDataEncoded: JSON.stringify({
           version: "SQL",
           dbName: databases.telemetry,
           insecureGrpc: true,
         }),
-        secureJsonDataEncoded: pulumi.secret(pulumi.jsonStringify({ token: args.token })),
+        secureJsonDataEncoded: pulumi.secret(pulumi.jsonStringify({ token: this.args.token })),
       },
-      after,
+      opts,
     );
   }
 
-  private show(name: string, args: GrafanaArgs) {
-    const folder = new grafana.oss.Folder(name, { uid: "bess", title: "BESS" }, this.api);
-    for (const dashboard of dashboards(args.model, { site: args.title })) {
+  private createDashboards(api: pulumi.CustomResourceOptions) {
+    const { model, title } = this.args;
+    const folder = new grafana.oss.Folder(this.name, { uid: "bess", title: "BESS" }, api);
+    for (const dashboard of dashboards(model, { site: title })) {
       new grafana.oss.Dashboard(
-        `${name}-${dashboard.uid}`,
+        `${this.name}-${dashboard.uid}`,
         { folder: folder.uid, configJson: JSON.stringify(dashboard), overwrite: true },
-        this.api,
+        api,
       );
     }
   }

@@ -4,47 +4,89 @@ import * as random from "@pulumi/random";
 import * as influxdb from "../configs/influxdb";
 import type { Model } from "../configs/model";
 import { isSsh, type Reach, remoteLine } from "../configs/ssh";
-import { dataVolume, Service, type ServiceContext } from "./service";
+import { dataVolume, type File, type PublishedPort, Service, type ServiceContext } from "./service";
 
 /** What a stack decides about its database. */
 export interface InfluxDbArgs extends ServiceContext {
+  /**
+   * Telemetry model of the site: a table for each of its measurements.
+   * @example
+   * ```ts
+   * { model: loadModel("configs/telemetry.yaml") }
+   * ```
+   */
   model: Model;
-  /** How long telemetry is kept, such as `90d`. */
+  /**
+   * How long telemetry is kept, as InfluxDB spells a duration.
+   * @example
+   * ```ts
+   * { retention: "90d" }
+   * ```
+   */
   retention: string;
+  /**
+   * Whether the data volume is deleted with the stack.
+   * @example
+   * ```ts
+   * { purge: false }
+   * ```
+   */
   purge: boolean;
+  /**
+   * Name of the Docker network of the site's data.
+   * @example
+   * ```ts
+   * { network: "kiel-1-data" }
+   * ```
+   */
   network: pulumi.Input<string>;
-  /** Where the host publishes the API. Default: nowhere. */
-  publish?: { address: pulumi.Input<string>; port: pulumi.Input<number> };
-  /** Docker engine that InfluxDB runs on; by default the local one. */
-  engine?: string;
-  /** How ssh reaches the engine's host, where the engine is one of SSH's. */
+  /**
+   * Where the host publishes the HTTP API.
+   * @default nowhere: only the site's own containers reach it
+   * @example
+   * ```ts
+   * { publish: { address: "127.0.0.1", port: 8181 } }
+   * ```
+   */
+  publish?: { address: pulumi.Input<string>; port: pulumi.Input<number> } | undefined;
+  /**
+   * Docker engine that InfluxDB runs on.
+   * @default `DOCKER_HOST`, else the local engine
+   * @example
+   * ```ts
+   * { engine: "ssh://pi@bess-pi.local" }
+   * ```
+   */
+  engine?: string | undefined;
+  /**
+   * How ssh reaches the engine's host; used where the engine is one of SSH's.
+   * @example
+   * ```ts
+   * { ssh: { jump: "bastion.example" } }
+   * ```
+   */
   ssh: Reach["ssh"];
 }
 
 /**
- * InfluxDB 3 Core with its databases, tables and tokens. They are made by its own container's tools,
- * run there through the Docker engine: its API need not be reachable from where Pulumi runs.
+ * InfluxDB 3 Core with its databases, tables and tokens. Its own container's tools make them, run
+ * there through the Docker engine: its API need not be reachable from where Pulumi runs.
  */
 export class InfluxDb extends pulumi.ComponentResource {
+  /** Its container. */
   readonly service: Service;
   /** Where the site's containers reach the API. */
   readonly url = `http://influxdb:${influxdb.port}`;
   /** The databases and tables; what writes waits for them. */
   readonly schema: command.local.Command;
-  private readonly args: InfluxDbArgs;
 
   constructor(
     private readonly name: string,
-    args: InfluxDbArgs,
+    private readonly args: InfluxDbArgs,
     opts: pulumi.ComponentResourceOptions,
   ) {
     super("bess:index:InfluxDb", name, {}, opts);
-    this.args = args;
-    const volume = dataVolume(
-      `${name}-data`,
-      { site: args.site, service: "influxdb", purge: args.purge },
-      this,
-    );
+    const volume = dataVolume(`${name}-data`, { ...args, service: "influxdb" }, this);
     this.service = new Service(
       name,
       {
@@ -53,44 +95,33 @@ export class InfluxDb extends pulumi.ComponentResource {
         networks: [args.network],
         user: "1500:1500",
         entrypoints: ["/bin/bash", influxdb.paths.start],
-        command: this.serve(),
-        files: [
-          { path: influxdb.paths.start, content: influxdb.startScript(), executable: true },
-          {
-            path: influxdb.paths.seed,
-            content: this.adminToken().apply(influxdb.adminTokenFile),
-            secret: true,
-          },
-        ],
+        command: this.serveArguments(),
+        files: this.files(),
         volumes: [{ name: volume.name, path: influxdb.paths.data }],
-        ports: args.publish && [
-          { internal: influxdb.port, external: args.publish.port, address: args.publish.address },
-        ],
+        ports: ports(args),
         healthCheck: influxdb.healthCheck,
       },
       { parent: this },
     );
-    const script = influxdb.schemaScript(influxdb.schema(args.model, args.retention));
-    this.schema = new command.local.Command(
-      `${name}-schema`,
-      { create: this.inContainer(), stdin: script, environment: this.environment() },
-      this.after(),
-    );
+    this.schema = this.createSchema();
     this.registerOutputs({});
   }
 
   /**
-   * A named admin token (Core has no other kind); the server makes it. Revoked when no longer used.
-   * @param rotation a new value makes a new token; the former is revoked once its user has the new one.
+   * A named admin token, for Core has no other kind; secret. The server makes it, and it is revoked
+   * when its resource goes.
+   * @param user who is to hold it: part of the token's name.
+   * @param rotation a new value makes a new token; the former one is revoked once its user has the
+   * new one.
    */
-  token(user: string, rotation: string | undefined): pulumi.Output<string> {
+  token(user: string, rotation: pulumi.Input<string> | undefined): pulumi.Output<string> {
     const id = new random.RandomId(
       `${this.name}-token-${user}`,
       { byteLength: 4, keepers: { rotation: rotation ?? "" } },
       { parent: this },
     );
     const tokenName = pulumi.interpolate`${user}-${id.hex}`;
-    const made = new command.local.Command(
+    const created = new command.local.Command(
       `${this.name}-token-${user}`,
       {
         create: this.inContainer("create", tokenName),
@@ -104,18 +135,28 @@ export class InfluxDb extends pulumi.ComponentResource {
         triggers: [tokenName],
         logging: "none",
       },
-      { ...this.after(), additionalSecretOutputs: ["stdout"] },
+      { ...this.onceRunning(), additionalSecretOutputs: ["stdout"] },
     );
-    return pulumi.secret(made.stdout).apply((token) => token.trim());
+    return pulumi.secret(created.stdout).apply((token) => token.trim());
   }
 
-  private serve(): pulumi.Output<string>[] {
+  private files(): File[] {
+    const adminToken = this.adminToken().apply(influxdb.adminTokenFile);
+    return [
+      { path: influxdb.paths.start, content: influxdb.startScript(), executable: true },
+      { path: influxdb.paths.seed, content: adminToken, secret: true },
+    ];
+  }
+
+  private serveArguments(): pulumi.Output<string>[] {
+    const { site, memory, retention } = this.args;
     const rendered = pulumi
-      .output({ node: this.args.site, memoryMiB: this.args.memory.influxdb })
-      .apply((host) => influxdb.serveArguments({ ...host, retention: this.args.retention }));
+      .output({ node: site, memoryMiB: memory.influxdb })
+      .apply((known) => influxdb.serveArguments({ ...known, retention }));
+    // A list of Outputs, and not an Output of a list: how many there are is known at once.
     return influxdb
-      .serveArguments({ node: "", retention: this.args.retention, memoryMiB: 0 })
-      .map((_, i) => rendered[i]);
+      .serveArguments({ node: "", retention, memoryMiB: 0 })
+      .map((preset, index) => rendered.apply((args) => args[index] ?? preset));
   }
 
   private adminToken(): pulumi.Output<string> {
@@ -127,7 +168,23 @@ export class InfluxDb extends pulumi.ComponentResource {
     return pulumi.interpolate`apiv3_${secret.result}`;
   }
 
-  /** Command line that runs a script in InfluxDB's container: its standard input, or one of the environment's. */
+  private createSchema(): command.local.Command {
+    const { model, retention } = this.args;
+    return new command.local.Command(
+      `${this.name}-schema`,
+      {
+        create: this.inContainer(),
+        stdin: influxdb.schemaScript(influxdb.schema(model, retention)),
+        environment: this.environment(),
+      },
+      this.onceRunning(),
+    );
+  }
+
+  /**
+   * Command line that runs a script in InfluxDB's container.
+   * @param script which one of the environment's. Default: what comes by standard input.
+   */
   private inContainer(
     script?: "create" | "revoke",
     tokenName: pulumi.Input<string> = "",
@@ -136,13 +193,10 @@ export class InfluxDb extends pulumi.ComponentResource {
     const { engine, ssh } = this.args;
     return pulumi.all([this.args.site, tokenName]).apply(([site, token]) => {
       const run = `docker exec -i -e TOKEN_NAME ${site}-influxdb bash -s`;
-      // The site's own client asks its engine in one round trip; one here would open several connections for it.
-      return (
-        input +
-        (isSsh(engine)
-          ? remoteLine({ engine, ssh }, token ? `TOKEN_NAME=${token} ${run}` : run)
-          : run)
-      );
+      if (!isSsh(engine)) return input + run;
+      // The site's own client asks its engine in one round trip; one here would open several
+      // connections for it.
+      return input + remoteLine({ engine, ssh }, token ? `TOKEN_NAME=${token} ${run}` : run);
     });
   }
 
@@ -151,7 +205,10 @@ export class InfluxDb extends pulumi.ComponentResource {
     return engine && !isSsh(engine) ? { DOCKER_HOST: engine } : {};
   }
 
-  private after(): pulumi.CustomResourceOptions {
+  private onceRunning(): pulumi.CustomResourceOptions {
     return { parent: this, dependsOn: [this.service.container] };
   }
 }
+
+const ports = ({ publish }: InfluxDbArgs): PublishedPort[] | undefined =>
+  publish && [{ internal: influxdb.port, external: publish.port, address: publish.address }];

@@ -5,39 +5,88 @@ import type { Model } from "../configs/model";
 import type { Profile } from "../configs/profiles";
 import type { SiteConfig } from "../configs/site";
 import { password } from "./secrets";
-import { dataVolume, Service, type ServiceContext } from "./service";
+import { dataVolume, type File, type PublishedPort, Service, type ServiceContext } from "./service";
 
 /** What a stack decides about its broker. */
 export interface MosquittoArgs extends ServiceContext {
+  /**
+   * Telemetry model of the site: its topics are what the broker's users may publish and read.
+   * @example
+   * ```ts
+   * { model: loadModel("configs/telemetry.yaml") }
+   * ```
+   */
   model: Model;
+  /**
+   * Size of the host, which the broker's queue is sized for.
+   * @example
+   * ```ts
+   * { profile: profiles.pi }
+   * ```
+   */
   profile: Profile;
+  /**
+   * The listeners that the host opens, and whether a gateway needs a password.
+   * @example
+   * ```ts
+   * {
+   *   mqtt: {
+   *     address: "0.0.0.0",
+   *     port: 1883,
+   *     anonymous: false,
+   *     websocket: { enabled: false, port: 9001 },
+   *   },
+   * }
+   * ```
+   */
   mqtt: SiteConfig["mqtt"];
+  /**
+   * Whether the data volume is deleted with the stack.
+   * @example
+   * ```ts
+   * { purge: false }
+   * ```
+   */
   purge: boolean;
-  /** A new value at a user makes that user a new password. */
+  /**
+   * A new value at a user gives that user a new password.
+   * @example
+   * ```ts
+   * { rotate: { gateway: "2026-11" } }
+   * ```
+   */
   rotate: SiteConfig["rotate"];
-  /** Network of the broker's clients on the site. */
+  /**
+   * Name of the Docker network of the broker's clients on the site.
+   * @example
+   * ```ts
+   * { network: "kiel-1-field" }
+   * ```
+   */
   network: pulumi.Input<string>;
 }
 
-/** Eclipse Mosquitto: takes what the battery's gateway publishes, and keeps it until it is stored. */
+/** A user of the broker, and the line of the password file that stands for it. */
+interface BrokerUser {
+  name: mosquitto.User;
+  password: pulumi.Output<string>;
+  line: pulumi.Output<string>;
+}
+
+/** Eclipse Mosquitto: takes what the battery's gateway publishes, and keeps it until it is read. */
 export class Mosquitto extends pulumi.ComponentResource {
   /** Password of each user of the broker; secret. */
   readonly passwords: Record<mosquitto.User, pulumi.Output<string>>;
+  /** Its container. */
   readonly service: Service;
   /** Where the site's containers reach the broker. */
   readonly url = `tcp://mosquitto:${mosquitto.ports.mqtt}`;
 
   constructor(name: string, args: MosquittoArgs, opts: pulumi.ComponentResourceOptions) {
     super("bess:index:Mosquitto", name, {}, opts);
-    const made = mosquitto.users.map((user) => this.user(name, user, args.rotate[user]));
-    this.passwords = Object.fromEntries(
-      made.map((user) => [user.name, user.password]),
-    ) as typeof this.passwords;
-    const volume = dataVolume(
-      `${name}-data`,
-      { site: args.site, service: "mosquitto", purge: args.purge },
-      this,
-    );
+    const users = mosquitto.users.map((user) => this.createUser(name, user, args.rotate[user]));
+    this.passwords = passwordsOf(users);
+    const volume = dataVolume(`${name}-data`, { ...args, service: "mosquitto" }, this);
     this.service = new Service(
       name,
       {
@@ -46,9 +95,9 @@ export class Mosquitto extends pulumi.ComponentResource {
         networks: [args.network],
         user: "1883:1883",
         environment: [`XDG_CONFIG_HOME=${mosquitto.paths.clientConfig}`],
-        files: this.files(args, pulumi.concat(...made.map((user) => user.line))),
+        files: this.files(args, users),
         volumes: [{ name: volume.name, path: mosquitto.paths.data }],
-        ports: this.ports(args.mqtt),
+        ports: ports(args.mqtt),
         healthCheck: mosquitto.healthCheck,
       },
       { parent: this },
@@ -56,7 +105,11 @@ export class Mosquitto extends pulumi.ComponentResource {
     this.registerOutputs({ passwords: this.passwords });
   }
 
-  private user(name: string, user: mosquitto.User, rotation: string | undefined) {
+  private createUser(
+    name: string,
+    user: mosquitto.User,
+    rotation: pulumi.Input<string> | undefined,
+  ): BrokerUser {
     const secret = password(`${name}-${user}`, rotation, this);
     const salt = new random.RandomBytes(
       `${name}-${user}-salt`,
@@ -71,27 +124,23 @@ export class Mosquitto extends pulumi.ComponentResource {
     return { name: user, password: secret, line };
   }
 
-  private files({ model, profile, mqtt }: MosquittoArgs, passwordLines: pulumi.Output<string>) {
+  private files({ model, profile, mqtt }: MosquittoArgs, users: BrokerUser[]): File[] {
     const { anonymous, websocket, tls } = mqtt;
+    const config = mosquitto.mosquittoConf({
+      profile,
+      anonymous,
+      websocket: websocket.enabled,
+      tls: tls !== undefined,
+    });
+    const passwordFile = pulumi.concat(...users.map((user) => user.line));
+    const clientOptions = this.passwords.monitor.apply((secret) =>
+      mosquitto.clientOptions("monitor", secret),
+    );
     return [
-      {
-        path: mosquitto.paths.config,
-        content: mosquitto.mosquittoConf({
-          profile,
-          anonymous,
-          websocket: websocket.enabled,
-          tls: tls !== undefined,
-        }),
-      },
+      { path: mosquitto.paths.config, content: config },
       { path: mosquitto.paths.acl, content: mosquitto.mosquittoAcl(model, anonymous) },
-      { path: mosquitto.paths.passwords, content: passwordLines, secret: true },
-      {
-        path: mosquitto.paths.clientOptions,
-        content: this.passwords.monitor.apply((secret) =>
-          mosquitto.clientOptions("monitor", secret),
-        ),
-        secret: true,
-      },
+      { path: mosquitto.paths.passwords, content: passwordFile, secret: true },
+      { path: mosquitto.paths.clientOptions, content: clientOptions, secret: true },
       ...(tls
         ? [
             { path: mosquitto.paths.certificate, content: tls.certificate },
@@ -100,14 +149,18 @@ export class Mosquitto extends pulumi.ComponentResource {
         : []),
     ];
   }
-
-  private ports({ address, port, websocket, tls }: SiteConfig["mqtt"]) {
-    return [
-      { internal: mosquitto.ports.mqtt, external: port, address },
-      ...(websocket.enabled
-        ? [{ internal: mosquitto.ports.websocket, external: websocket.port, address }]
-        : []),
-      ...(tls ? [{ internal: mosquitto.ports.tls, external: tls.port, address }] : []),
-    ];
-  }
 }
+
+const passwordsOf = (users: BrokerUser[]) =>
+  Object.fromEntries(users.map((user) => [user.name, user.password])) as Record<
+    mosquitto.User,
+    pulumi.Output<string>
+  >;
+
+const ports = ({ address, port, websocket, tls }: SiteConfig["mqtt"]): PublishedPort[] => [
+  { internal: mosquitto.ports.mqtt, external: port, address },
+  ...(websocket.enabled
+    ? [{ internal: mosquitto.ports.websocket, external: websocket.port, address }]
+    : []),
+  ...(tls ? [{ internal: mosquitto.ports.tls, external: tls.port, address }] : []),
+];

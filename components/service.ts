@@ -4,127 +4,231 @@ import * as pulumi from "@pulumi/pulumi";
 import type { Service as ServiceName } from "../configs/images";
 import type { SiteConfig } from "../configs/site";
 
-/** A file inside a service's container. */
+/** A file inside a service's container. It belongs to root: the service can read it alone. */
 export interface File {
+  /**
+   * Where it lies in the container.
+   * @example
+   * ```ts
+   * { path: "/etc/telegraf/telegraf.conf" }
+   * ```
+   */
   path: pulumi.Input<string>;
+  /**
+   * What it holds, as text.
+   * @example
+   * ```ts
+   * { content: "[agent]\n" }
+   * ```
+   */
   content: pulumi.Input<string>;
-  /** Whether it is a program. Default: false. */
-  executable?: boolean;
-  /** Whether its content is a secret, and so no part of the revision. Default: false. */
-  secret?: boolean;
+  /**
+   * Whether it is a program.
+   * @default `false`
+   * @example
+   * ```ts
+   * { executable: true }
+   * ```
+   */
+  executable?: boolean | undefined;
+  /**
+   * Whether its content is a secret: encrypted in the state, and no part of the revision.
+   * @default `false`
+   * @example
+   * ```ts
+   * { secret: true }
+   * ```
+   */
+  secret?: boolean | undefined;
+}
+
+/** A port that the host opens for a service. */
+export interface PublishedPort {
+  /**
+   * Port that the service listens on in its container.
+   * @example
+   * ```ts
+   * { internal: 1883 }
+   * ```
+   */
+  internal: number;
+  /**
+   * Port on the host.
+   * @example
+   * ```ts
+   * { external: 1884 }
+   * ```
+   */
+  external: pulumi.Input<number>;
+  /**
+   * The host's own address that it listens on.
+   * @example
+   * ```ts
+   * { address: "127.0.0.1" }
+   * ```
+   */
+  address: pulumi.Input<string>;
 }
 
 /** What a site's services have in common. */
 export interface ServiceContext {
-  /** Name of the site. */
+  /**
+   * Name of the site: containers, networks and volumes are named after it.
+   * @example
+   * ```ts
+   * { site: "kiel-1" }
+   * ```
+   */
   site: pulumi.Input<string>;
-  /** Image of each service. */
+  /**
+   * Image of each service, pinned by a tag or a digest.
+   * @example
+   * ```ts
+   * { images: { ...images, grafana: "grafana/grafana:13.1.1" } }
+   * ```
+   */
   images: Record<ServiceName, pulumi.Input<string>>;
-  /** Whether the engine pulls an image that it lacks. */
+  /**
+   * Whether the engine pulls an image that it lacks: `missing`, or `never`.
+   * @example
+   * ```ts
+   * { pull: "missing" }
+   * ```
+   */
   pull: SiteConfig["images"]["pull"];
-  /** Memory limit of each service, in MiB. */
+  /**
+   * Memory limit of each service, in MiB; there is no swap beyond it.
+   * @example
+   * ```ts
+   * { memory: { ...profiles.pi.memory, influxdb: 2048 } }
+   * ```
+   */
   memory: Record<ServiceName, pulumi.Input<number>>;
 }
 
 /** What one service needs. */
 export interface ServiceArgs extends ServiceContext {
+  /**
+   * Which service it is. The site's other containers reach it under this name.
+   * @example
+   * ```ts
+   * { service: "telegraf" }
+   * ```
+   */
   service: ServiceName;
+  /**
+   * Names of the Docker networks that it joins.
+   * @example
+   * ```ts
+   * { networks: ["kiel-1-field", "kiel-1-data"] }
+   * ```
+   */
   networks: pulumi.Input<string>[];
-  /** User that it runs as, where the image's own would be root. */
-  user?: pulumi.Input<string>;
-  entrypoints?: pulumi.Input<string>[];
-  command?: pulumi.Input<string>[];
-  /** Settings that are no secret. */
-  environment?: pulumi.Input<string>[];
-  files?: File[];
-  /** Named volumes that hold data. */
-  volumes?: { name: pulumi.Input<string>; path: pulumi.Input<string> }[];
-  /** Ports that the host opens. */
-  ports?: { internal: number; external: pulumi.Input<number>; address: pulumi.Input<string> }[];
-  /** Command that proves that the service answers, as Docker takes it. */
+  /**
+   * User that it runs as, `uid:gid` or a name that the image knows.
+   * @default the image's own user
+   * @example
+   * ```ts
+   * { user: "1883:1883" }
+   * ```
+   */
+  user?: pulumi.Input<string> | undefined;
+  /**
+   * What the container starts.
+   * @default the image's own entrypoint
+   * @example
+   * ```ts
+   * { entrypoints: ["/bin/sh", "/etc/grafana/start.sh"] }
+   * ```
+   */
+  entrypoints?: pulumi.Input<string>[] | undefined;
+  /**
+   * Arguments of the entrypoint.
+   * @default the image's own command
+   * @example
+   * ```ts
+   * { command: ["serve", "--node-id=kiel-1"] }
+   * ```
+   */
+  command?: pulumi.Input<string>[] | undefined;
+  /**
+   * Environment variables. They are no place for a secret: `docker inspect` shows them.
+   * @default only the image's own
+   * @example
+   * ```ts
+   * { environment: ["GF_USERS_ALLOW_SIGN_UP=false"] }
+   * ```
+   */
+  environment?: pulumi.Input<string>[] | undefined;
+  /**
+   * Files that are put into the container before it starts.
+   * @default none
+   * @example
+   * ```ts
+   * { files: [{ path: "/run/secrets/token", content: token, secret: true }] }
+   * ```
+   */
+  files?: File[] | undefined;
+  /**
+   * Named volumes that hold data, and where they are mounted.
+   * @default none
+   * @example
+   * ```ts
+   * { volumes: [{ name: "kiel-1-grafana-data", path: "/var/lib/grafana" }] }
+   * ```
+   */
+  volumes?: { name: pulumi.Input<string>; path: pulumi.Input<string> }[] | undefined;
+  /**
+   * Ports that the host opens, all TCP.
+   * @default none: only the site's own containers reach the service
+   * @example
+   * ```ts
+   * { ports: [{ internal: 3000, external: 3000, address: "127.0.0.1" }] }
+   * ```
+   */
+  ports?: PublishedPort[] | undefined;
+  /**
+   * Command that proves that the service answers, as Docker takes it: `CMD` and its arguments, or
+   * `CMD-SHELL` and a line. It runs every 10 s and has 5 s.
+   * @example
+   * ```ts
+   * { healthCheck: ["CMD", "curl", "-fsS", "http://127.0.0.1:8181/health"] }
+   * ```
+   */
   healthCheck: string[];
-  /** Seconds that an update waits for the service to answer. Default: 180. */
-  waitSeconds?: number;
+  /**
+   * Seconds that an update waits for the service to be healthy, before it fails.
+   * @default `180`
+   * @example
+   * ```ts
+   * { waitSeconds: 300 }
+   * ```
+   */
+  waitSeconds?: number | undefined;
 }
 
-/** Names that tell a container's site and what it was made from. */
-export const labels = { site: "bess-telemetry.site", revision: "bess-telemetry.revision" } as const;
+/** Labels of a container: its site, and the revision that it was made from. */
+export const labels = {
+  site: "bess-telemetry.site",
+  revision: "bess-telemetry.revision",
+} as const;
 
 /**
- * One container of a site, hardened the same way for all: a pinned image, a health check that an update waits for,
- * no capabilities, no new privileges, bounded memory, processes and logs, and a restart after a reboot.
+ * One container of a site, hardened the same way for all: a pinned image, a health check that an
+ * update waits for, no capabilities, no new privileges, bounded memory and logs, and a restart
+ * after a reboot.
  */
 export class Service extends pulumi.ComponentResource {
   /** The container. */
   readonly container: docker.Container;
-  /** Digest of all that the service is made from but its secrets. */
+  /** Digest of all that the service is made from but its secrets: 12 hex digits. */
   readonly revision: pulumi.Output<string>;
 
   constructor(name: string, args: ServiceArgs, opts: pulumi.ComponentResourceOptions) {
     super("bess:index:Service", name, {}, opts);
     const image = this.image(name, args);
     this.revision = revisionOf(args);
-    this.container = new docker.Container(
-      name,
-      {
-        name: pulumi.interpolate`${args.site}-${args.service}`,
-        image,
-        hostname: args.service,
-        networksAdvanced: args.networks.map((network) => ({
-          name: network,
-          aliases: [args.service],
-        })),
-        ports: args.ports?.map((port) => ({
-          internal: port.internal,
-          external: port.external,
-          ip: port.address,
-          protocol: "tcp",
-        })),
-        volumes: args.volumes?.map((volume) => ({
-          volumeName: volume.name,
-          containerPath: volume.path,
-        })),
-        uploads: args.files?.map((file) => ({
-          file: file.path,
-          content: file.secret ? pulumi.secret(file.content) : file.content,
-          // Docker gives an uploaded file to root: a service that is not root reads it as one of the others.
-          permissions: file.executable ? "0755" : "0644",
-        })),
-        user: args.user,
-        entrypoints: args.entrypoints,
-        command: args.command,
-        envs: args.environment,
-        healthcheck: {
-          tests: args.healthCheck,
-          interval: "10s",
-          timeout: "5s",
-          retries: 3,
-          startPeriod: "2m0s",
-        },
-        wait: true,
-        waitTimeout: args.waitSeconds ?? 180,
-        restart: "unless-stopped",
-        memory: args.memory[args.service],
-        memorySwap: args.memory[args.service],
-        logDriver: "json-file",
-        logOpts: { "max-size": "10m", "max-file": "3" },
-        capabilities: { drops: ["ALL"] },
-        securityOpts: ["no-new-privileges:true"],
-        destroyGraceSeconds: 30,
-        labels: [
-          { label: labels.site, value: args.site },
-          { label: labels.revision, value: this.revision },
-        ],
-      },
-      // The engine cannot change these in place, though the provider says that it did; and a name can be had only once.
-      // It adds its host's own log options to a container's, which would look like a change for ever.
-      {
-        parent: this,
-        deleteBeforeReplace: true,
-        replaceOnChanges: ["healthcheck", "tmpfs"],
-        ignoreChanges: ["logOpts"],
-      },
-    );
+    this.container = this.createContainer(name, args, image);
     this.registerOutputs({ container: this.container, revision: this.revision });
   }
 
@@ -137,7 +241,81 @@ export class Service extends pulumi.ComponentResource {
     return new docker.RemoteImage(name, { name: image, keepLocally: true }, { parent: this })
       .imageId;
   }
+
+  private createContainer(
+    name: string,
+    args: ServiceArgs,
+    image: pulumi.Input<string>,
+  ): docker.Container {
+    return new docker.Container(
+      name,
+      {
+        ...hardened,
+        name: pulumi.interpolate`${args.site}-${args.service}`,
+        image,
+        hostname: args.service,
+        networksAdvanced: args.networks.map((network) => ({
+          name: network,
+          aliases: [args.service],
+        })),
+        ports: args.ports?.map(containerPort),
+        volumes: args.volumes?.map((volume) => ({
+          volumeName: volume.name,
+          containerPath: volume.path,
+        })),
+        uploads: args.files?.map(containerUpload),
+        user: args.user,
+        entrypoints: args.entrypoints,
+        command: args.command,
+        envs: args.environment,
+        healthcheck: { ...healthCheckTimes, tests: args.healthCheck },
+        wait: true,
+        waitTimeout: args.waitSeconds ?? 180,
+        memory: args.memory[args.service],
+        memorySwap: args.memory[args.service],
+        labels: [
+          { label: labels.site, value: args.site },
+          { label: labels.revision, value: this.revision },
+        ],
+      },
+      {
+        parent: this,
+        // A container's name can be had only once.
+        deleteBeforeReplace: true,
+        // The engine cannot change these in place, though the provider says that it did.
+        replaceOnChanges: ["healthcheck", "tmpfs"],
+        // The provider adds the host's own log options, which would look like a change for ever.
+        ignoreChanges: ["logOpts"],
+      },
+    );
+  }
 }
+
+/** What every container of a site has in common. */
+const hardened = {
+  restart: "unless-stopped",
+  logDriver: "json-file",
+  logOpts: { "max-size": "10m", "max-file": "3" },
+  capabilities: { drops: ["ALL"] },
+  securityOpts: ["no-new-privileges:true"],
+  destroyGraceSeconds: 30,
+} satisfies Partial<docker.ContainerArgs>;
+
+const healthCheckTimes = { interval: "10s", timeout: "5s", retries: 3, startPeriod: "2m0s" };
+
+const containerPort = ({ internal, external, address }: PublishedPort) => ({
+  internal,
+  external,
+  ip: address,
+  protocol: "tcp",
+});
+
+const containerUpload = ({ path, content, executable, secret }: File) => ({
+  file: path,
+  content: secret ? pulumi.secret(content) : content,
+  // An uploaded file belongs to root: a service that is not root reads it as one of the others.
+  permissions: executable ? "0755" : "0644",
+});
 
 function revisionOf(args: ServiceArgs): pulumi.Output<string> {
   const { service, images, entrypoints, command, environment, healthCheck } = args;
@@ -147,12 +325,41 @@ function revisionOf(args: ServiceArgs): pulumi.Output<string> {
     .apply((made) => createHash("sha256").update(JSON.stringify(made)).digest("hex").slice(0, 12));
 }
 
+/** What a service's data volume needs. */
+export interface DataVolumeArgs {
+  /**
+   * Name of the site.
+   * @example
+   * ```ts
+   * { site: "kiel-1" }
+   * ```
+   */
+  site: pulumi.Input<string>;
+  /**
+   * The service that keeps its data there.
+   * @example
+   * ```ts
+   * { service: "influxdb" }
+   * ```
+   */
+  service: ServiceName;
+  /**
+   * Whether the volume is deleted with the stack. It is no `Input`: Pulumi keeps it as an option of
+   * the resource.
+   * @example
+   * ```ts
+   * { purge: false }
+   * ```
+   */
+  purge: boolean;
+}
+
 /** A named volume of a site. It outlives the stack unless `purge`. */
 export function dataVolume(
   name: string,
-  args: { site: pulumi.Input<string>; service: ServiceName; purge: boolean },
+  args: DataVolumeArgs,
   parent: pulumi.Resource,
-) {
+): docker.Volume {
   return new docker.Volume(
     name,
     {

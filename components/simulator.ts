@@ -4,40 +4,67 @@ import { buildSync } from "esbuild";
 import type { Model } from "../configs/model";
 import type { SiteConfig } from "../configs/site";
 import { durationSeconds } from "../configs/units";
-import { Service, type ServiceContext } from "./service";
+import { type File, Service, type ServiceContext } from "./service";
 
 /** What the simulated BESS publishes, and where. */
 export interface SimulatorArgs extends ServiceContext {
+  /**
+   * Telemetry model of the site: the topics and payloads of its messages.
+   * @example
+   * ```ts
+   * { model: loadModel("configs/telemetry.yaml") }
+   * ```
+   */
   model: Model;
+  /**
+   * How many units are simulated, and the time between two messages of one.
+   * @example
+   * ```ts
+   * { simulator: { enabled: true, units: 2, interval: "1s" } }
+   * ```
+   */
   simulator: SiteConfig["simulator"];
+  /**
+   * Name of the Docker network of the broker's clients.
+   * @example
+   * ```ts
+   * { network: "kiel-1-field" }
+   * ```
+   */
   network: pulumi.Input<string>;
+  /**
+   * URL of the broker, as the container reaches it.
+   * @example
+   * ```ts
+   * { broker: "tcp://mosquitto:1883" }
+   * ```
+   */
   broker: pulumi.Input<string>;
-  /** Password of the broker's user `gateway`. */
+  /**
+   * Password of the broker's user `gateway`; secret.
+   * @example
+   * ```ts
+   * { password: mosquitto.passwords.gateway }
+   * ```
+   */
   password: pulumi.Input<string>;
 }
 
+/** Paths inside the simulator's container. */
 const paths = {
   program: "/opt/simulator/main.js",
   config: "/opt/simulator/config.json",
   password: "/run/secrets/mqtt_password",
-};
+} as const;
 
 /** A simulated BESS, in the place of the battery's gateway. */
 export class Simulator extends pulumi.ComponentResource {
+  /** Its container. */
   readonly service: Service;
 
   constructor(name: string, args: SimulatorArgs, opts: pulumi.ComponentResourceOptions) {
     super("bess:index:Simulator", name, {}, opts);
     const intervalMs = Math.round(durationSeconds(args.simulator.interval) * 1000);
-    const config = pulumi.jsonStringify({
-      url: args.broker,
-      username: "gateway",
-      passwordFile: paths.password,
-      model: args.model,
-      units: args.simulator.units,
-      intervalMs,
-      seed: 1,
-    });
     this.service = new Service(
       name,
       {
@@ -47,18 +74,8 @@ export class Simulator extends pulumi.ComponentResource {
         user: "1000:1000",
         entrypoints: ["node"],
         command: [paths.program, paths.config],
-        files: [
-          { path: paths.program, content: bundle() },
-          { path: paths.config, content: config },
-          { path: paths.password, content: args.password, secret: true },
-        ],
-        // The simulator touches the file whenever the broker has acknowledged what it published.
-        healthCheck: [
-          "CMD",
-          "node",
-          "-e",
-          `process.exit(Date.now()-require("fs").statSync("/tmp/alive").mtimeMs<${intervalMs * 5 + 5000}?0:1)`,
-        ],
+        files: files(args, intervalMs),
+        healthCheck: healthCheck(intervalMs),
       },
       { parent: this },
     );
@@ -66,13 +83,39 @@ export class Simulator extends pulumi.ComponentResource {
   }
 }
 
+function files({ broker, model, simulator, password }: SimulatorArgs, intervalMs: number): File[] {
+  const config = pulumi.jsonStringify({
+    url: broker,
+    username: "gateway",
+    passwordFile: paths.password,
+    model,
+    units: simulator.units,
+    intervalMs,
+    seed: 1,
+  });
+  return [
+    { path: paths.program, content: bundle() },
+    { path: paths.config, content: config },
+    { path: paths.password, content: password, secret: true },
+  ];
+}
+
+/** The simulator touches a file whenever the broker has acknowledged what it published. */
+const healthCheck = (intervalMs: number): string[] => {
+  const age = `Date.now()-require("fs").statSync("/tmp/alive").mtimeMs`;
+  return ["CMD", "node", "-e", `process.exit(${age}<${intervalMs * 5 + 5000}?0:1)`];
+};
+
 let bundled: string | undefined;
 
-/** The simulator and the libraries it uses, as one file that plain Node runs; made once for all sites of a process. */
+/**
+ * The simulator and the libraries it uses, as one file that plain Node runs; made once for all
+ * sites of a process.
+ */
 function bundle(): string {
   if (bundled !== undefined) return bundled;
   const root = join(__dirname, "..");
-  const built = buildSync({
+  const { outputFiles } = buildSync({
     entryPoints: [join(root, "simulator/main.ts")],
     absWorkingDir: root,
     bundle: true,
@@ -82,5 +125,5 @@ function bundle(): string {
     write: false,
     legalComments: "none",
   });
-  return (bundled = built.outputFiles[0].text);
+  return (bundled = outputFiles.map(({ text }) => text).join(""));
 }

@@ -1,50 +1,95 @@
 import * as pulumi from "@pulumi/pulumi";
 import * as telegraf from "../configs/telegraf";
 import type { Model } from "../configs/model";
-import { Service, type ServiceContext } from "./service";
+import { type File, Service, type ServiceContext } from "./service";
 
 /** What Telegraf reads from, and writes to. */
 export interface TelegrafArgs extends ServiceContext {
+  /**
+   * Telemetry model of the site: its topics, and the type of each field.
+   * @example
+   * ```ts
+   * { model: loadModel("configs/telemetry.yaml") }
+   * ```
+   */
   model: Model;
+  /**
+   * Names of the Docker networks that it joins: the broker's and InfluxDB's.
+   * @example
+   * ```ts
+   * { networks: ["kiel-1-field", "kiel-1-data"] }
+   * ```
+   */
   networks: pulumi.Input<string>[];
+  /**
+   * URL of the broker, as the container reaches it.
+   * @example
+   * ```ts
+   * { broker: "tcp://mosquitto:1883" }
+   * ```
+   */
   broker: pulumi.Input<string>;
+  /**
+   * URL of InfluxDB's API, as the container reaches it.
+   * @example
+   * ```ts
+   * { influxdb: "http://influxdb:8181" }
+   * ```
+   */
   influxdb: pulumi.Input<string>;
-  /** Passwords of the broker's users `telegraf` and `monitor`. */
+  /**
+   * Passwords of the broker's users `telegraf` and `monitor`; secret.
+   * @example
+   * ```ts
+   * { passwords: mosquitto.passwords }
+   * ```
+   */
   passwords: Record<"telegraf" | "monitor", pulumi.Input<string>>;
-  /** Telegraf's token for InfluxDB. */
+  /**
+   * Telegraf's token for InfluxDB; secret.
+   * @example
+   * ```ts
+   * { token: influxdb.token("telegraf", undefined) }
+   * ```
+   */
   token: pulumi.Input<string>;
 }
 
-/** Telegraf: turns each message into a typed point in InfluxDB, and acknowledges it only then. */
+/** Telegraf: turns each message into a typed point, and acknowledges it once InfluxDB has it. */
 export class Telegraf extends pulumi.ComponentResource {
+  /** Its container. */
   readonly service: Service;
 
   constructor(name: string, args: TelegrafArgs, opts: pulumi.ComponentResourceOptions) {
     super("bess:index:Telegraf", name, {}, opts);
-    const config = pulumi
-      .output({ site: args.site, broker: args.broker, influxdb: args.influxdb })
-      .apply((neighbours) => telegraf.telegrafConf(args.model, neighbours));
-    const secret = (file: string, content: pulumi.Input<string>) => ({
-      path: `${telegraf.paths.secrets}/${file}`,
-      content,
-      secret: true,
-    });
     this.service = new Service(
       name,
       {
         ...args,
         service: "telegraf",
         user: "telegraf",
-        files: [
-          { path: telegraf.paths.config, content: config },
-          secret(telegraf.secrets.mqtt, args.passwords.telegraf),
-          secret(telegraf.secrets.monitor, args.passwords.monitor),
-          secret(telegraf.secrets.influxdb, args.token),
-        ],
+        files: files(args),
         healthCheck: telegraf.healthCheck,
       },
       { parent: this },
     );
     this.registerOutputs({});
   }
+}
+
+function files({ site, broker, influxdb, model, passwords, token }: TelegrafArgs): File[] {
+  const config = pulumi
+    .output({ site, broker, influxdb })
+    .apply((neighbours) => telegraf.telegrafConf(model, neighbours));
+  const secret = (name: string, content: pulumi.Input<string>): File => ({
+    path: `${telegraf.paths.secrets}/${name}`,
+    content,
+    secret: true,
+  });
+  return [
+    { path: telegraf.paths.config, content: config },
+    secret(telegraf.secrets.mqtt, passwords.telegraf),
+    secret(telegraf.secrets.monitor, passwords.monitor),
+    secret(telegraf.secrets.influxdb, token),
+  ];
 }

@@ -134,8 +134,8 @@ export function localPorts(
 /** The tunnel to Grafana's API. None where `grafana.url` is not this machine's own address. */
 export function apiTunnel(site: {
   name: string;
-  engine?: string;
-  grafana: { url?: string; port: number };
+  engine?: string | undefined;
+  grafana: { url?: string | undefined; port: number };
 }): Forward | undefined {
   if (!isSsh(site.engine)) return undefined;
   const { url, port } = site.grafana;

@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
+import { parseDocument } from "yaml";
 import { Site } from "../../components/site";
 import { images, type Service } from "../../configs/images";
 import { profiles } from "../../configs/profiles";
@@ -20,11 +21,11 @@ interface Container {
 }
 
 /** A resource as it was registered; `retained` is its retainOnDelete. */
-interface Made {
+interface Registered {
   type: string;
   name: string;
   inputs: Record<string, unknown>;
-  retained?: boolean;
+  retained: boolean | undefined;
 }
 
 const secretMark = "4dabf18193072939515e22adb298388d";
@@ -37,7 +38,7 @@ const unwrap = (value: unknown): unknown => {
 const isSecret = (value: unknown) =>
   value !== null && typeof value === "object" && secretMark in value;
 
-let made: Made[] = [];
+let registered: Registered[] = [];
 const retained = new Map<string, boolean | undefined>();
 
 /** What the providers would answer. */
@@ -58,12 +59,12 @@ const outputs: Record<
 
 /** Deploys a site on mocks, and waits until every resource is registered. */
 async function deploy(config: unknown): Promise<Record<Service, Container>> {
-  made = [];
+  registered = [];
   retained.clear();
   pulumi.runtime.setMocks({
     call: (call) => call.inputs,
     newResource: (resource) => {
-      made.push({ ...resource, retained: retained.get(`${resource.type} ${resource.name}`) });
+      registered.push({ ...resource, retained: retained.get(`${resource.type} ${resource.name}`) });
       return {
         id: `${resource.name}-id`,
         state: { ...resource.inputs, ...outputs[resource.type]?.(resource.name, resource.inputs) },
@@ -85,7 +86,9 @@ async function deploy(config: unknown): Promise<Record<Service, Container>> {
   ) as Record<Service, Container>;
 }
 
-const ofType = (type: string) => made.filter((resource) => resource.type === type);
+const ofType = (type: string) => registered.filter((resource) => resource.type === type);
+const find = (name: string, type = "") =>
+  registered.find((resource) => resource.name === name && resource.type.endsWith(type));
 const labelOf = (container: Container, label: string) =>
   container.labels.find((found) => found.label === `bess-telemetry.${label}`)?.value;
 const upload = (container: Container, file: string) =>
@@ -142,10 +145,8 @@ describe("the default site with its simulator", () => {
     test("as a user other than root", () =>
       expect(container.user).toMatch(/^(telegraf|[1-9]\d*:\d+)$/));
     test("from its pinned image", () => {
-      const image = made.find(
-        (found) => found.type.endsWith(":RemoteImage") && found.name === `dev-${service}`,
-      )!;
-      expect([image.inputs.name, container.image]).toEqual([
+      const image = find(`dev-${service}`, ":RemoteImage");
+      expect([image?.inputs.name, container.image]).toEqual([
         images[service],
         `sha256:dev-${service}`,
       ]);
@@ -185,7 +186,7 @@ describe("the default site with its simulator", () => {
   });
 
   test("keeps every input that holds a secret encrypted in the state", () => {
-    const open = made.flatMap(({ name, type, inputs }) =>
+    const open = registered.flatMap(({ name, type, inputs }) =>
       Object.entries(inputs).flatMap(([key, value]) =>
         !isSecret(value) && secretText.test(JSON.stringify(value))
           ? [`${type} ${name} ${key}`]
@@ -292,12 +293,7 @@ describe("what is published", () => {
   test("a TLS key is a file of the broker's, and encrypted in the state", async () => {
     const { mosquitto } = await deploy({ ...dev, mqtt: { tls } });
     expect(upload(mosquitto, "server.key")).toBe(tls.key);
-    expect(
-      isSecret(
-        ofType("docker:index/container:Container").find((found) => found.name === "dev-mosquitto")!
-          .inputs.uploads,
-      ),
-    ).toBe(true);
+    expect(isSecret(find("dev-mosquitto", ":Container")?.inputs.uploads)).toBe(true);
   });
 });
 
@@ -305,7 +301,7 @@ test.each(["explorer", "simulator"] as const)(
   "a disabled %s leaves nothing behind",
   async (service) => {
     await deploy({ ...dev, [service]: { enabled: false } });
-    expect(made.filter(({ name }) => name.includes(service))).toEqual([]);
+    expect(registered.filter(({ name }) => name.includes(service))).toEqual([]);
   },
 );
 
@@ -316,28 +312,35 @@ describe("a refused site makes nothing:", () => {
     ["a model that is missing", { ...dev, model: "configs/none.yaml" }],
   ])("%s", async (_, config) => {
     await expect(deploy(config)).rejects.toMatchObject({ name: "InputError" });
-    expect(made).toEqual([]);
+    expect(registered).toEqual([]);
   });
 });
 
 describe("a field that is added to the model", () => {
   const folder = temporaryFolder();
   afterAll(() => folder.remove());
-  const field =
-    '- { name: soh, path: soh, type: float, unit: "%", range: [70, 100], quantity: state_of_health, meaning: State of health. }';
-  const model = readFileSync(join(root, "configs/telemetry.yaml"), "utf8");
+  const field = {
+    name: "soh",
+    path: "soh",
+    type: "float",
+    unit: "%",
+    range: [70, 100],
+    quantity: "state_of_health",
+    meaning: "State of health.",
+  };
+  const model = parseDocument(readFileSync(join(root, "configs/telemetry.yaml"), "utf8"));
   const file = join(folder.path, "model.yaml");
   let before: Record<Service, Container>;
   let after: Record<Service, Container>;
   let schemas: string[];
 
   beforeAll(async () => {
-    const schema = () =>
-      made.find(({ name }) => name === "dev-influxdb-schema")!.inputs.stdin as string;
-    writeFileSync(file, model);
+    const schema = () => String(find("dev-influxdb-schema")?.inputs.stdin);
+    writeFileSync(file, String(model));
     before = await deploy({ ...dev, model: file });
     const first = schema();
-    writeFileSync(file, model.replace(/^( *)(- { name: soc,.*)$/m, `$1$2\n$1${field}`));
+    model.addIn(["measurements", 0, "fields"], field);
+    writeFileSync(file, String(model));
     after = await deploy({ ...dev, model: file });
     schemas = [first, schema()];
   });
@@ -394,5 +397,5 @@ describe("a site with M5BAT's model", () => {
   test("has Telegraf read its topic", () =>
     expect(upload(containers.telegraf, "telegraf.conf")).toContain('"m5bat/+/evaluation"'));
   test("has its dashboard", () =>
-    expect(made.some(({ name }) => name === "dev-grafana-bess-unit")).toBe(true));
+    expect(registered.some(({ name }) => name === "dev-grafana-bess-unit")).toBe(true));
 });
