@@ -1,6 +1,6 @@
 import type { EngineEvent, StepEventMetadata } from "@pulumi/pulumi/automation";
 import { type Allowances, type Violation, violations } from "../policy";
-import { changes, isUnknown, isWrapped } from "../rehearsal";
+import { isUnknown, isWrapped, propertyChanges } from "../rehearsal";
 
 /** A resource's inputs, secrets masked. */
 export type Values = Record<string, unknown>;
@@ -123,7 +123,7 @@ function completed(step: Step): Step {
   ];
   const found =
     step.op === "update" && step.changed.length === 0 && old && now
-      ? [...new Set(changes(old, now).map(({ input }) => input))].filter(
+      ? [...new Set(propertyChanges(old, now).map(({ input }) => input))].filter(
           (input) => !isHidden(now[input]),
         )
       : step.changed;

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import * as pulumi from "@pulumi/pulumi";
 import { Site } from "../components/site";
-import { answer, planChange, reveal, secret } from "../rehearsal";
+import { invoke, planChange, reveal, secret } from "../rehearsal";
 import { masked, placeholders, type SitePlan, type Step, type Values } from "./plan";
 
 /** One resource as the program asks for it. A secret is kept as its digest alone. */
@@ -76,7 +76,7 @@ export async function renderedPlan(stack: string, input: unknown): Promise<Rende
   const retained = new Set<string>();
   pulumi.runtime.setMocks(
     {
-      call: ({ token, inputs }) => answer(token, inputs),
+      call: ({ token, inputs }) => invoke(token, inputs),
       newResource({ type, name, inputs, custom }) {
         if (custom && !type.startsWith("pulumi:"))
           made.push({

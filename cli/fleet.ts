@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import picomatch from "picomatch";
 import { InputError } from "../configs/validation";
-import { faultHelp, parseFault } from "../rehearsal/faults";
+import { faultHelp, parseFault } from "../rehearsal";
 import {
   addSite,
   type Fleet,

@@ -1,5 +1,5 @@
 import { Argument, Command, Option } from "commander";
-import { faultHelp, parseFault } from "../rehearsal/faults";
+import { faultHelp, parseFault } from "../rehearsal";
 import { docker, line, setUp } from "../automation/programs";
 import { act } from "../automation/backend";
 

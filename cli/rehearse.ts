@@ -8,15 +8,15 @@ export type Operation = "up" | "preview" | "refresh" | "destroy";
 const print = (text: string) => void process.stdout.write(text);
 
 /** What would be reached where, as a table. */
-function listening({ held }: Engine): string {
-  const rows = Object.entries(held.containers).flatMap(([name, { ports, healthy }]) =>
+function listening({ state }: Engine): string {
+  const rows = Object.entries(state.containers).flatMap(([name, { ports, healthy }]) =>
     (ports.length ? ports : ["no port of the host"]).map(
       (port) => `  ${name.padEnd(24)} ${port.padEnd(22)} ${healthy ? "healthy" : "unhealthy"}`,
     ),
   );
   return rows.length
-    ? `On ${held.host} there would be:\n${rows.join("\n")}`
-    : `Nothing would be on ${held.host}.`;
+    ? `On ${state.host} there would be:\n${rows.join("\n")}`
+    : `Nothing would be on ${state.host}.`;
 }
 
 /**

@@ -1,50 +1,62 @@
 import { randomBytes } from "node:crypto";
-import { versionOf } from "./packages";
-import type { Context, Provider, ResourceType } from "./provider";
-import type { Values } from "./wire";
+import { packageVersion, type Provider, type ProviderContext, type ResourceType } from "./provider";
+import type { PropertyMap } from "./wire";
 
-/** The container that a command line enters by `docker exec`, which must be there and answer. */
-function entered(line: string, inputs: Values, { engine }: Context) {
+/**
+ * The container that a command line enters by `docker exec`; undefined where it enters none.
+ * @throws Error where the container does not exist, or its service does not answer.
+ */
+function execTarget(line: string, inputs: PropertyMap, context: ProviderContext) {
   const name = /\bdocker exec\b.* (\S+) (?:ba)?sh\b/.exec(line)?.[1];
   if (!name) return undefined;
-  const host = engine((inputs.environment as Values | undefined)?.DOCKER_HOST);
-  const container = host.held.containers[name];
+  const engine = context.engine(environmentOf(inputs).DOCKER_HOST);
+  const container = engine.state.containers[name];
   if (!container)
     throw new Error(`exit status 1: Error response from daemon: No such container: ${name}`);
   if (!container.healthy) throw new Error(`exit status 1: the service of ${name} does not answer`);
-  return { host, objects: host.objects(container) };
+  return { engine, objects: engine.objectsOf(container) };
 }
 
-const tokenOf = (inputs: Values) =>
-  (inputs.environment as Values | undefined)?.TOKEN_NAME as string | undefined;
+const environmentOf = ({ environment }: PropertyMap) =>
+  (environment ?? {}) as Record<string, string>;
 
-/** What a command does at the simulated site. It is never run: only the tokens of InfluxDB come of it. */
-function execute(inputs: Values, context: Context): Values {
-  const within = entered(inputs.create as string, inputs, context);
-  const token = tokenOf(inputs);
-  if (!within || !token) return { stdout: "", stderr: "" };
-  within.host.keep(() => (within.objects[`token ${token}`] = "there"));
+/** Key of InfluxDB's token among the objects of its API; undefined where a command is for none. */
+function tokenKey(inputs: PropertyMap): string | undefined {
+  const name = environmentOf(inputs).TOKEN_NAME;
+  return name && `token ${name}`;
+}
+
+/**
+ * Outputs of a command, which is never run. One that makes a token of InfluxDB leaves the token at
+ * the site.
+ */
+function simulate(inputs: PropertyMap, context: ProviderContext): PropertyMap {
+  const target = execTarget(inputs.create as string, inputs, context);
+  const key = tokenKey(inputs);
+  if (!target || !key) return { stdout: "", stderr: "" };
+  target.engine.save(() => (target.objects[key] = "there"));
   return { stdout: `apiv3_${randomBytes(48).toString("base64url")}\n`, stderr: "" };
 }
 
-const command: ResourceType = {
-  replaces: ["triggers"],
+const localCommand: ResourceType = {
+  replaceOnChanges: ["triggers"],
   computed: ["stderr", "stdout"],
-  renewed: ["stderr", "stdout"],
+  computedOnUpdate: ["stderr", "stdout"],
   create: (inputs, context) => ({
     id: randomBytes(16).toString("hex"),
-    outputs: execute(inputs, context),
+    outputs: simulate(inputs, context),
   }),
-  update: (_, inputs, context) => execute(inputs, context),
+  update: (_, inputs, context) => simulate(inputs, context),
   remove(_, state, context) {
     if (!state.delete) return;
-    const within = entered(state.delete as string, state, context);
-    within?.host.keep(() => delete within.objects[`token ${tokenOf(state)}`]);
+    const target = execTarget(state.delete as string, state, context);
+    const key = tokenKey(state);
+    if (target && key) target.engine.save(() => delete target.objects[key]);
   },
 };
 
-/** What a simulated host answers when it is looked at over SSH: it can carry any site. */
-function hostAnswer(): string {
+/** Facts of a simulated host, as the check over SSH prints them: the host can carry any site. */
+function hostFacts(): string {
   const facts = {
     machine: "aarch64",
     bits: "64",
@@ -66,10 +78,10 @@ function hostAnswer(): string {
     .join("");
 }
 
-/** Commands, of which none is run. */
-export const commands: Provider = {
+/** The provider of `@pulumi/command`; it runs no command. */
+export const command: Provider = {
   package: "command",
-  version: versionOf("@pulumi/command"),
-  types: { "command:local:Command": command },
-  functions: { "command:local:run": (args) => ({ ...args, stdout: hostAnswer(), stderr: "" }) },
+  version: packageVersion("@pulumi/command"),
+  types: { "command:local:Command": localCommand },
+  functions: { "command:local:run": (args) => ({ ...args, stdout: hostFacts(), stderr: "" }) },
 };

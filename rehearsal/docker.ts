@@ -1,29 +1,56 @@
 import { createHash } from "node:crypto";
-import { versionOf } from "./packages";
-import type { Provider, ResourceType } from "./provider";
-import type { Values } from "./wire";
+import { packageVersion, type Provider, type ProviderContext, type ResourceType } from "./provider";
+import type { PropertyMap } from "./wire";
 
 const digest = (text: string) => `sha256:${createHash("sha256").update(text).digest("hex")}`;
 
-// prettier-ignore
+/** The simulated engine that a provider instance is configured for. */
+const engineOf = ({ config, engine }: ProviderContext) => engine(config.host);
+
+// oxfmt-ignore
+const containerReplaceOnChanges = [
+  "capabilities", "cgroupParent", "cgroupnsMode", "command", "cpus", "deviceRequests", "devices",
+  "dns", "dnsOpts", "dnsSearches", "domainname", "entrypoints", "envs", "gpus", "groupAdds",
+  "hostname", "hosts", "image", "ipcMode", "labels", "logDriver", "logOpts", "mounts", "name",
+  "networkMode", "networksAdvanced", "pidMode", "platform", "ports", "privileged",
+  "publishAllPorts", "readOnly", "runtime", "securityOpts", "shmSize", "stdinOpen", "stopSignal",
+  "stopTimeout", "storageOpts", "sysctls", "tty", "ulimits", "uploads", "user", "usernsMode",
+  "volumes", "workingDir",
+];
+
+/** The inputs of a container that the simulated engine acts on. */
+interface ContainerInputs {
+  name: string;
+  image: string;
+  wait?: boolean;
+  healthcheck?: PropertyMap;
+  readOnly?: boolean;
+  uploads?: unknown[];
+  networksAdvanced?: { name: string; aliases?: string[] }[];
+  ports?: { external: number; ip?: string }[];
+  volumes?: { volumeName?: string }[];
+}
+
 const container: ResourceType = {
-  replaces: [
-    "capabilities", "cgroupParent", "cgroupnsMode", "command", "cpus", "deviceRequests", "devices", "dns", "dnsOpts", "dnsSearches", "domainname",
-    "entrypoints", "envs", "gpus", "groupAdds", "hostname", "hosts", "image", "ipcMode", "labels", "logDriver", "logOpts", "mounts", "name",
-    "networkMode", "networksAdvanced", "pidMode", "platform", "ports", "privileged", "publishAllPorts", "readOnly", "runtime", "securityOpts",
-    "shmSize", "stdinOpen", "stopSignal", "stopTimeout", "storageOpts", "sysctls", "tty", "ulimits", "uploads", "user", "usernsMode", "volumes",
-    "workingDir",
-  ],
+  replaceOnChanges: containerReplaceOnChanges,
   computed: ["bridge", "containerLogs", "exitCode", "networkDatas"],
   completedBy: "networkDatas",
-  create(inputs, { config, engine, faults }, resource) {
-    const { name, image, wait, healthcheck, readOnly = false, uploads = [], networksAdvanced = [], ports = [], volumes = [] } = inputs as {
-      name: string; image: string; wait?: boolean; healthcheck?: Values; readOnly?: boolean; uploads?: unknown[];
-      networksAdvanced?: { name: string; aliases?: string[] }[]; ports?: { external: number; ip?: string }[]; volumes?: { volumeName?: string }[];
-    };
-    if (wait && !healthcheck) throw new Error(`${name} has wait and no health check, so nothing tells when it answers`);
-    const healthy = !faults.unhealthy(resource);
-    const { id, networks } = engine(config.host).run(
+  create(inputs, context, resource) {
+    const {
+      name,
+      image,
+      wait,
+      healthcheck,
+      readOnly = false,
+      uploads = [],
+      networksAdvanced = [],
+      ports = [],
+      volumes = [],
+    } = inputs as PropertyMap & ContainerInputs;
+    if (wait && !healthcheck)
+      throw new Error(`${name} has wait and no health check, so nothing tells when it answers`);
+    const healthy = !context.faults.isUnhealthy(resource);
+    const { id, networks } = engineOf(context).runContainer(
       name,
       {
         image,
@@ -35,50 +62,49 @@ const container: ResourceType = {
       },
       { readOnly, uploads: uploads.length },
     );
-    if (wait && !healthy) return { id, outputs: {}, failed: "container failed to be in healthy state" };
-    return { id, outputs: { bridge: "", containerLogs: "", exitCode: 0, networkDatas: networks.map((networkName) => ({ networkName })) } };
+    if (wait && !healthy)
+      return { id, outputs: {}, failed: "container failed to be in healthy state" };
+    const networkDatas = networks.map((networkName) => ({ networkName }));
+    return { id, outputs: { bridge: "", containerLogs: "", exitCode: 0, networkDatas } };
   },
-  present: (id, state, { config, engine }) => engine(config.host).held.containers[state.name as string]?.id === id,
-  remove: (_, state, { config, engine }) => engine(config.host).removeContainer(state.name as string),
+  exists: (id, { name }, context) => engineOf(context).state.containers[name as string]?.id === id,
+  remove: (_, { name }, context) => engineOf(context).removeContainer(name as string),
 };
 
 const network: ResourceType = {
-  replaces: "all",
+  replaceOnChanges: "all",
   computed: ["driver", "internal", "ipamConfigs", "options", "scope"],
-  create({ name }, { config, engine }) {
-    const { id } = engine(config.host).createNetwork(name as string);
+  create({ name }, context) {
+    const { id } = engineOf(context).createNetwork(name as string);
     return {
       id,
       outputs: { driver: "bridge", internal: false, ipamConfigs: [], options: {}, scope: "local" },
     };
   },
-  present: (id, state, { config, engine }) =>
-    engine(config.host).held.networks[state.name as string]?.id === id,
-  remove: (_, state, { config, engine }) => engine(config.host).removeNetwork(state.name as string),
+  exists: (id, { name }, context) => engineOf(context).state.networks[name as string]?.id === id,
+  remove: (_, { name }, context) => engineOf(context).removeNetwork(name as string),
 };
 
 const volume: ResourceType = {
-  replaces: ["driver", "driverOpts", "labels", "name"],
+  replaceOnChanges: ["driver", "driverOpts", "labels", "name"],
   computed: ["driver", "mountpoint"],
-  create({ name }, { config, engine }) {
-    engine(config.host).createVolume(name as string);
+  create({ name }, context) {
+    engineOf(context).createVolume(name as string);
     return {
       id: name as string,
       outputs: { driver: "local", mountpoint: `/var/lib/docker/volumes/${name}/_data` },
     };
   },
-  present: (id, _, { config, engine }) => id in engine(config.host).held.volumes,
-  remove: (id, _, { config, engine }) => engine(config.host).removeVolume(id),
+  exists: (id, _, context) => id in engineOf(context).state.volumes,
+  remove: (id, _, context) => engineOf(context).removeVolume(id),
 };
 
 const remoteImage: ResourceType = {
-  replaces: ["name", "platform", "pullTriggers", "triggers"],
+  replaceOnChanges: ["name", "platform", "pullTriggers", "triggers"],
   computed: ["imageId", "repoDigest"],
   create({ name }) {
-    const [imageId, repository] = [
-      digest(name as string),
-      (name as string).replace(/[:@][^/]*$/, ""),
-    ];
+    const imageId = digest(name as string);
+    const repository = (name as string).replace(/[:@][^/]*$/, "");
     return {
       id: `${imageId}${name}`,
       outputs: { imageId, repoDigest: `${repository}@${imageId}` },
@@ -86,15 +112,14 @@ const remoteImage: ResourceType = {
   },
 };
 
-/** Docker, on a simulated engine. */
+/** The provider of `@pulumi/docker`, on simulated engines. */
 export const docker: Provider = {
   package: "docker",
-  version: versionOf("@pulumi/docker"),
-  async configure({ config, engine, faults }) {
-    await faults.meet("engine").catch(() => {
-      throw new Error(
-        `${engine(config.host).held.host}: failed to connect to any docker daemon (rehearsed fault)`,
-      );
+  version: packageVersion("@pulumi/docker"),
+  async configure(context) {
+    const { host } = engineOf(context).state;
+    await context.faults.inject("engine").catch(() => {
+      throw new Error(`${host}: failed to connect to any docker daemon (rehearsed fault)`);
     });
   },
   types: {

@@ -8,145 +8,158 @@ export interface Container {
   image: string;
   healthy: boolean;
   networks: string[];
-  /** Such as `127.0.0.1:3000`. */
+  /** Published ports, each as `address:port`, such as `127.0.0.1:3000`. */
   ports: string[];
   volumes: string[];
   aliases: string[];
 }
 
-/** What a simulated engine holds. */
-interface Held {
+/** Everything on a simulated engine, by name. */
+interface EngineState {
+  /** Address of the engine, such as `ssh://bess@kiel-1`. */
   host: string;
   networks: Record<string, { id: string }>;
-  /** What a service keeps in its volume: the objects of its API, by kind and name. */
+  /** The data of a volume: the objects that its service's API holds, by kind and name. */
   volumes: Record<string, { objects: Record<string, string> }>;
   containers: Record<string, Container>;
-  /** How often a flapping resource was asked for. */
-  asked: Record<string, number>;
+  /** How many operations a flapping resource has had, by its type and name. */
+  attempts: Record<string, number>;
 }
 
-const identifier = () => randomBytes(32).toString("hex");
+const randomId = () => randomBytes(32).toString("hex");
 
-/** What Docker answers when it refuses, in its own words. */
-const refused = (text: string) => new Error(`Error response from daemon: ${text}`);
+const daemonError = (text: string) => new Error(`Error response from daemon: ${text}`);
 
 /**
- * A simulated Docker engine: the names, ports, networks, volumes and containers of one host, kept in one file.
- * It refuses what Docker refuses. Files that are uploaded are not kept: they hold secrets.
+ * A simulated Docker engine: the networks, volumes and containers of one host, kept in a JSON file.
+ * It refuses what Docker refuses, in Docker's words. Uploaded files are not kept, for they hold
+ * secrets.
  */
 export class Engine {
   private constructor(
-    /** Where it is kept. */
+    /** Path of the file that keeps the state. */
     readonly file: string,
-    readonly held: Held,
+    readonly state: EngineState,
   ) {}
 
-  /** Opens the engine of a host; a host never seen has an empty one. Default: the local engine's usual address. */
+  /**
+   * Opens the engine of a host; a new host has an empty one.
+   * @param folder where the engines' files are.
+   * @param host address of the engine. Default: the local engine's usual address.
+   */
   static open(folder: string, host = "unix:///var/run/docker.sock"): Engine {
-    const file = join(
-      folder,
-      `${host.replace(/[^\w.-]+/g, "-")}-${createHash("sha256").update(host).digest("hex").slice(0, 8)}.json`,
-    );
-    const empty: Held = { host, networks: {}, volumes: {}, containers: {}, asked: {} };
+    const hash = createHash("sha256").update(host).digest("hex").slice(0, 8);
+    const file = join(folder, `${host.replace(/[^\w.-]+/g, "-")}-${hash}.json`);
+    const empty: EngineState = { host, networks: {}, volumes: {}, containers: {}, attempts: {} };
     try {
-      return new Engine(file, JSON.parse(readFileSync(file, "utf8")));
+      return new Engine(file, { ...empty, ...JSON.parse(readFileSync(file, "utf8")) });
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
       return new Engine(file, empty);
     }
   }
 
+  /** @throws Error where the name is taken. */
   createNetwork(name: string): { id: string } {
-    if (this.held.networks[name]) throw refused(`network with name ${name} already exists`);
-    return this.keep(() => (this.held.networks[name] = { id: identifier() }));
+    if (this.state.networks[name]) throw daemonError(`network with name ${name} already exists`);
+    return this.save(() => (this.state.networks[name] = { id: randomId() }));
   }
 
+  /** @throws Error while a container is on it. */
   removeNetwork(name: string): void {
-    const user = this.users((container) => container.networks.includes(name))[0];
+    const user = this.firstContainer(({ networks }) => networks.includes(name));
     if (user)
-      throw refused(`error while removing network: network ${name} has active endpoints (${user})`);
-    this.keep(() => delete this.held.networks[name]);
+      throw daemonError(
+        `error while removing network: network ${name} has active endpoints (${user})`,
+      );
+    this.save(() => delete this.state.networks[name]);
   }
 
-  /** Docker takes a volume that is there already. */
+  /** Creates a volume; as with Docker, one that exists is kept. */
   createVolume(name: string): void {
-    this.keep(() => (this.held.volumes[name] ??= { objects: {} }));
+    this.save(() => (this.state.volumes[name] ??= { objects: {} }));
   }
 
+  /** @throws Error while a container uses it. */
   removeVolume(name: string): void {
-    const user = this.users((container) => container.volumes.includes(name))[0];
-    if (user) throw refused(`remove ${name}: volume is in use - [${user}]`);
-    this.keep(() => delete this.held.volumes[name]);
+    const user = this.firstContainer(({ volumes }) => volumes.includes(name));
+    if (user) throw daemonError(`remove ${name}: volume is in use - [${user}]`);
+    this.save(() => delete this.state.volumes[name]);
   }
 
-  /** @throws Error where the name or a port is taken, a network unknown, or files are to be written to a read-only container. */
-  run(
+  /**
+   * Creates and starts a container, and the volumes that it lacks.
+   * @throws Error where the name or a port is taken, a network is unknown, or a read-only container
+   * has uploads.
+   */
+  runContainer(
     name: string,
-    wanted: Omit<Container, "id">,
-    files: { readOnly: boolean; uploads: number },
+    container: Omit<Container, "id">,
+    { readOnly, uploads }: { readOnly: boolean; uploads: number },
   ): Container {
-    const other = this.held.containers[name];
-    if (other)
-      throw refused(
-        `Conflict. The container name "/${name}" is already in use by container "${other.id}". You have to remove (or rename) that container to be able to reuse that name.`,
+    const { containers, networks } = this.state;
+    const namesake = containers[name];
+    if (namesake)
+      throw daemonError(
+        `Conflict. The container name "/${name}" is already in use by container ` +
+          `"${namesake.id}". You have to remove (or rename) that container to be able to ` +
+          "reuse that name.",
       );
-    const network = wanted.networks.find((wantedNetwork) => !this.held.networks[wantedNetwork]);
-    if (network) throw refused(`network ${network} not found`);
-    if (files.readOnly && files.uploads > 0) throw refused("container rootfs is marked read-only");
-    const port = wanted.ports.find((wantedPort) =>
-      Object.values(this.held.containers).some(({ ports }) =>
-        ports.some((taken) => clash(taken, wantedPort)),
-      ),
-    );
-    if (port)
-      throw refused(
-        `driver failed programming external connectivity on endpoint ${name}: Bind for ${port} failed: port is already allocated`,
+    const unknownNetwork = container.networks.find((network) => !networks[network]);
+    if (unknownNetwork) throw daemonError(`network ${unknownNetwork} not found`);
+    if (readOnly && uploads > 0) throw daemonError("container rootfs is marked read-only");
+    const allocated = Object.values(containers).flatMap(({ ports }) => ports);
+    const takenPort = container.ports.find((port) => allocated.some((other) => clash(other, port)));
+    if (takenPort)
+      throw daemonError(
+        `driver failed programming external connectivity on endpoint ${name}: ` +
+          `Bind for ${takenPort} failed: port is already allocated`,
       );
-    for (const volume of wanted.volumes) this.createVolume(volume);
-    return this.keep(() => (this.held.containers[name] = { id: identifier(), ...wanted }));
+    for (const volume of container.volumes) this.createVolume(volume);
+    return this.save(() => (containers[name] = { id: randomId(), ...container }));
   }
 
   removeContainer(name: string): void {
-    this.keep(() => delete this.held.containers[name]);
+    this.save(() => delete this.state.containers[name]);
   }
 
-  /** The container that is reached by a name of a network, or by a port of the host. */
-  find(by: { alias: string; port?: string }): Container | undefined {
-    const all = Object.values(this.held.containers);
+  /** The container that publishes a port on the host; else the one with an alias on a network. */
+  findContainer({ alias, port }: { alias: string; port?: string }): Container | undefined {
+    const containers = Object.values(this.state.containers);
     return (
-      all.find(({ ports }) => by.port && ports.some((port) => port.endsWith(`:${by.port}`))) ??
-      all.find(({ aliases }) => aliases.includes(by.alias))
+      containers.find(({ ports }) => port && ports.some((other) => other.endsWith(`:${port}`))) ??
+      containers.find(({ aliases }) => aliases.includes(alias))
     );
   }
 
-  /** The objects that a container's service keeps in its volume; one without a volume keeps none. */
-  objects(container: Container): Record<string, string> {
-    return container.volumes[0] ? this.held.volumes[container.volumes[0]].objects : {};
+  /** The API objects of a container's service, kept in its first volume; lost without one. */
+  objectsOf({ volumes: [volume = ""] }: Container): Record<string, string> {
+    return this.state.volumes[volume]?.objects ?? {};
   }
 
-  /** Writes down what was changed. */
-  keep<T>(change: () => T): T {
+  /** Changes the state and writes it to the file. @returns what `change` returns. */
+  save<T>(change: () => T): T {
     const result = change();
     mkdirSync(dirname(this.file), { recursive: true });
-    writeFileSync(`${this.file}.new`, JSON.stringify(this.held));
+    writeFileSync(`${this.file}.new`, JSON.stringify(this.state));
     renameSync(`${this.file}.new`, this.file);
     return result;
   }
 
-  private users(of: (container: Container) => boolean): string[] {
-    return Object.entries(this.held.containers).flatMap(([name, container]) =>
-      of(container) ? [name] : [],
-    );
+  /** Name of the first container that meets a condition. */
+  private firstContainer(condition: (container: Container) => boolean): string | undefined {
+    return Object.entries(this.state.containers).find(([, container]) => condition(container))?.[0];
   }
 }
 
+/** Whether two published ports, each as `address:port`, cannot be open together. */
 function clash(one: string, other: string): boolean {
-  const [a, b] = [one, other].map((port) => ({
-    address: port.slice(0, port.lastIndexOf(":")),
-    port: port.slice(port.lastIndexOf(":")),
-  }));
+  const split = (text: string) => {
+    const colon = text.lastIndexOf(":");
+    return { address: text.slice(0, colon), port: text.slice(colon + 1) };
+  };
+  const [a, b] = [split(one), split(other)] as const;
   return (
-    a.port === b.port &&
-    (a.address === b.address || a.address === "0.0.0.0" || b.address === "0.0.0.0")
+    a.port === b.port && (a.address === b.address || [a.address, b.address].includes("0.0.0.0"))
   );
 }

@@ -9,26 +9,29 @@ const kinds = {
   unhealthy: "the container starts, and its service never answers",
 } as const;
 
+type Kind = keyof typeof kinds;
+
 const faultSchema = z.strictObject({
   resource: z
     .string()
     .min(1)
     .describe(
-      "Name of a resource, or its type and name, such as Container:dev-grafana; `engine` is the Docker engine; * stands for any letters.",
+      "Name of a resource, or its type and name, such as Container:dev-grafana. " +
+        "`engine` is the Docker engine; * stands for any characters.",
     ),
-  kind: z.enum(Object.keys(kinds) as [keyof typeof kinds, ...(keyof typeof kinds)[]]),
+  kind: z.enum(Object.keys(kinds) as [Kind, ...Kind[]]),
   seconds: z.number().positive().default(5),
 });
 
-/** Something that goes wrong at a rehearsed site, at every resource of that name. */
+/** Something that goes wrong at a rehearsed site, at every resource whose name matches. */
 export type Fault = z.output<typeof faultSchema>;
 
-/** What {@link parseFault} takes, for a command's help. */
+/** The syntax that {@link parseFault} reads, and the kinds of faults, for a command's help. */
 export const faultHelp = `RESOURCE=KIND[:SECONDS]; ${Object.entries(kinds)
-  .map(([kind, does]) => `${kind}: ${does}`)
+  .map(([kind, effect]) => `${kind}: ${effect}`)
   .join("; ")}`;
 
-/** Reads a fault as a command line gives it, such as `dev-grafana=slow:10`. @throws InputError */
+/** Reads a fault of a command line, such as `dev-grafana=slow:10`. @throws InputError */
 export function parseFault(text: string): Fault {
   const [, resource, kind, seconds] = /^([^=]*)=([^:]*)(?::(.*))?$/.exec(text) ?? [];
   return validate(
@@ -38,51 +41,62 @@ export function parseFault(text: string): Fault {
   );
 }
 
-/** `name` is a resource's type and name; a fault may tell the name alone. */
-const matches = ({ resource }: Fault, name: string) =>
-  new RegExp(
-    `^(\\w+:)?${resource
-      .split("*")
-      .map((part) => part.replace(/[^\w-]/g, "\\$&"))
-      .join(".*")}$`,
-  ).test(name);
+/** @param name type and name of a resource; the fault may name it without the type. */
+function matches({ resource }: Fault, name: string): boolean {
+  const pattern = resource
+    .split("*")
+    .map((part) => part.replace(/[^\w-]/g, "\\$&"))
+    .join(".*");
+  return new RegExp(`^(\\w+:)?${pattern}$`).test(name);
+}
 
 /** The faults of one rehearsed site. */
 export class Faults {
-  private readonly ending = new AbortController();
+  private readonly cancelled = new AbortController();
 
-  /** @param count how often a name was asked for before, in this rehearsal and in former ones; counts it. */
+  /**
+   * @param countAttempt counts an operation on a flapping resource, by its type and name.
+   * Returns the number of earlier ones, those of former rehearsals included.
+   */
   constructor(
     private readonly faults: readonly Fault[],
-    private readonly count: (name: string) => number,
+    private readonly countAttempt: (name: string) => number,
   ) {}
 
-  /** Lets an operation on a resource go wrong, or go on. @throws Error where it fails, or was cancelled while it hung. */
-  async meet(name: string): Promise<void> {
+  /**
+   * Lets the faults of a resource happen before an operation on it.
+   * @param name type and name of the resource, such as `Container:dev-grafana`, or `engine`.
+   * @throws Error where the operation fails, or was cancelled while it hung.
+   */
+  async inject(name: string): Promise<void> {
     for (const { kind, seconds } of this.faults.filter((fault) => matches(fault, name))) {
       if (kind === "slow") await this.pause(seconds);
       if (kind === "hang") await this.pause();
-      if (kind === "fail" || (kind === "flap" && this.count(name) % 2 === 0))
+      if (kind === "fail" || (kind === "flap" && this.countAttempt(name) % 2 === 0))
         throw new Error(`rehearsed fault: ${name} fails`);
     }
   }
 
-  /** Whether a container's service never answers. */
-  unhealthy(name: string): boolean {
+  /** Whether a container starts unhealthy. */
+  isUnhealthy(name: string): boolean {
     return this.faults.some((fault) => fault.kind === "unhealthy" && matches(fault, name));
   }
 
-  /** Ends whatever hangs. */
+  /** Ends every pause with an error. */
   cancel(): void {
-    this.ending.abort();
+    this.cancelled.abort();
   }
 
+  /** @param seconds Default: until it is cancelled. */
   private pause(seconds?: number): Promise<void> {
-    return new Promise((done, failed) => {
-      const timer = seconds === undefined ? undefined : setTimeout(done, seconds * 1000);
-      this.ending.signal.addEventListener(
+    return new Promise((resolve, reject) => {
+      const timer = seconds === undefined ? undefined : setTimeout(resolve, seconds * 1000);
+      this.cancelled.signal.addEventListener(
         "abort",
-        () => (clearTimeout(timer), failed(new Error("cancelled"))),
+        () => {
+          clearTimeout(timer);
+          reject(new Error("cancelled"));
+        },
         { once: true },
       );
     });

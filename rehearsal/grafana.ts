@@ -1,59 +1,65 @@
 import { createHash } from "node:crypto";
-import { versionOf } from "./packages";
-import type { Context, Provider, ResourceType } from "./provider";
-import type { Values } from "./wire";
+import { packageVersion, type Provider, type ProviderContext, type ResourceType } from "./provider";
+import type { PropertyMap } from "./wire";
 
-/** The objects that Grafana keeps; it must be there and answer. */
-function api({ config, engine }: Context) {
+/** Grafana's API at the simulated site. @throws Error where Grafana does not exist or answer. */
+function api({ config, engine: engineAt }: ProviderContext) {
   const { host, port } = new URL(config.url as string);
-  const container = engine().find({ alias: "grafana", port });
+  const engine = engineAt();
+  const container = engine.findContainer({ alias: "grafana", port });
   if (!container?.healthy)
     throw new Error(`Get "${config.url}/api": dial tcp ${host}: connect: connection refused`);
-  return { site: engine(), objects: engine().objects(container) };
+  return { engine, objects: engine.objectsOf(container) };
 }
 
-const fingerprint = (text: string) => createHash("sha256").update(text).digest("hex").slice(0, 14);
+const shortHash = (text: string) => createHash("sha256").update(text).digest("hex").slice(0, 14);
 
-/** An object of Grafana's API, found by its uid. */
-function object(
-  type: Pick<ResourceType, "replaces" | "computed" | "secrets" | "json">,
-  uidOf: (inputs: Values) => string | undefined,
-  outputsOf: (uid: string, inputs: Values) => Values,
+/** The provider's ids are `organisation:uid`. */
+const uidOf = (id: string) => id.slice(id.indexOf(":") + 1);
+
+/**
+ * A kind of object in Grafana's API.
+ * @param givenUid the uid that the inputs give. Default: Grafana makes one.
+ */
+function apiObject(
+  type: Pick<ResourceType, "replaceOnChanges" | "computed" | "secrets" | "json">,
+  givenUid: (inputs: PropertyMap) => string | undefined,
+  outputsOf: (uid: string) => PropertyMap,
 ): ResourceType {
-  const key = (id: string) => `${type.computed.join()} ${id.slice(id.indexOf(":") + 1)}`;
-  const write = (uid: string, inputs: Values, context: Context) => {
-    const { site, objects } = api(context);
-    site.keep(() => (objects[key(uid)] = "there"));
-    return outputsOf(uid, inputs);
+  const key = (uid: string) => `${type.computed.join()} ${uid}`;
+  const write = (uid: string, context: ProviderContext) => {
+    const { engine, objects } = api(context);
+    engine.save(() => (objects[key(uid)] = "there"));
+    return outputsOf(uid);
   };
   return {
     ...type,
     create(inputs, context, name) {
-      const uid = uidOf(inputs) ?? fingerprint(name);
-      return { id: `1:${uid}`, outputs: write(uid, inputs, context) };
+      const uid = givenUid(inputs) ?? shortHash(name);
+      return { id: `1:${uid}`, outputs: write(uid, context) };
     },
-    update: (id, inputs, context) => write(id.slice(id.indexOf(":") + 1), inputs, context),
-    present: (id, _, context) => key(id) in api(context).objects,
+    update: (id, _, context) => write(uidOf(id), context),
+    exists: (id, _, context) => key(uidOf(id)) in api(context).objects,
     remove(id, _, context) {
-      const { site, objects } = api(context);
-      site.keep(() => delete objects[key(id)]);
+      const { engine, objects } = api(context);
+      engine.save(() => delete objects[key(uidOf(id))]);
     },
   };
 }
 
-/** Grafana's folders, data sources and dashboards, kept by the simulated site's Grafana. */
+/** The provider of `@pulumiverse/grafana`: its objects are in the volume of the site's Grafana. */
 export const grafana: Provider = {
   package: "grafana",
-  version: versionOf("@pulumiverse/grafana"),
+  version: packageVersion("@pulumiverse/grafana"),
   types: {
-    "grafana:oss/folder:Folder": object(
-      { replaces: ["orgId", "uid"], computed: ["orgId", "uid", "url"] },
+    "grafana:oss/folder:Folder": apiObject(
+      { replaceOnChanges: ["orgId", "uid"], computed: ["orgId", "uid", "url"] },
       ({ uid }) => uid as string | undefined,
       (uid) => ({ orgId: "0", uid, url: `/dashboards/f/${uid}` }),
     ),
-    "grafana:oss/dataSource:DataSource": object(
+    "grafana:oss/dataSource:DataSource": apiObject(
       {
-        replaces: ["orgId", "uid"],
+        replaceOnChanges: ["orgId", "uid"],
         computed: ["orgId", "uid"],
         secrets: ["httpHeaders", "secureJsonDataEncoded"],
         json: ["jsonDataEncoded", "secureJsonDataEncoded"],
@@ -61,9 +67,9 @@ export const grafana: Provider = {
       ({ uid }) => uid as string | undefined,
       (uid) => ({ orgId: "1", uid }),
     ),
-    "grafana:oss/dashboard:Dashboard": object(
+    "grafana:oss/dashboard:Dashboard": apiObject(
       {
-        replaces: ["orgId"],
+        replaceOnChanges: ["orgId"],
         computed: ["dashboardId", "orgId", "uid", "url", "version"],
         json: ["configJson"],
       },

@@ -1,29 +1,30 @@
-import { commands } from "./command";
+import { command } from "./command";
 import { docker } from "./docker";
 import { Engine } from "./engine";
 import { type Fault, Faults } from "./faults";
 import { grafana } from "./grafana";
-import { answerOf, difference, typeOf } from "./provider";
+import { diff, invokeFunction, resourceType } from "./provider";
 import { random } from "./random";
-import { ProviderServer } from "./server";
-import type { Values } from "./wire";
+import type { PropertyMap } from "./wire";
 
 export { Engine } from "./engine";
 export { type Fault, faultHelp, parseFault } from "./faults";
-export { changes, isUnknown, isWrapped, reveal, secret } from "./wire";
+export { isUnknown, isWrapped, propertyChanges, reveal, secret } from "./wire";
 
-const providers = [docker, random, commands, grafana];
+const providers = [docker, random, command, grafana];
 
 /**
  * What a change of a resource's inputs would do, planned as its real provider plans it.
- * @throws Error where its provider is not rehearsed so far.
+ * @param type token of its type, such as `docker:index/container:Container`.
+ * @returns the paths of the inputs that change, and whether the resource would be replaced.
+ * @throws Error where its type is not simulated.
  */
 export function planChange(
   type: string,
-  before: Values,
-  after: Values,
+  before: PropertyMap,
+  after: PropertyMap,
 ): { changed: string[]; replaces: boolean } {
-  const found = difference(typeOf(providerOf(type), type), before, after);
+  const found = diff(resourceType(providerOf(type), type), before, after);
   return {
     changed: found.map(({ path }) => path),
     replaces: found.some(({ replaces }) => replaces),
@@ -31,62 +32,67 @@ export function planChange(
 }
 
 /**
- * What a provider's function answers at a simulated site.
- * @throws Error where it is not rehearsed so far.
+ * Invokes a provider's function at a simulated site.
+ * @param token such as `command:local:run`.
+ * @throws Error where the function is not simulated.
  */
-export const answer = (token: string, args: Values): Values =>
-  answerOf(providerOf(token), token, args);
+export const invoke = (token: string, args: PropertyMap): PropertyMap =>
+  invokeFunction(providerOf(token), token, args);
 
-/** The provider of a type or a function. */
+/** The provider that a token of a type or a function belongs to. */
 function providerOf(token: string) {
-  const provider = providers.find(
-    ({ package: name }) => name === token.slice(0, token.indexOf(":")),
-  );
+  const name = token.slice(0, token.indexOf(":"));
+  const provider = providers.find((other) => other.package === name);
   if (!provider)
     throw new Error(
-      `${token} cannot be rehearsed; these can: ${providers.map(({ package: name }) => name).join(", ")}`,
+      `${token} cannot be rehearsed; these providers can: ` +
+        providers.map((other) => other.package).join(", "),
     );
   return provider;
 }
 
-/** What a rehearsal is made of. */
+/** A rehearsal's site and its faults. */
 export interface RehearsalArgs {
   /** Folder that keeps the simulated engines between rehearsals. */
   folder: string;
-  /** Docker engine of the site, where a provider is not told one. Default: the local one's usual address. */
-  engine?: string;
+  /** Address of the Docker engine for providers without a `host`. Default: the local engine's. */
+  engine?: string | undefined;
   /** What goes wrong. Default: nothing. */
-  faults?: readonly Fault[];
+  faults?: readonly Fault[] | undefined;
 }
 
-/** Providers that work on a simulated site, served by this process to Pulumi's real engine. */
+/** Simulated providers of one site, served by this process to Pulumi's real engine. */
 export interface Rehearsal {
-  /** Environment in which `pulumi` uses these providers, and downloads none. */
+  /** Environment variables by which `pulumi` uses these providers, and downloads no others. */
   environment: Record<string, string>;
   /** Stops serving. */
   close(): void;
 }
 
-/** Serves the rehearsed providers of one site. What they make is kept in `folder`. */
+// Loaded on demand: gRPC takes a tenth of a second, which a command's --help need not wait for.
+const loadServer = () => require("./server") as typeof import("./server");
+
+/** Serves the simulated providers of one site. What they create is kept in `folder`. */
 export async function rehearse({ folder, engine, faults = [] }: RehearsalArgs): Promise<Rehearsal> {
   const engines = new Map<unknown, Engine>();
-  const open = (host: unknown = engine) => {
+  const engineAt = (host: unknown = engine) => {
     const opened = engines.get(host) ?? Engine.open(folder, host as string | undefined);
     engines.set(host, opened);
     return opened;
   };
-  const count = (name: string) =>
-    open().keep(() => (open().held.asked[name] = (open().held.asked[name] ?? -1) + 1));
-  const site = { engine: open, faults: new Faults(faults, count) };
-  const servers = await Promise.all(
-    providers.map(async (provider) => {
-      const server = new ProviderServer(provider, site);
-      return { name: provider.package, port: await server.listen(), close: () => server.close() };
-    }),
-  );
+  const countAttempt = (name: string) => {
+    const { attempts } = engineAt().state;
+    const former = attempts[name] ?? 0;
+    engineAt().save(() => (attempts[name] = former + 1));
+    return former;
+  };
+  const site = { engine: engineAt, faults: new Faults(faults, countAttempt) };
+  const { ProviderServer } = loadServer();
+  const servers = providers.map((provider) => new ProviderServer(provider, site));
+  const ports = await Promise.all(servers.map((server) => server.listen()));
   return {
     environment: {
-      PULUMI_DEBUG_PROVIDERS: servers.map(({ name, port }) => `${name}:${port}`).join(),
+      PULUMI_DEBUG_PROVIDERS: providers.map(({ package: name }, i) => `${name}:${ports[i]}`).join(),
       PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true",
     },
     close: () => servers.forEach((server) => server.close()),

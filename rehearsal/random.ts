@@ -1,11 +1,10 @@
 import { randomBytes, randomInt } from "node:crypto";
-import { versionOf } from "./packages";
-import type { Provider, ResourceType } from "./provider";
+import { packageVersion, type Provider, type ResourceType } from "./provider";
 
 const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
 const randomPassword: ResourceType = {
-  replaces: "all",
+  replaceOnChanges: "all",
   computed: ["bcryptHash", "result"],
   secrets: ["bcryptHash", "result"],
   create({ length, special = true, overrideSpecial = "!@#$%&*()-_=+[]{}<>:?" }) {
@@ -14,7 +13,7 @@ const randomPassword: ResourceType = {
       { length: length as number },
       () => characters[randomInt(characters.length)],
     ).join("");
-    // Nothing reads the hash; it is a secret and has bcrypt's shape.
+    // Nothing reads the hash: random text in the shape of bcrypt is enough.
     return {
       id: "none",
       outputs: {
@@ -26,7 +25,7 @@ const randomPassword: ResourceType = {
 };
 
 const randomByteString: ResourceType = {
-  replaces: "all",
+  replaceOnChanges: "all",
   computed: ["base64", "hex"],
   secrets: ["base64", "hex"],
   create({ length }) {
@@ -37,7 +36,7 @@ const randomByteString: ResourceType = {
 };
 
 const randomId: ResourceType = {
-  replaces: "all",
+  replaceOnChanges: "all",
   computed: ["b64Std", "b64Url", "dec", "hex"],
   create({ byteLength, prefix = "" }) {
     const bytes = randomBytes(byteLength as number);
@@ -54,10 +53,10 @@ const randomId: ResourceType = {
   },
 };
 
-/** Random values. They need no host: these are as real as any. */
+/** The provider of `@pulumi/random`. It needs no site, so its values are real random values. */
 export const random: Provider = {
   package: "random",
-  version: versionOf("@pulumi/random"),
+  version: packageVersion("@pulumi/random"),
   types: {
     "random:index/randomPassword:RandomPassword": randomPassword,
     "random:index/randomBytes:RandomBytes": randomByteString,

@@ -9,22 +9,33 @@ import { Status } from "@pulumi/pulumi/proto/status_pb";
 import { Any } from "google-protobuf/google/protobuf/any_pb";
 import { Empty } from "google-protobuf/google/protobuf/empty_pb";
 import { type JavaScriptValue, Struct } from "google-protobuf/google/protobuf/struct_pb";
-import type { Context, Made, Provider } from "./provider";
-import { answerOf, difference, kindOf, made, planned, plannedUpdate, typeOf } from "./provider";
-import { changes, reveal, type Values } from "./wire";
+import {
+  type CreateResult,
+  diff,
+  invokeFunction,
+  kindOf,
+  type PlannedChange,
+  plannedState,
+  plannedUpdate,
+  type Provider,
+  type ProviderContext,
+  resourceType,
+  stateOf,
+} from "./provider";
+import { propertyChanges, type PropertyMap, reveal } from "./wire";
 
-const bag = (struct?: Struct): Values => (struct?.toJavaScript() ?? {}) as Values;
-const struct = (values: Values) =>
-  Struct.fromJavaScript(values as { [key: string]: JavaScriptValue });
+const fromStruct = (struct?: Struct): PropertyMap => (struct?.toJavaScript() ?? {}) as PropertyMap;
+const toStruct = (properties: PropertyMap) =>
+  Struct.fromJavaScript(properties as { [key: string]: JavaScriptValue });
 
-/** Answers a call of the engine with what `work` returns, or with its error. */
-const answering =
+/** A gRPC handler that answers with what `handle` returns, or with its error. */
+const handler =
   <Request, Response>(
-    work: (request: Request, peer: string) => Response | Promise<Response>,
+    handle: (request: Request, peer: string) => Response | Promise<Response>,
   ): grpc.handleUnaryCall<Request, Response> =>
   (call, callback) =>
     Promise.resolve()
-      .then(() => work(call.request, call.getPeer()))
+      .then(() => handle(call.request, call.getPeer()))
       .then(
         (response) => callback(null, response),
         (error: Error) =>
@@ -36,16 +47,17 @@ const answering =
       );
 
 /**
- * Serves one rehearsed provider to any number of engines. An engine opens one connection for each instance of the
- * provider that a program makes, and so a connection stands for its configuration.
+ * Serves one simulated provider over gRPC to any number of Pulumi engines. An engine opens one
+ * connection per provider instance of the program, so a connection identifies a configuration.
  */
 export class ProviderServer {
   private readonly server = new grpc.Server();
-  private readonly instances = new Map<string, Values>();
+  /** Configurations of the provider instances, by the peer address of their connections. */
+  private readonly configs = new Map<string, PropertyMap>();
 
   constructor(
     private readonly provider: Provider,
-    private readonly site: Omit<Context, "config">,
+    private readonly site: Omit<ProviderContext, "config">,
   ) {
     this.server.addService(
       ResourceProviderService,
@@ -53,11 +65,12 @@ export class ProviderServer {
     );
   }
 
-  /** Listens on a free port of the loopback address. @returns the port. */
+  /** Listens on a free port of 127.0.0.1. @returns the port. */
   listen(): Promise<number> {
-    return new Promise((done, failed) =>
-      this.server.bindAsync("127.0.0.1:0", grpc.ServerCredentials.createInsecure(), (error, port) =>
-        error ? failed(error) : done(port),
+    const credentials = grpc.ServerCredentials.createInsecure();
+    return new Promise((resolve, reject) =>
+      this.server.bindAsync("127.0.0.1:0", credentials, (error, port) =>
+        error ? reject(error) : resolve(port),
       ),
     );
   }
@@ -68,70 +81,78 @@ export class ProviderServer {
 
   private service(): Partial<IResourceProviderServer> {
     return {
-      attach: answering(() => new Empty()),
-      getPluginInfo: answering(() => new plugin.PluginInfo().setVersion(this.provider.version)),
-      checkConfig: answering((request: rpc.CheckRequest) =>
+      attach: handler(() => new Empty()),
+      getPluginInfo: handler(() => new plugin.PluginInfo().setVersion(this.provider.version)),
+      checkConfig: handler((request: rpc.CheckRequest) =>
         new rpc.CheckResponse().setInputs(request.getNews()),
       ),
-      diffConfig: answering((request: rpc.DiffRequest) => {
-        const found = changes(bag(request.getOldInputs()), bag(request.getNews()));
+      diffConfig: handler((request: rpc.DiffRequest) => {
+        const found = propertyChanges(
+          fromStruct(request.getOldInputs()),
+          fromStruct(request.getNews()),
+        );
         return diffResponse(found.map((change) => ({ ...change, replaces: false })));
       }),
-      configure: answering((request: rpc.ConfigureRequest, peer) =>
-        this.configure(bag(request.getArgs()), peer),
+      configure: handler((request: rpc.ConfigureRequest, peer) =>
+        this.configure(fromStruct(request.getArgs()), peer),
       ),
-      check: answering((request: rpc.CheckRequest) =>
+      check: handler((request: rpc.CheckRequest) =>
         new rpc.CheckResponse().setInputs(request.getNews()),
       ),
-      diff: answering((request: rpc.DiffRequest) => {
-        const type = typeOf(this.provider, request.getType());
+      diff: handler((request: rpc.DiffRequest) => {
+        const type = resourceType(this.provider, request.getType());
         return diffResponse(
-          difference(
+          diff(
             type,
-            bag(request.getOldInputs()),
-            bag(request.getNews()),
-            bag(request.getOlds()),
+            fromStruct(request.getOldInputs()),
+            fromStruct(request.getNews()),
+            fromStruct(request.getOlds()),
           ),
         );
       }),
-      create: answering((request: rpc.CreateRequest, peer) => this.create(request, peer)),
-      read: answering((request: rpc.ReadRequest, peer) => this.read(request, peer)),
-      update: answering((request: rpc.UpdateRequest, peer) => this.update(request, peer)),
-      delete: answering((request: rpc.DeleteRequest, peer) => this.delete(request, peer)),
-      invoke: answering((request: rpc.InvokeRequest) => {
+      create: handler((request: rpc.CreateRequest, peer) => this.create(request, peer)),
+      read: handler((request: rpc.ReadRequest, peer) => this.read(request, peer)),
+      update: handler((request: rpc.UpdateRequest, peer) => this.update(request, peer)),
+      delete: handler((request: rpc.DeleteRequest, peer) => this.delete(request, peer)),
+      invoke: handler((request: rpc.InvokeRequest) => {
         return new rpc.InvokeResponse().setReturn(
-          struct(answerOf(this.provider, request.getTok(), reveal(bag(request.getArgs())))),
+          toStruct(
+            invokeFunction(this.provider, request.getTok(), reveal(fromStruct(request.getArgs()))),
+          ),
         );
       }),
-      cancel: answering(() => (this.site.faults.cancel(), new Empty())),
+      cancel: handler(() => {
+        this.site.faults.cancel();
+        return new Empty();
+      }),
     };
   }
 
-  private async configure(config: Values, peer: string) {
-    this.instances.set(peer, config);
+  private async configure(config: PropertyMap, peer: string) {
+    this.configs.set(peer, config);
     await this.provider.configure?.(this.context(peer));
     return new rpc.ConfigureResponse().setAcceptsecrets(true).setSupportspreview(true);
   }
 
   private async create(request: rpc.CreateRequest, peer: string) {
-    const type = typeOf(this.provider, request.getType());
-    const inputs = bag(request.getProperties());
+    const type = resourceType(this.provider, request.getType());
+    const inputs = fromStruct(request.getProperties());
     if (request.getPreview())
-      return new rpc.CreateResponse().setProperties(struct(planned(type, inputs)));
-    const name = await this.meet(request);
+      return new rpc.CreateResponse().setProperties(toStruct(plannedState(type, inputs)));
+    const name = await this.injectFaults(request);
     const result = type.create(reveal(inputs), this.context(peer), name);
-    const state = struct(made(type, inputs, result.outputs));
-    if (result.failed !== undefined) throw initFailed(result, state, bag(request.getProperties()));
+    const state = toStruct(stateOf(type, inputs, result.outputs));
+    if (result.failed !== undefined)
+      throw initFailed(result, state, fromStruct(request.getProperties()));
     return new rpc.CreateResponse().setId(result.id).setProperties(state);
   }
 
   private async read(request: rpc.ReadRequest, peer: string) {
-    const type = typeOf(this.provider, request.getType());
-    await this.meet(request);
-    const there =
-      type.present?.(request.getId(), reveal(bag(request.getProperties())), this.context(peer)) ??
-      true;
-    if (!there) return new rpc.ReadResponse();
+    const type = resourceType(this.provider, request.getType());
+    await this.injectFaults(request);
+    const state = reveal<PropertyMap>(fromStruct(request.getProperties()));
+    if (type.exists?.(request.getId(), state, this.context(peer)) === false)
+      return new rpc.ReadResponse();
     return new rpc.ReadResponse()
       .setId(request.getId())
       .setProperties(request.getProperties())
@@ -139,40 +160,43 @@ export class ProviderServer {
   }
 
   private async update(request: rpc.UpdateRequest, peer: string) {
-    const type = typeOf(this.provider, request.getType());
-    const [state, inputs] = [bag(request.getOlds()), bag(request.getNews())];
+    const type = resourceType(this.provider, request.getType());
+    const [state, inputs] = [fromStruct(request.getOlds()), fromStruct(request.getNews())];
     const plan = plannedUpdate(type, state, inputs);
-    if (request.getPreview()) return new rpc.UpdateResponse().setProperties(struct(plan));
-    await this.meet(request);
+    if (request.getPreview()) return new rpc.UpdateResponse().setProperties(toStruct(plan));
+    await this.injectFaults(request);
     const outputs = type.update?.(request.getId(), reveal(inputs), this.context(peer)) ?? {};
     return new rpc.UpdateResponse().setProperties(
-      struct(made(type, { ...state, ...inputs }, outputs)),
+      toStruct(stateOf(type, { ...state, ...inputs }, outputs)),
     );
   }
 
   private async delete(request: rpc.DeleteRequest, peer: string) {
-    await this.meet(request);
-    typeOf(this.provider, request.getType()).remove?.(
+    await this.injectFaults(request);
+    resourceType(this.provider, request.getType()).remove?.(
       request.getId(),
-      reveal(bag(request.getProperties())),
+      reveal(fromStruct(request.getProperties())),
       this.context(peer),
     );
     return new Empty();
   }
 
-  /** Lets the faults of a resource happen. @returns its type and name, such as `Container:dev-grafana`. */
-  private async meet(resource: { getType(): string; getName(): string }): Promise<string> {
+  /**
+   * Lets the faults of a resource happen.
+   * @returns the resource's type and name, such as `Container:dev-grafana`.
+   */
+  private async injectFaults(resource: { getType(): string; getName(): string }): Promise<string> {
     const name = `${kindOf(resource.getType())}:${resource.getName()}`;
-    await this.site.faults.meet(name);
+    await this.site.faults.inject(name);
     return name;
   }
 
-  private context(peer: string): Context {
-    return { ...this.site, config: reveal(this.instances.get(peer) ?? {}) };
+  private context(peer: string): ProviderContext {
+    return { ...this.site, config: reveal(this.configs.get(peer) ?? {}) };
   }
 }
 
-function diffResponse(found: ReturnType<typeof difference>): rpc.DiffResponse {
+function diffResponse(found: PlannedChange[]): rpc.DiffResponse {
   const { Kind } = rpc.PropertyDiff;
   const kinds = {
     add: [Kind.ADD, Kind.ADD_REPLACE],
@@ -198,13 +222,20 @@ function diffResponse(found: ReturnType<typeof difference>): rpc.DiffResponse {
   return response;
 }
 
-/** The error by which the engine learns that a resource is there and does not work: it keeps it in its state. */
-function initFailed({ id, failed = "" }: Made, state: Struct, inputs: Values): grpc.ServiceError {
+/**
+ * The error for a resource that was created and does not work: the engine keeps it in its state,
+ * as Pulumi's initialization failures.
+ */
+function initFailed(
+  { id, failed = "" }: CreateResult,
+  state: Struct,
+  inputs: PropertyMap,
+): grpc.ServiceError {
   const detail = new rpc.ErrorResourceInitFailed()
     .setId(id)
     .setProperties(state)
     .setReasonsList([failed])
-    .setInputs(struct(inputs));
+    .setInputs(toStruct(inputs));
   const wrapped = new Any();
   wrapped.pack(detail.serializeBinary(), "pulumirpc.ErrorResourceInitFailed");
   const metadata = new grpc.Metadata();

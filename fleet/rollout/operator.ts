@@ -294,9 +294,9 @@ const placeOf = (config: SiteConfig) => ({
 });
 
 /** What stands for the gate at a simulated site, where no message can flow: every container there, and healthy. */
-const rehearsedGate = ({ held }: Engine, config: SiteConfig): string[] =>
+const rehearsedGate = ({ state }: Engine, config: SiteConfig): string[] =>
   placeOf(config).containers.flatMap((name) =>
-    held.containers[name]?.healthy
+    state.containers[name]?.healthy
       ? []
-      : [`${name} is ${held.containers[name] ? "unhealthy" : "missing"}`],
+      : [`${name} is ${state.containers[name] ? "unhealthy" : "missing"}`],
   );

@@ -44,7 +44,7 @@ const results = ({ sites }: RolloutRecord) =>
   Object.fromEntries(Object.entries(sites).map(([name, { result }]) => [name, result]));
 const engine = (site: string) => Engine.open(join(folder.path, "engines"), `ssh://bess@${site}`);
 /** The image that a site's Telegraf runs, by its id, which names the revision. */
-const telegraf = (site: string) => engine(site).held.containers[`${site}-telegraf`]?.image;
+const telegraf = (site: string) => engine(site).state.containers[`${site}-telegraf`]?.image;
 
 test("a canary that fails its gate stops the rollout, and every other site is untouched", async () => {
   await rollout({});
@@ -54,7 +54,7 @@ test("a canary that fails its gate stops the rollout, and every other site is un
     kiel: telegraf("kiel"),
   };
   const kiel = engine("kiel");
-  kiel.keep(() => (kiel.held.containers["kiel-grafana"].healthy = false));
+  kiel.save(() => (kiel.state.containers["kiel-grafana"].healthy = false));
   const { record } = await rollout({ commit: "two" });
   expect(record).toMatchObject({
     outcome: "halted",
@@ -72,17 +72,17 @@ test("a canary that fails its gate stops the rollout, and every other site is un
 test("what was changed at a site by hand is mended by the next rollout, once a refresh has seen it", async () => {
   await rollout({});
   const kiel = engine("kiel");
-  kiel.keep(() => delete kiel.held.containers["kiel-telegraf"]);
+  kiel.save(() => delete kiel.state.containers["kiel-telegraf"]);
   await rollout({ kind: "refresh" });
   const { record } = await rollout({});
   expect(results(record)).toEqual({ kiel: "verified", aachen: "there", luebeck: "there" });
-  expect(engine("kiel").held.containers["kiel-telegraf"].healthy).toBe(true);
+  expect(engine("kiel").state.containers["kiel-telegraf"].healthy).toBe(true);
 }, 120_000);
 
 test("a site that was removed is made again by the next rollout", async () => {
   await rollout({ waves: { canary: ["kiel"] } });
   await rollout({ kind: "down", waves: { canary: ["kiel"] } });
-  expect(engine("kiel").held.containers).toEqual({});
+  expect(engine("kiel").state.containers).toEqual({});
   const { record } = await rollout({ waves: { canary: ["kiel"] } });
   expect(results(record)).toEqual({ kiel: "verified" });
 }, 120_000);
@@ -90,7 +90,7 @@ test("a site that was removed is made again by the next rollout", async () => {
 test("a container that is missing fails the gate", async () => {
   await rollout({});
   const kiel = engine("kiel");
-  kiel.keep(() => delete kiel.held.containers["kiel-grafana"]);
+  kiel.save(() => delete kiel.state.containers["kiel-grafana"]);
   const { record } = await rollout({ commit: "two" });
   expect(record.sites.kiel).toMatchObject({
     result: "failed",
@@ -147,7 +147,7 @@ test("a rollback mends a site whose update failed", async () => {
   });
   const { record } = await rollout({ kind: "rollback" });
   expect(record.sites.kiel.result).toBe("verified");
-  expect([telegraf("kiel"), engine("kiel").held.containers["kiel-telegraf"].healthy]).toEqual([
+  expect([telegraf("kiel"), engine("kiel").state.containers["kiel-telegraf"].healthy]).toEqual([
     one,
     true,
   ]);

@@ -1,8 +1,9 @@
 import { spawnSync } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { environment } from "../../automation/programs";
 import { localBackend } from "../../automation/backend";
+import { modelWithField } from "../support/models";
 import { RehearsedSite } from "../support/rehearsal";
 
 const base = RehearsedSite.empty();
@@ -15,6 +16,7 @@ beforeAll(async () => {
 
 afterAll(() => RehearsedSite.removeAll());
 
+const stateOfHealth = { name: "soh", path: "soh", type: "float", meaning: "State of health." };
 const containers = (steps: string[]) => steps.filter((step) => step.includes(" Container:"));
 
 test("a first preview plans everything, whatever is not known yet", () => {
@@ -30,19 +32,10 @@ test("a second up changes nothing", async () => {
   expect(await base.copy().up()).toEqual([]);
 });
 
-test("a field more in the model replaces Telegraf, and no other service that runs without it", async () => {
-  const model = readFileSync(join(__dirname, "../../configs/telemetry.yaml"), "utf8");
+test("another field in the model replaces Telegraf alone", async () => {
   const site = base.copy();
-  const file = join(site.folder, "model.yaml");
-  writeFileSync(
-    file,
-    model.replace(
-      /^.*name: soc,/m,
-      (line) =>
-        `      - { name: soh, path: soh, type: float, unit: "%", meaning: State of health. }\n${line}`,
-    ),
-  );
-  const steps = await site.up({ model: file, simulator: { enabled: false } });
+  const model = modelWithField(site.folder, stateOfHealth);
+  const steps = await site.up({ model, simulator: { enabled: false } });
   // The simulator publishes the model too, and so is left out here.
   expect(containers(steps)).toEqual([
     "delete Container:dev-simulator",
@@ -57,7 +50,7 @@ test("another image of one service replaces that service alone", async () => {
   expect(steps).toEqual(["replace Container:dev-grafana", "replace RemoteImage:dev-grafana"]);
 });
 
-test("a rotated secret touches only who uses it", async () => {
+test("a rotated secret changes only what uses it", async () => {
   expect(containers(await base.copy().up({ rotate: { gateway: "a" } }))).toEqual([
     "replace Container:dev-mosquitto",
     "replace Container:dev-simulator",
@@ -76,17 +69,15 @@ test("a service that never answers fails the update, and the next one heals the 
   expect(
     site.failingUp([{ resource: "Container:dev-telegraf", kind: "unhealthy", seconds: 1 }]),
   ).toContain("failed to be in healthy state");
-  await site.within(({ engine }) =>
-    expect(engine().held.containers["dev-telegraf"].healthy).toBe(false),
-  );
+  const healthy = () =>
+    site.within(({ engine }) => engine().state.containers["dev-telegraf"]?.healthy);
+  expect(await healthy()).toBe(false);
   await site.up();
-  await site.within(({ engine }) =>
-    expect(engine().held.containers["dev-telegraf"].healthy).toBe(true),
-  );
+  expect(await healthy()).toBe(true);
   expect(await site.up()).toEqual([]);
 });
 
-test("a resource that fails leaves the others standing, and the next update makes it", async () => {
+test("a failing resource leaves the others in place, and the next update creates it", async () => {
   const site = RehearsedSite.empty();
   expect(
     site.failingUp([{ resource: "Container:dev-grafana", kind: "fail", seconds: 1 }]),
@@ -95,7 +86,8 @@ test("a resource that fails leaves the others standing, and the next update make
   expect(await site.up()).toEqual([]);
 });
 
-test("no data source is made before the default one: Grafana would make the first the default", async () => {
+// Grafana makes the first data source its default.
+test("no data source is created before the default one", async () => {
   const site = RehearsedSite.empty();
   const sources = ["influxql", "pipeline", "sql"].map(
     (source) => `create DataSource:dev-grafana-${source}`,
@@ -118,33 +110,33 @@ test("destroy keeps the data volumes, and purge does not", async () => {
   const site = base.copy();
   await site.destroy();
   await site.within(({ engine }) => {
-    expect(engine().held.containers).toEqual({});
-    expect(engine().held.networks).toEqual({});
-    expect(Object.keys(engine().held.volumes).sort()).toEqual(
+    expect(engine().state.containers).toEqual({});
+    expect(engine().state.networks).toEqual({});
+    expect(Object.keys(engine().state.volumes).sort()).toEqual(
       ["explorer", "grafana", "influxdb", "mosquitto"].map((service) => `dev-${service}-data`),
     );
   });
   const purged = base.copy();
   await purged.up({ purge: true });
   await purged.destroy({ purge: true });
-  await purged.within(({ engine }) => expect(engine().held.volumes).toEqual({}));
+  await purged.within(({ engine }) => expect(engine().state.volumes).toEqual({}));
 });
 
 test("an unreachable engine fails the update, by name", () => {
-  const said = base
+  const output = base
     .copy()
     .failingUp([{ resource: "engine", kind: "fail", seconds: 1 }], { engine: "ssh://pi@far" });
-  expect(said).toContain("ssh://pi@far: failed to connect to any docker daemon");
+  expect(output).toContain("ssh://pi@far: failed to connect to any docker daemon");
 });
 
 test("no secret stands in the state's file, nor in what the simulated engine keeps", async () => {
-  const command = spawnSync("pulumi", ["stack", "export", "--show-secrets", "--stack", "dev"], {
+  const exported = spawnSync("pulumi", ["stack", "export", "--show-secrets", "--stack", "dev"], {
     cwd: join(base.folder, "stacks/dev"),
     env: { ...environment(), ...localBackend(base.folder) },
     encoding: "utf8",
     maxBuffer: 1 << 26,
   });
-  const secrets = plaintexts(JSON.parse(command.stdout).deployment.resources);
+  const secrets = plaintexts(JSON.parse(exported.stdout).deployment.resources);
   expect(secrets).toHaveLength(10);
   const kept = [base.stateFile, await base.within(({ engine }) => engine().file)].map((file) =>
     readFileSync(file),
@@ -156,12 +148,12 @@ test("no secret stands in the state's file, nor in what the simulated engine kee
 function plaintexts(
   resources: { type: string; outputs?: Record<string, { plaintext?: string }> }[],
 ): string[] {
-  const made = {
+  const secretOutputs: Record<string, string> = {
     "random:index/randomPassword:RandomPassword": "result",
     "command:local:Command": "stdout",
-  } as Record<string, string>;
+  };
   return resources
-    .filter(({ type, outputs }) => made[type] && outputs?.[made[type]]?.plaintext)
-    .map(({ type, outputs }) => (JSON.parse(outputs![made[type]].plaintext!) as string).trim())
+    .map(({ type, outputs }) => outputs?.[secretOutputs[type] ?? ""]?.plaintext)
+    .map((json) => (json === undefined ? "" : (JSON.parse(json) as string).trim()))
     .filter((text) => text.length > 0);
 }

@@ -1,18 +1,19 @@
 import { spawnSync } from "node:child_process";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { commands } from "../../rehearsal/command";
+import { command } from "../../rehearsal/command";
 import { docker } from "../../rehearsal/docker";
 import { grafana } from "../../rehearsal/grafana";
 import { random } from "../../rehearsal/random";
 import { deployedStack } from "../../automation/inline";
 import { environment } from "../../automation/programs";
-import { localBackend, root } from "../../automation/backend";
+import { localBackend } from "../../automation/backend";
+import { modelWithField } from "../support/models";
 import { freePort, temporaryFolder } from "../support/programs";
 import { stepsOf } from "../support/rehearsal";
 
-const providers = [docker, random, commands, grafana];
-const ask = (command: string, ...args: string[]) =>
+const providers = [docker, random, command, grafana];
+const run = (command: string, ...args: string[]) =>
   spawnSync(command, args, {
     env: environment(),
     encoding: "utf8",
@@ -20,26 +21,27 @@ const ask = (command: string, ...args: string[]) =>
     timeout: 60_000,
   });
 
-/** Whether a real provider's plugin is installed. Tests that need it are else skipped, and counted as such. */
+/** Installed plugins. Where a provider's plugin is missing, the tests that need it are skipped. */
 const plugins = (
-  JSON.parse(ask("pulumi", "plugin", "ls", "--json").stdout || "[]") as {
+  JSON.parse(run("pulumi", "plugin", "ls", "--json").stdout || "[]") as {
     name: string;
     version: string;
   }[]
 ).map(({ name, version }) => `${name} ${version}`);
-const here = providers.every((provider) =>
+const pluginsInstalled = providers.every((provider) =>
   plugins.includes(`${provider.package} ${provider.version}`),
 );
-const engine = ask("docker", "version", "--format", "{{.Server.Version}}").status === 0;
+const engineAnswers = run("docker", "version", "--format", "{{.Server.Version}}").status === 0;
 
-(here ? describe : describe.skip)("beside the real providers' schemas", () => {
-  const marked = providers.filter((provider) => provider !== random); // Terraform's random provider marks none, and replaces for every input.
+(pluginsInstalled ? describe : describe.skip)("beside the real providers' schemas", () => {
+  // The schema of the random provider marks no input, although each replaces its resource.
+  const marked = providers.filter((provider) => provider !== random);
 
   test.each(marked)(
     "$package replaces for what its schema says, and for nothing else",
     (provider) => {
       const schema = JSON.parse(
-        ask("pulumi", "package", "get-schema", `${provider.package}@${provider.version}`).stdout,
+        run("pulumi", "package", "get-schema", `${provider.package}@${provider.version}`).stdout,
       );
       for (const [token, type] of Object.entries(provider.types)) {
         const inputs = Object.entries(
@@ -51,18 +53,22 @@ const engine = ask("docker", "version", "--format", "{{.Server.Version}}").statu
         const replacing = inputs
           .filter(([, input]) => input.willReplaceOnChanges || input.replaceOnChanges)
           .map(([name]) => name);
-        const told = type.replaces === "all" ? inputs.map(([name]) => name) : [...type.replaces];
-        expect({ token, replaces: told.sort() }).toEqual({ token, replaces: replacing.sort() });
+        const planned =
+          type.replaceOnChanges === "all"
+            ? inputs.map(([name]) => name)
+            : [...type.replaceOnChanges];
+        expect({ token, replaces: planned.sort() }).toEqual({ token, replaces: replacing.sort() });
       }
     },
   );
 });
 
-(here && engine ? describe : describe.skip)(
+(pluginsInstalled && engineAnswers ? describe : describe.skip)(
   "beside a site that the real providers deployed",
   () => {
     const folder = temporaryFolder();
-    const model = join(folder.path, "model.yaml");
+    const stateOfHealth = { name: "soh", path: "soh", type: "float", meaning: "State of health." };
+    let model: string;
     let base: Record<string, unknown>;
     const work = async <T>(
       change: object,
@@ -87,14 +93,7 @@ const engine = ask("docker", "version", "--format", "{{.Server.Version}}").statu
 
     beforeAll(async () => {
       mkdirSync(join(folder.path, "work"), { recursive: true });
-      writeFileSync(
-        model,
-        readFileSync(join(root, "configs/telemetry.yaml"), "utf8").replace(
-          /^.*name: soc,/m,
-          (line) =>
-            `      - { name: soh, path: soh, type: float, unit: "%", meaning: State of health. }\n${line}`,
-        ),
-      );
+      model = modelWithField(folder.path, stateOfHealth);
       base = {
         name: "beside",
         purge: true,
