@@ -9,13 +9,13 @@ export { sources } from "./queries";
 
 /** What the dashboards need to know of the site. */
 export interface DashboardOptions {
-  /** Name of the site, put before each title. */
-  site?: string;
+  /** Name of the site, put before each title. Default: none. */
+  site?: string | undefined;
 }
 
 /**
- * The dashboards of a telemetry model: an overview, one of each measurement, and the pipeline's own.
- * A pure function: what it returns is Grafana's JSON, once stringified.
+ * The dashboards of a telemetry model: an overview, one of each measurement, and one of the
+ * pipeline. A pure function: what it returns is Grafana's JSON, once stringified.
  */
 export function dashboards(model: Model, { site }: DashboardOptions = {}): Dashboard[] {
   const title = (name: string) => (site ? `${site}: ${name}` : name);

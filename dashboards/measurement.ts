@@ -19,44 +19,42 @@ interface Section {
   panels: panels.AnyPanel[];
 }
 
-/** The power of a circuit, unless the measurement knows its power itself. */
+/** The power of a circuit, where it can be derived and the measurement has no power of its own. */
 function circuitPower(m: Measurement, circuit: Circuit) {
-  if (m.fields.some((f) => f.quantity === "power") || !queries.derivable(m).includes(circuit))
-    return [];
-  const power = queries.derivedPower(m, [circuit], `Power, ${circuitTitles[circuit]}`);
-  return [panels.powerLines(m, power, power.title)];
+  if (m.fields.some((f) => f.quantity === "power")) return [];
+  const derivable = queries.poweredCircuits(m).filter((powered) => powered.circuit === circuit);
+  return derivable.map((powered) => {
+    const power = queries.derivedPower(m, [powered], `Power, ${circuitTitles[circuit]}`);
+    return panels.powerLines(m, power, power.title);
+  });
 }
 
-const ofCircuit = (f: Field) => f.quantity === "voltage" || f.quantity === "current";
+const belongsToCircuit = (f: Field) => f.quantity === "voltage" || f.quantity === "current";
 
 function circuitSection(m: Measurement, circuit: Circuit): Section {
-  const fields = m.fields.filter((f) => ofCircuit(f) && f.circuit === circuit);
+  const fields = m.fields.filter((f) => belongsToCircuit(f) && f.circuit === circuit);
   return {
     title: circuitTitles[circuit],
     panels: [...fields.map((f) => panels.fieldLines(m, f)), ...circuitPower(m, circuit)],
   };
 }
 
-/** Numbers by circuit where a measurement has several, else all in one row. */
+/** Numbers by circuit where a measurement has several circuits, else all in one row. */
 function numberSections(m: Measurement): Section[] {
   const numbers = m.fields.filter((f) => !queries.isState(f));
-  const present = [...new Set(numbers.filter(ofCircuit).map((f) => f.circuit))];
-  if (present.length < 2)
-    return [
-      {
-        title: "Values",
-        panels: [
-          ...numbers.map((f) => panels.fieldLines(m, f)),
-          ...present.flatMap((c) => circuitPower(m, c)),
-        ],
-      },
-    ];
-  const others = numbers.filter((f) => !ofCircuit(f));
-  return [
-    { title: "Values", panels: others.map((f) => panels.fieldLines(m, f)) },
-    ...present.map((c) => circuitSection(m, c)),
-  ];
+  const circuits = [...new Set(numbers.filter(belongsToCircuit).map((f) => f.circuit))];
+  if (circuits.length < 2) return [valuesSection(m, numbers, circuits)];
+  const others = numbers.filter((f) => !belongsToCircuit(f));
+  return [valuesSection(m, others), ...circuits.map((circuit) => circuitSection(m, circuit))];
 }
+
+const valuesSection = (m: Measurement, fields: Field[], circuits: Circuit[] = []): Section => ({
+  title: "Values",
+  panels: [
+    ...fields.map((f) => panels.fieldLines(m, f)),
+    ...circuits.flatMap((circuit) => circuitPower(m, circuit)),
+  ],
+});
 
 function stateSection(m: Measurement): Section {
   const flags = queries.modeFlags(m);
@@ -70,8 +68,10 @@ function stateSection(m: Measurement): Section {
   };
 }
 
-/** uids that are taken, and the longest that Grafana accepts. */
+/** uids of the dashboards that are there whatever the model. */
 const taken = ["bess-overview", "bess-pipeline"];
+
+/** Characters that Grafana accepts in a uid. */
 const longest = 40;
 
 /** uid of a measurement's dashboard. */

@@ -7,11 +7,13 @@ import * as queries from "./queries";
 const withQuantity = (m: Measurement, quantity: Field["quantity"]) =>
   m.fields.filter((f) => f.quantity === quantity);
 
+/** Latest state of charge of each unit, as bars. */
 const stateOfCharge = (m: Measurement) =>
   withQuantity(m, "state_of_charge").map((f) =>
     panels.fieldBars(m, f, `${queries.sentence(f.meaning)}: ${m.title}`),
   );
 
+/** Modes of each unit over time: all flags in one panel, and one for each other mode. */
 function modes(m: Measurement) {
   const flags = queries.modeFlags(m);
   const others = withQuantity(m, "mode").filter((f) => !flags.includes(f));
@@ -21,48 +23,55 @@ function modes(m: Measurement) {
   ].map((p) => p.title(`Mode: ${m.title}`));
 }
 
-const power = (m: Measurement) =>
-  queries.powers(m).map((p) => panels.powerLines(m, p, `${p.title}: ${m.title}`));
+/** Powers of each unit over time. */
+const powers = (m: Measurement) =>
+  queries.powers(m).map((power) => panels.powerLines(m, power, `${power.title}: ${m.title}`));
 
-/** Currents of which each has a sign of its own, drawn as one: out over zero, in below. */
+/** Mean of a current, drawn below zero where it flows in. */
+function currentTarget(m: Measurement, f: Field): panels.Target {
+  const isIn = f.quantity === "current_in";
+  const name = queries.quote(f.name);
+  return {
+    query: queries.series(m, `mean(${name})${isIn ? " * -1" : ""} AS ${name}`),
+    legend: queries.unitLegend(m, isIn ? "in" : "out"),
+  };
+}
+
+/** Currents with a field for each direction, in one panel: out over zero, in below. */
 function currents(m: Measurement) {
-  const [into, out] = [withQuantity(m, "current_in"), withQuantity(m, "current_out")];
-  const all = [...out, ...into];
-  if (all.length === 0) return [];
-  const targets = all.map((f) => ({
-    query: queries.series(
-      m,
-      `mean(${queries.quote(f.name)})${into.includes(f) ? " * -1" : ""} AS ${queries.quote(f.name)}`,
-    ),
-    legend: queries.unitLegend(m, into.includes(f) ? "in" : "out"),
-  }));
-  const description = all.map((f) => panels.describe(m, f)).join("\n\n");
+  const fields = [...withQuantity(m, "current_out"), ...withQuantity(m, "current_in")];
+  const [first] = fields;
+  if (!first) return [];
+  const meanings = fields.map((f) => panels.describe(m, f));
   return [
     panels
       .panel(
         panels.paced(m),
         `Current in and out: ${m.title}`,
-        `${description}\n\nOver zero: out; below: in.`,
-        targets,
+        [...meanings, "Over zero: out; below: in."].join("\n\n"),
+        fields.map((f) => currentTarget(m, f)),
       )
-      .unit(units[all[0].unit])
+      .unit(units[first.unit])
       .axisCenteredZero(true)
       .axisLabel(panels.inOut),
   ];
 }
 
-const messages = (model: Model) =>
-  panels
+/** Messages of each unit, in percent of those expected. */
+function messages({ measurements }: Model) {
+  const expected = measurements.map(
+    (m) => `${m.title}: ${queries.expectedPerMinute(m)} a minute are expected of each unit.`,
+  );
+  return panels
     .panel(
       panels.bars(),
       "Received of expected",
       [
-        "Over the last five minutes, or over ten messages where they come more rarely. A silent unit stays here for an hour.",
-        ...model.measurements.map(
-          (m) => `${m.title}: ${queries.expectedPerMinute(m)} a minute are expected of each unit.`,
-        ),
+        "Over the last five minutes, or over ten messages where they come more rarely. " +
+          "A silent unit stays here for an hour.",
+        ...expected,
       ].join("\n\n"),
-      model.measurements.map((m) => ({
+      measurements.map((m) => ({
         query: queries.received(m),
         legend: queries.unitLegend(m, m.title),
       })),
@@ -72,31 +81,32 @@ const messages = (model: Model) =>
     .min(0)
     .max(100)
     .thresholds(panels.steps("red", [50, "orange"], [95, "green"]));
+}
+
+/** Variables of a tag's values in every measurement that has it. */
+function tagVariables({ measurements }: Model) {
+  const tags = [...new Set(measurements.flatMap((m) => m.tags.map((t) => t.name)))];
+  return tags.map((tag) => {
+    const having = measurements.filter((m) => m.tags.some((t) => t.name === tag));
+    return panels.tagVariable(
+      having.map((m) => m.name),
+      tag,
+      tag,
+    );
+  });
+}
 
 /** The site at a glance: charge, power, mode and freshness of every unit. */
 export function overview(model: Model, title: string): Dashboard {
-  const tags = [...new Set(model.measurements.flatMap((m) => m.tags.map((t) => t.name)))];
+  const { measurements } = model;
   const board = panels.board(
     "bess-overview",
     title,
     `${model.title} at a glance: charge, power, mode and freshness of every unit.`,
   );
-  tags.forEach((tag) => {
-    const tables = model.measurements
-      .filter((m) => m.tags.some((t) => t.name === tag))
-      .map((m) => m.name);
-    board.withVariable(panels.tagVariable(tables, tag, tag));
-  });
-  panels.place(board, 6, [
-    ...model.measurements.flatMap(stateOfCharge),
-    ...model.measurements.flatMap(modes),
-  ]);
-  panels.place(
-    board,
-    7,
-    [...model.measurements.flatMap(power), ...model.measurements.flatMap(currents)],
-    4,
-  );
-  panels.place(board, 9, [messages(model), ...model.measurements.map(panels.ages)], 4);
+  tagVariables(model).forEach((variable) => board.withVariable(variable));
+  panels.place(board, 6, [...measurements.flatMap(stateOfCharge), ...measurements.flatMap(modes)]);
+  panels.place(board, 7, [...measurements.flatMap(powers), ...measurements.flatMap(currents)], 4);
+  panels.place(board, 9, [messages(model), ...measurements.map(panels.ages)], 4);
   return panels.finished(board);
 }

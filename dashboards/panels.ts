@@ -30,7 +30,7 @@ export function panel<P extends AnyPanel>(
   made
     .title(title)
     .description(description)
-    .datasource(queries.reference(targets[0].source ?? queries.sources.telemetry));
+    .datasource(queries.reference(targets[0]?.source ?? queries.sources.telemetry));
   made.targets(targets.map((t, i) => new queries.InfluxQueryBuilder(t.query, t, refId(i))));
   return made;
 }
@@ -104,13 +104,16 @@ export const bars = () =>
     .text(new common.VizTextDisplayOptionsBuilder().titleSize(12).valueSize(20))
     .reduceOptions(reduced("lastNotNull"));
 
-/** Interval in which a measurement's messages are aggregated at least, and the gap from which on nothing is drawn. */
+/**
+ * Least interval that a measurement's messages are aggregated in, and the gap in ms from which on
+ * nothing is drawn.
+ */
 const pace = (m: Measurement) => ({
   interval: m.interval,
   gap: durationSeconds(m.interval) * 10_000,
 });
 
-/** Lines that follow a measurement's messages; an outage shows as a gap, a late message does not. */
+/** Lines that follow a measurement's messages; an outage is a gap, a late message is not. */
 export const paced = (m: Measurement) =>
   lines().legend(legend()).interval(pace(m).interval).spanNulls(pace(m).gap);
 
@@ -169,7 +172,7 @@ export const powerLines = (m: Measurement, power: queries.Power, title: string) 
     .axisCenteredZero(true)
     .axisLabel(inOut);
 
-/** Colours of the words that modes are commonly told by; any other keeps its row's colour. */
+/** Colours of the words that modes are commonly named by; any other keeps its row's colour. */
 const modeWords: [pattern: string, color: string][] = [
   ["/fault|error|alarm|trip/i", "red"],
   ["/discharg/i", "orange"],
@@ -220,7 +223,7 @@ const property = (id: string, value: unknown): dashboard.DynamicConfigValue => (
 
 const hidden = [property("custom.hidden", true)];
 
-/** Puts the columns that tell the unit first, in the model's order: Grafana's own differs from time to time. */
+/** Puts the columns that name the unit first, in the model's order: Grafana's own order varies. */
 const unitFirst = (m: Measurement, others: string[]): dashboard.DataTransformerConfig => ({
   id: "organize",
   options: {
@@ -235,7 +238,8 @@ export const ages = (m: Measurement) =>
   panel(
     new Table(),
     `Latest point: ${m.title}`,
-    `When the latest point of each unit was measured. One is expected every ${m.interval}; a unit that is silent for an hour is not listed.`,
+    `When the latest point of each unit was measured. One is expected every ${m.interval}; ` +
+      "a unit that is silent for an hour is not listed.",
     [{ query: queries.newest(m) }],
   )
     .minWidth(80)
@@ -252,7 +256,8 @@ export const newestPoint = (m: Measurement) =>
   panel(
     numbers(),
     `Newest point: ${m.title}`,
-    "When the newest point in InfluxDB was measured: the whole pipeline's lag, and the messages' interval.",
+    "When the newest point in InfluxDB was measured: the whole pipeline's lag, " +
+      "and the messages' interval.",
     [{ query: queries.newestOfAll(m) }],
   )
     .unit("dateTimeFromNow")
@@ -326,7 +331,7 @@ export const tagVariable = (tables: string[], tag: string, label: string) =>
     .allValue(".*")
     .current({ selected: true, text: ["All"], value: ["$__all"] });
 
-/** An empty dashboard with what all of them share: the links to each other, the time range and the refresh. */
+/** An empty dashboard with what all share: the links to each other, the time range, the refresh. */
 export const board = (uid: string, title: string, description: string) =>
   new dashboard.DashboardBuilder(title)
     .uid(uid)

@@ -6,7 +6,7 @@ import { quote, sources } from "./queries";
 /** How often Telegraf writes about the pipeline, and the broker about itself. */
 const interval = "10s";
 
-/** Topics under which the broker tells about itself. */
+/** Topics under which the broker publishes its own numbers. */
 const topics = {
   received: "$SYS/broker/messages/received",
   sent: "$SYS/broker/messages/sent",
@@ -19,7 +19,8 @@ const topics = {
 /** A table's series in the chosen time, by the tags given. */
 function series(table: string, select: string, where: string[] = [], tags: string[] = []): string {
   const by = ["time($__interval)", ...tags.map(quote)].join(", ");
-  return `SELECT ${select} FROM ${quote(table)} WHERE ${["$timeFilter", ...where].join(" AND ")} GROUP BY ${by} fill(none)`;
+  const conditions = ["$timeFilter", ...where].join(" AND ");
+  return `SELECT ${select} FROM ${quote(table)} WHERE ${conditions} GROUP BY ${by} fill(none)`;
 }
 
 const is = (tag: string, value: string) => `${quote(tag)} = '${value}'`;
@@ -40,16 +41,18 @@ const target = (legend: string, query: string): panels.Target => ({
 const broker = (topic: keyof typeof topics, select: string, legend: string) =>
   target(legend, series("mosquitto", select, [is("topic", topics[topic])]));
 
-/** Series of each output that writes to InfluxDB: those have an alias, which tells them apart. */
+/** Series of each output that writes to InfluxDB; its alias is its name. */
 const outputs = (select: string, legend = "") =>
   target(
     `[[tag_alias]] ${legend}`.trim(),
     series("internal_write", select, [`"alias" != ''`], ["alias"]),
   );
 
+/** Lines of the pipeline's numbers; a minute without any is a gap. */
 const lines = (title: string, description: string, targets: panels.Target[]) =>
   panels.panel(panels.lines(), title, description, targets).interval(interval).spanNulls(60_000);
 
+/** Messages through the broker. */
 const brokerMessages = () =>
   lines(
     "Messages at the broker",
@@ -59,6 +62,7 @@ const brokerMessages = () =>
     .unit("suffix:msg/s")
     .axisSoftMin(0);
 
+/** Messages that reach Telegraf. */
 const consumed = () =>
   lines(
     "Messages at Telegraf",
@@ -68,6 +72,7 @@ const consumed = () =>
     .unit("suffix:msg/s")
     .axisSoftMin(0);
 
+/** Points that reach InfluxDB. */
 const written = () =>
   lines(
     "Points written",
@@ -77,13 +82,16 @@ const written = () =>
     .unit("suffix:points/s")
     .axisSoftMin(0);
 
+/** Messages that wait at the broker. */
 const queued = () =>
   lines(
     "Queued at the broker",
-    "Messages in the broker's store. It rises while Telegraf is away, or waits for InfluxDB; retained messages are the floor.",
+    "Messages in the broker's store. It rises while Telegraf is away, or waits for InfluxDB; " +
+      "retained messages are the floor.",
     [broker("stored", `last("value")`, "stored"), broker("store", `last("value")`, "store")],
   ).axisSoftMin(0);
 
+/** Clients of the broker. */
 const clients = () =>
   lines(
     "Clients connected",
@@ -93,16 +101,19 @@ const clients = () =>
     .decimals(0)
     .axisSoftMin(0);
 
+/** Points that wait in Telegraf. */
 const bufferFill = () =>
   lines(
     "Buffer fill",
-    "Points that wait in Telegraf for InfluxDB, of those that fit. At 100 % the oldest are dropped.",
+    "Points that wait in Telegraf for InfluxDB, of those that fit. " +
+      "At 100 % the oldest are dropped.",
     [outputs(`last("buffer_size") * 100.0 / last("buffer_limit")`)],
   )
     .unit("percent")
     .axisSoftMin(0)
     .axisSoftMax(100);
 
+/** What was lost, and what failed: each a number that should be 0. */
 const lost = () =>
   panels
     .panel(
@@ -122,6 +133,7 @@ const lost = () =>
     .reduceOptions(panels.reduced("sum"))
     .thresholds(panels.steps("green", [1, "red"]));
 
+/** Time of one write to InfluxDB. */
 const writeTime = () =>
   lines(
     "Write time",
@@ -131,6 +143,7 @@ const writeTime = () =>
     .unit("ms")
     .axisSoftMin(0);
 
+/** CPU time of the host. */
 const cpu = () =>
   lines("CPU", "CPU time of the host that is not idle.", [
     target("busy", series("cpu", `100 - mean("usage_idle")`, [is("cpu", "cpu-total")])),
@@ -139,6 +152,7 @@ const cpu = () =>
     .min(0)
     .max(100);
 
+/** Memory of the host. */
 const memory = () =>
   lines("Memory", "Memory of the host that is not available.", [
     target("used", series("mem", `mean("used_percent")`)),
@@ -147,6 +161,7 @@ const memory = () =>
     .min(0)
     .max(100);
 
+/** Disk of the host. */
 const disk = () =>
   lines("Disk", "Part of the disk that is used. InfluxDB stops taking points when it is full.", [
     target("used", series("disk", `last("used_percent")`, [is("path", "/")])),
@@ -155,6 +170,7 @@ const disk = () =>
     .min(0)
     .max(100);
 
+/** Temperatures of the host. */
 const temperature = () =>
   lines("Temperature", "Temperatures of the host by sensor.", [
     target("[[tag_sensor]]", series("temp", `mean("temp")`, [], ["sensor"])),

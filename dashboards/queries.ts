@@ -2,7 +2,7 @@ import type { Builder, Dataquery } from "@grafana/grafana-foundation-sdk/cog";
 import { circuits, type Field, type Measurement } from "../configs/model";
 import { durationSeconds, type Unit } from "../configs/units";
 
-/** uids of Grafana's data sources. The dashboards read the two InfluxQL ones; `sql` is for Explore. */
+/** uids of Grafana's data sources. Dashboards read the two InfluxQL ones; `sql` is for Explore. */
 export const sources = {
   telemetry: "bess-influx-01",
   pipeline: "bess-influx-pipeline",
@@ -27,9 +27,10 @@ export interface InfluxQuery extends Dataquery {
 
 /** What a target adds to its query. */
 export interface TargetOptions {
-  source?: InfluxQlSource;
-  /** Legend; a table has columns instead. */
-  legend?: string;
+  /** Data source. Default: the telemetry's. */
+  source?: InfluxQlSource | undefined;
+  /** Legend. Default: none, for a table has columns instead. */
+  legend?: string | undefined;
 }
 
 /** Builds an {@link InfluxQuery}: a time series if it has a legend, else a table. */
@@ -64,23 +65,37 @@ export const chosen = (m: Measurement) =>
 /** Every tag, for they tell the units apart only together. */
 export const byUnit = (m: Measurement) => m.tags.map((t) => quote(t.name)).join(", ");
 
-/** Legend that names a unit by its first tag; the tables show all. In brackets, as Grafana's versions differ in where `$tag_id` ends. */
-export const unitLegend = (m: Measurement, suffix = "") =>
-  `[[tag_${m.tags[0].name}]] ${suffix}`.trim();
+/**
+ * Legend that names a unit by its first tag; the tables show all. In brackets, as Grafana's
+ * versions differ in where `$tag_id` ends.
+ */
+export function unitLegend({ tags: [tag] }: Measurement, suffix = ""): string {
+  return (tag ? `[[tag_${tag.name}]] ${suffix}` : suffix).trim();
+}
 
-const within = "$timeFilter";
+/** One InfluxQL query: `SELECT … FROM … WHERE … GROUP BY …`. */
+const influxQl = (select: string, from: string, where: string[], groupBy?: string) =>
+  `SELECT ${select} FROM ${from} WHERE ${where.join(" AND ")}` +
+  (groupBy === undefined ? "" : ` GROUP BY ${groupBy}`);
 
-/** Series by unit: `select` aggregated by Grafana's interval, with a null where nothing came. */
+/** Condition that keeps to the dashboard's time range. */
+const inTimeRange = "$timeFilter";
+
+/** Groups by Grafana's interval and by unit, with a null where nothing came. */
+const byIntervalAndUnit = (m: Measurement) => `time($__interval), ${byUnit(m)} fill(null)`;
+
+/** Series by unit: `select` aggregated by Grafana's interval. */
 export const series = (m: Measurement, select: string) =>
-  `SELECT ${select} FROM ${quote(m.name)} WHERE ${within} AND ${chosen(m)} GROUP BY time($__interval), ${byUnit(m)} fill(null)`;
+  influxQl(select, quote(m.name), [inTimeRange, chosen(m)], byIntervalAndUnit(m));
 
 /** Latest values by unit within the dashboard's time range. */
 export const latest = (m: Measurement, select: string) =>
-  `SELECT ${select} FROM ${quote(m.name)} WHERE ${within} AND ${chosen(m)} GROUP BY ${byUnit(m)}`;
+  influxQl(select, quote(m.name), [inTimeRange, chosen(m)], byUnit(m));
 
-/** Values of a tag. The time is said since InfluxDB 3 looks back 24 h without it. */
+/** Values of a tag. It names a time, since InfluxDB 3 looks back 24 h without one. */
 export const tagValues = (tables: string[], tag: string) =>
-  `SHOW TAG VALUES FROM ${tables.map(quote).join(", ")} WITH KEY = ${quote(tag)} WHERE time > now() - 7d`;
+  `SHOW TAG VALUES FROM ${tables.map(quote).join(", ")} WITH KEY = ${quote(tag)} ` +
+  "WHERE time > now() - 7d";
 
 /** Mean of a field by unit. */
 export const meanSeries = (m: Measurement, f: Field) =>
@@ -98,12 +113,28 @@ export interface Power {
   query: string;
 }
 
-/** Circuits whose power can be derived: both voltage and current are measured, in V and A. */
-export function derivable(m: Measurement): Field["circuit"][] {
-  return circuits.filter((circuit) => voltage(m, circuit) && current(m, circuit));
+/** A circuit whose power can be derived, and what it is derived from. */
+export interface PoweredCircuit {
+  circuit: Field["circuit"];
+  /** In V. */
+  voltage: Field;
+  /** In A. */
+  current: Field;
 }
 
-/** Powers at a glance: those that are measured; without any, those of the DC side and of all AC phases together. */
+/** Circuits whose power can be derived: both voltage and current are measured, in V and A. */
+export const poweredCircuits = (m: Measurement): PoweredCircuit[] =>
+  circuits.flatMap((circuit) => {
+    const find = (quantity: Field["quantity"], unit: Unit) =>
+      m.fields.find((f) => f.quantity === quantity && f.circuit === circuit && f.unit === unit);
+    const [voltage, current] = [find("voltage", "V"), find("current", "A")];
+    return voltage && current ? [{ circuit, voltage, current }] : [];
+  });
+
+/**
+ * Powers at a glance: those that are measured; without any, that of the DC side and that of all AC
+ * phases together, as far as they can be derived.
+ */
 export function powers(m: Measurement): Power[] {
   const measured = m.fields.filter((f) => f.quantity === "power");
   if (measured.length > 0)
@@ -113,53 +144,73 @@ export function powers(m: Measurement): Power[] {
       unit: f.unit,
       query: meanSeries(m, f),
     }));
-  const [dc, ac] = [derivable(m).filter((c) => c === "dc"), derivable(m).filter((c) => c !== "dc")];
+  const derivable = poweredCircuits(m);
+  const dc = derivable.filter(({ circuit }) => circuit === "dc");
+  const ac = derivable.filter(({ circuit }) => circuit !== "dc");
   return [
     ...(dc.length > 0 ? [derivedPower(m, dc, "DC power")] : []),
     ...(ac.length > 0 ? [derivedPower(m, ac, "AC power")] : []),
   ];
 }
 
-/** Power as the sum of each circuit's voltage by current, multiplied point by point before the mean is taken. */
-export function derivedPower(m: Measurement, of: Field["circuit"][], title: string): Power {
-  const product = of
-    .map((c) => `${quote(voltage(m, c)!.name)} * ${quote(current(m, c)!.name)}`)
-    .join(" + ");
-  const points = `SELECT ${product} AS "power" FROM ${quote(m.name)} WHERE ${within} AND ${chosen(m)} GROUP BY ${byUnit(m)}`;
+/**
+ * Power as the sum of each circuit's voltage by current, multiplied point by point before the mean
+ * is taken.
+ */
+export function derivedPower(m: Measurement, of: PoweredCircuit[], title: string): Power {
+  const products = of.map(
+    ({ voltage, current }) => `${quote(voltage.name)} * ${quote(current.name)}`,
+  );
+  const points = influxQl(
+    `${products.join(" + ")} AS "power"`,
+    quote(m.name),
+    [inTimeRange, chosen(m)],
+    byUnit(m),
+  );
+  const isAc = of.some(({ circuit }) => circuit !== "dc");
+  const caveat = isAc ? "; the power factor is not measured" : "";
   return {
     title,
-    meaning: `Voltage by current, point by point${of.some((c) => c !== "dc") ? "; the power factor is not measured" : ""}.`,
+    meaning: `Voltage by current, point by point${caveat}.`,
     unit: "W",
-    query: `SELECT mean("power") AS "power" FROM (${points}) WHERE ${within} GROUP BY time($__interval), ${byUnit(m)} fill(null)`,
+    query: influxQl('mean("power") AS "power"', `(${points})`, [inTimeRange], byIntervalAndUnit(m)),
   };
 }
 
 /**
- * Part of the expected messages that came, in percent: of each of the last twelve stretches of five minutes, longer
- * where few messages are due. They end now, so that the last is whole, and are filled, so that a unit that has
- * fallen silent shows 0 and does not vanish.
+ * Part of the expected messages that came, in percent: of each of the last twelve periods of five
+ * minutes, longer where few messages are due. They end now, so that the last one is whole; an empty
+ * one counts 0, so that a unit that has fallen silent is still shown.
  */
 export function received(m: Measurement): string {
   const interval = durationSeconds(m.interval);
-  const stretch = Math.max(300, Math.ceil(10 * interval));
-  const select = `count(${quote(steady(m).name)}) * ${(100 * interval) / stretch} AS "received"`;
-  const where = `time > now() - ${12 * stretch}s AND time < now() AND ${chosen(m)}`;
-  return `SELECT ${select} FROM ${quote(m.name)} WHERE ${where} GROUP BY time(${stretch}s, now()), ${byUnit(m)} fill(0)`;
+  const period = Math.max(300, Math.ceil(10 * interval));
+  return influxQl(
+    `count(${anyField(m)}) * ${(100 * interval) / period} AS "received"`,
+    quote(m.name),
+    [`time > now() - ${12 * period}s`, "time < now()", chosen(m)],
+    `time(${period}s, now()), ${byUnit(m)} fill(0)`,
+  );
 }
 
 /** Messages that a unit is expected to send in a minute. */
 export const expectedPerMinute = (m: Measurement) => 60 / durationSeconds(m.interval);
 
-/** Time of the latest point of each unit, if it is younger than an hour, whatever time the dashboard shows. */
+/** Time of each unit's latest point of the last hour, whatever time range the dashboard shows. */
 export const newest = (m: Measurement) =>
-  `SELECT last(${quote(steady(m).name)}) FROM ${quote(m.name)} WHERE time > now() - 1h AND ${chosen(m)} GROUP BY ${byUnit(m)}`;
+  influxQl(`last(${anyField(m)})`, quote(m.name), [lastHour, chosen(m)], byUnit(m));
 
-/** Time of a measurement's latest point, of whatever unit, if it is younger than an hour. */
+/** Time of a measurement's latest point of the last hour, of whatever unit. */
 export const newestOfAll = (m: Measurement) =>
-  `SELECT last(${quote(steady(m).name)}) FROM ${quote(m.name)} WHERE time > now() - 1h`;
+  influxQl(`last(${anyField(m)})`, quote(m.name), [lastHour]);
 
-/** The field that stands for the message where any would do: the first declared. */
-const steady = (m: Measurement) => m.fields[0];
+const lastHour = "time > now() - 1h";
+
+/** A field that stands for the message where any would do: the first one. */
+function anyField({ name, fields: [field] }: Measurement): string {
+  if (!field) throw new RangeError(`${name} has no field`);
+  return quote(field.name);
+}
 
 /** A meaning as a title: without its full stop. */
 export const sentence = (meaning: string) => meaning.replace(/\.$/, "");
@@ -177,7 +228,10 @@ export function modeFlags(m: Measurement): Field[] {
   return flags.length > 1 ? flags : [];
 }
 
-/** One number for all mode flags, a bit for each, so that one row shows a unit's mode, and any two at once too. */
+/**
+ * One number for all mode flags, a bit for each: one row shows a unit's mode, and two modes at once
+ * too.
+ */
 export const flagsSeries = (m: Measurement) =>
   series(
     m,
@@ -185,9 +239,3 @@ export const flagsSeries = (m: Measurement) =>
       .map((f, i) => `last(${quote(f.name)}) * ${2 ** i}`)
       .join(" + ")} AS "mode"`,
   );
-
-const ofCircuit =
-  (quantity: Field["quantity"], unit: Unit) => (m: Measurement, circuit: Field["circuit"]) =>
-    m.fields.find((f) => f.quantity === quantity && f.circuit === circuit && f.unit === unit);
-const voltage = ofCircuit("voltage", "V");
-const current = ofCircuit("current", "A");

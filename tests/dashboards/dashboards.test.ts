@@ -3,20 +3,38 @@ import { join } from "node:path";
 import type { Dashboard, Panel } from "@grafana/grafana-foundation-sdk/dashboard";
 import { loadModel, type Field, type Measurement, type Model } from "../../configs/model";
 import { durationSeconds } from "../../configs/units";
-import { dashboards, queriesOf, sources } from "../../dashboards";
+import { dashboards, type PanelQuery, queriesOf, sources } from "../../dashboards";
 import { freePort, Running, temporaryFolder, until } from "../support/programs";
 
-const file = (name: string) => join(__dirname, "../../configs", name);
-const models = ["telemetry.yaml", "models/m5bat.yaml"].map((name) => loadModel(file(name)));
+const modelOf = (file: string) => loadModel(join(__dirname, "../../configs", file));
+const [fleetModel, m5bat] = [modelOf("telemetry.yaml"), modelOf("models/m5bat.yaml")];
+const models = [fleetModel, m5bat];
 const named = models.map((model): [string, Model] => [model.name, model]);
 const site = "test-site";
 
-const measurementDashboards = (model: Model) => dashboards(model, { site }).slice(1, -1);
+const measurementsAndDashboards = (model: Model): [Measurement, Dashboard][] => {
+  const boards = dashboards(model, { site }).slice(1, -1);
+  return model.measurements.map((m, i) => [m, found(boards[i], `dashboard of ${m.name}`)]);
+};
 const panelsOf = (dashboard: Dashboard) =>
   (dashboard.panels ?? []).filter((p): p is Panel => p.type !== "row");
 const panelOn = (board: Dashboard, title: string) =>
-  panelsOf(board).find((p) => p.title === title)!;
+  found(
+    panelsOf(board).find((p) => p.title === title),
+    `panel ${title}`,
+  );
+const boardOf = (model: Model, uid: string) =>
+  found(
+    dashboards(model).find((d) => d.uid === uid),
+    `dashboard ${uid}`,
+  );
 const clone = (model: Model) => structuredClone(model);
+/** What a test goes by. @throws Error where it is missing: then there is nothing to test. */
+function found<T>(value: T | undefined, what: string): T {
+  if (value === undefined) throw new Error(`there is no ${what}`);
+  return value;
+}
+
 /** Every name that only the fleet's own model has, replaced; what is left of one was hard-wired. */
 function renamed(model: Model): Model {
   const copy = clone(model);
@@ -44,7 +62,7 @@ describe.each(named)("the dashboards of %s", (_, model) => {
     expect(JSON.stringify(dashboards(model, { site }))).toBe(JSON.stringify(all));
   });
 
-  test.each(all.map((d): [string, Dashboard] => [d.uid!, d]))(
+  test.each(all.map((d): [string, Dashboard] => [d.uid ?? "", d]))(
     "%s: panels lie side by side, numbered, each with a description and a query",
     (_uid, d) => {
       const panels = panelsOf(d);
@@ -52,27 +70,27 @@ describe.each(named)("the dashboards of %s", (_, model) => {
         Array.from({ length: w * h }, (_cell, i) => `${x + (i % w)},${y + Math.floor(i / w)}`),
       );
       expect(new Set(cells).size).toBe(cells.length);
-      expect(panels.every((p) => p.gridPos!.x + p.gridPos!.w <= 24)).toBe(true);
-      expect(new Set(d.panels!.map((p) => p.id)).size).toBe(d.panels!.length);
+      expect(panels.every(({ gridPos: p }) => p && p.x + p.w <= 24)).toBe(true);
+      expect(new Set(d.panels?.map((p) => p.id)).size).toBe(d.panels?.length);
       expect(panels.filter((p) => !p.description || !p.targets?.length)).toEqual([]);
     },
   );
 
   test("every field is drawn over time and stands among the latest values", () => {
-    model.measurements.forEach((m, i) => {
-      const queries = queriesOf(measurementDashboards(model)[i]);
+    for (const [m, board] of measurementsAndDashboards(model)) {
+      const queries = queriesOf(board);
       const on = (f: Field, overTime: boolean) =>
         queries.some(
           (q) => q.query.includes(`("${f.name}")`) && q.query.includes("$__interval") === overTime,
         );
       expect(m.fields.filter((f) => !on(f, true) || !on(f, false))).toEqual([]);
-    });
+    }
   });
 
   test("every query is bounded in time, and a series is grouped by Grafana's interval", () => {
     for (const { query } of all.flatMap(queriesOf)) {
       expect(query.match(/WHERE (\$timeFilter|time > now\(\) - \d+[smhd])/g)).toHaveLength(
-        query.match(/SELECT/g)!.length,
+        query.match(/SELECT/g)?.length ?? 0,
       );
       expect(/ time\((\$__interval|\d+s, now\(\))\)/.test(query)).toBe(
         / fill\((null|none|0)\)$/.test(query),
@@ -81,16 +99,15 @@ describe.each(named)("the dashboards of %s", (_, model) => {
   });
 
   test("every query keeps to the units chosen, by a variable of each tag", () => {
-    model.measurements.forEach((m, i) => {
-      const board = measurementDashboards(model)[i];
-      const variables = board.templating!.list!;
+    for (const [m, board] of measurementsAndDashboards(model)) {
+      const variables = board.templating?.list ?? [];
       expect(variables.map((v) => v.name)).toEqual(m.tags.map((t) => t.name));
       expect(variables.every((v) => v.multi && v.includeAll && v.allValue === ".*")).toBe(true);
       for (const t of m.tags)
         expect(
           queriesOf(board).filter((q) => !q.query.includes(`"${t.name}" =~ /^$${t.name}$/`)),
         ).toEqual([]);
-    });
+    }
   });
 
   test("no name of the model is hard-wired", () => {
@@ -109,18 +126,18 @@ describe.each(named)("the dashboards of %s", (_, model) => {
 });
 
 describe("a field's range", () => {
-  const board = dashboards(models[0]).find((d) => d.uid === "bess-battery")!;
+  const board = boardOf(fleetModel, "bess-battery");
 
   test("is green inside, its ends included, and red outside", () => {
-    const steps = panelOn(board, "DC voltage at the terminals").fieldConfig!.defaults.thresholds!
-      .steps;
+    const { fieldConfig } = panelOn(board, "DC voltage at the terminals");
+    const steps = fieldConfig?.defaults.thresholds?.steps ?? [];
     const colorOf = (value: number) =>
-      steps.filter((s) => s.value === null || s.value <= value).at(-1)!.color;
+      steps.filter((s) => s.value === null || s.value <= value).at(-1)?.color;
     expect([649.9, 650, 850, 850.1].map(colorOf)).toEqual(["red", "green", "green", "red"]);
   });
 
   test("spans the axis, but a percentage spans all that can be", () => {
-    const axis = (title: string) => panelOn(board, title).fieldConfig!.defaults.custom;
+    const axis = (title: string) => panelOn(board, title).fieldConfig?.defaults.custom;
     expect(axis("DC voltage at the terminals")).toMatchObject({
       axisSoftMin: 650,
       axisSoftMax: 850,
@@ -131,9 +148,9 @@ describe("a field's range", () => {
 
 describe("a uid", () => {
   const uidOf = (name: string) => {
-    const model = clone(models[0]);
-    model.measurements[0].name = name;
-    return dashboards(model)[1].uid!;
+    const model = clone(fleetModel);
+    model.measurements.slice(0, 1).forEach((m) => (m.name = name));
+    return dashboards(model).at(1)?.uid ?? "";
   };
 
   test("is never one that another dashboard has", () => {
@@ -142,8 +159,8 @@ describe("a uid", () => {
     );
   });
 
-  test("is no longer than Grafana takes, and differs where only the end of a long name does", () => {
-    const [a, b] = ["a", "b"].map((end) => uidOf("x".repeat(62) + end));
+  test("is no longer than Grafana takes, and differs where only a long name's end does", () => {
+    const [a, b] = [uidOf(`${"x".repeat(62)}a`), uidOf(`${"x".repeat(62)}b`)];
     expect(a.length).toBeLessThanOrEqual(40);
     expect(a).not.toBe(b);
   });
@@ -191,11 +208,10 @@ describe("every query is answered by a real InfluxQL engine", () => {
           substituted(query),
           datasource === sources.pipeline ? "pipeline" : name,
         );
-        if (
-          rows.length === 0 ||
-          rows.every((row) => row.values.every((v) => v.slice(1).every((value) => value === null)))
-        )
-          silent.push(`${panel}: ${query}`);
+        const isSilent = rows.every(({ values }) =>
+          values.every(([, ...answered]) => answered.every((value) => value === null)),
+        );
+        if (isSilent) silent.push(`${panel}: ${query}`);
       }
     expect(silent).toEqual([]);
   });
@@ -207,46 +223,42 @@ describe("every query is answered by a real InfluxQL engine", () => {
   });
 
   const valuesOf = async (uid: string, panel: string, model: Model) => {
-    const found = queriesOf(dashboards(model).find((d) => d.uid === uid)!).find(
-      (q) => q.panel === panel,
-    )!;
-    return (await ask(url, "GET", substituted(found.query), model.name))
-      .flatMap((row) => row.values.map((v) => v[1]))
-      .filter((v) => v !== null);
+    const [query] = queriesOn(model, uid, panel);
+    return (await valuesAnswered(query, model)).filter((v) => v !== null);
+  };
+  const queriesOn = (model: Model, uid: string, panel: string) =>
+    queriesOf(boardOf(model, uid)).filter((q) => q.panel === panel);
+  const valuesAnswered = async (asked: PanelQuery | undefined, model: Model) => {
+    const { query } = found(asked, "such query");
+    const rows = await ask(url, "GET", substituted(query), model.name);
+    return rows.flatMap((row) => row.values.map((v) => v[1]));
   };
 
   test("power is each point's voltage by its current", async () => {
-    expect(new Set(await valuesOf("bess-overview", "DC power: Battery", models[0]))).toEqual(
-      new Set([100]),
-    );
-    expect(new Set(await valuesOf("bess-overview", "AC power: PCS", models[0]))).toEqual(
-      new Set([300]),
-    );
+    const powers = (panel: string) => valuesOf("bess-overview", panel, fleetModel);
+    expect(new Set(await powers("DC power: Battery"))).toEqual(new Set([100]));
+    expect(new Set(await powers("AC power: PCS"))).toEqual(new Set([300]));
   });
 
   test("what flows in is below zero", async () => {
-    const found = await valuesOf("bess-overview", "Current in and out: BESS unit", models[0]);
-    expect(new Set(found)).toEqual(new Set([10]));
-    const into = queriesOf(dashboards(models[0])[0]).filter(
-      (q) => q.panel === "Current in and out: BESS unit",
-    )[1];
-    expect(
-      (await ask(url, "GET", substituted(into.query), models[0].name))[0].values.map((v) => v[1]),
-    ).toContain(-10);
+    const panel = "Current in and out: BESS unit";
+    expect(new Set(await valuesOf("bess-overview", panel, fleetModel))).toEqual(new Set([10]));
+    const [, into] = queriesOn(fleetModel, "bess-overview", panel);
+    expect(await valuesAnswered(into, fleetModel)).toContain(-10);
   });
 
   test("mode flags become one number with a bit for each", async () => {
-    expect(new Set(await valuesOf("bess-overview", "Mode: Battery unit", models[1]))).toEqual(
+    expect(new Set(await valuesOf("bess-overview", "Mode: Battery unit", m5bat))).toEqual(
       new Set([1 + 2 + 4 + 8]),
     );
   });
 
-  test("of a unit that sends as it should all is received, and of one that has not begun nothing", async () => {
-    const found = await valuesOf("bess-overview", "Received of expected", models[1]);
-    expect(found).toHaveLength(24);
-    expect(found[0]).toBe(0);
-    expect(found[11]).toBeGreaterThan(95);
-    expect(found[11]).toBeLessThan(105);
+  test("all is received of a unit that sends as expected, and nothing before it began", async () => {
+    const percents = await valuesOf("bess-overview", "Received of expected", m5bat);
+    expect(percents).toHaveLength(24);
+    expect(percents[0]).toBe(0);
+    expect(percents[11]).toBeGreaterThan(95);
+    expect(percents[11]).toBeLessThan(105);
   });
 });
 
@@ -271,7 +283,7 @@ async function ask(
   };
   const error = answer.error ?? answer.results?.find((r) => r.error)?.error;
   if (error) throw new Error(`${error}: ${query}`);
-  return answer.results!.flatMap((r) => r.series ?? []);
+  return (answer.results ?? []).flatMap((r) => r.series ?? []);
 }
 
 async function write(url: string, database: string, lines: string[]): Promise<void> {
@@ -325,9 +337,11 @@ function pipelinePoints(): string[] {
     "clients/connected",
   ];
   const healthy =
-    "metrics_dropped=0i,metrics_rejected=0i,errors=0i,buffer_size=5i,buffer_limit=1000i,write_time_ns=2000000i";
+    "metrics_dropped=0i,metrics_rejected=0i,errors=0i," +
+    "buffer_size=5i,buffer_limit=1000i,write_time_ns=2000000i";
   const output = (alias: string, time: number) =>
-    `internal_write,output=influxdb_v3,alias=${alias} metrics_written=${counted(time)}i,${healthy} ${time}`;
+    `internal_write,output=influxdb_v3,alias=${alias} ` +
+    `metrics_written=${counted(time)}i,${healthy} ${time}`;
   return times(10).flatMap((t) => [
     ...["telemetry", "pipeline"].map((alias) => output(alias, t)),
     `internal_agent metrics_written=${counted(t)}i,gather_errors=0i ${t}`,
