@@ -6,7 +6,8 @@ import { durationSeconds } from "./units";
 
 // YAML reads an id of digits as a number, and drops its leading zeros.
 const idRule = 'write four hex digits in quotes, such as "0403"';
-const serialRule = "write it in quotes, as udevadm info --attribute-walk shows ATTRS{serial}";
+const serialRule =
+  "write the serial number in quotes, as udevadm info --attribute-walk shows ATTRS{serial}";
 const usbId = z.string(idRule).regex(/^[0-9a-f]{4}$/, idRule);
 
 /** What is done to the host of a site that is reached over SSH. */
@@ -15,16 +16,19 @@ export const hostSchema = z.strictObject({
     .boolean()
     .default(false)
     .describe(
-      "Whether up prepares the host: Docker Engine, its group and log limits, kernel lines and udev rules. Its user needs sudo without a password.",
+      "Whether `up` prepares the host: Docker Engine, its group and log limits, kernel " +
+        "parameters and udev rules. The user of `engine` needs sudo without a password.",
     ),
   reboot: z
     .boolean()
     .default(false)
-    .describe("Whether prepare may reboot the host where a kernel line asks for it."),
+    .describe(
+      "Whether `host.prepare` may reboot the host after a change of its kernel parameters.",
+    ),
   updates: z
     .boolean()
     .default(false)
-    .describe("Whether prepare turns on unattended security updates."),
+    .describe("Whether `host.prepare` turns on unattended security updates."),
   udev: z
     .array(
       z.strictObject({
@@ -34,14 +38,23 @@ export const hostSchema = z.strictObject({
             /^[A-Za-z][\w-]{0,31}$/,
             "write letters, digits, _ and -, starting with a letter, at most 32",
           )
-          .describe("Name of the link in /dev."),
-        vendor: usbId.describe("USB vendor id, as lsusb shows it."),
-        product: usbId.describe("USB product id, as lsusb shows it."),
+          .meta({ description: "Name of the link in /dev.", examples: ["bms"] }),
+        vendor: usbId.meta({
+          description: "USB vendor id, as lsusb shows it.",
+          examples: ["0403"],
+        }),
+        product: usbId.meta({
+          description: "USB product id, as lsusb shows it.",
+          examples: ["6001"],
+        }),
         serial: z
           .string(serialRule)
           .regex(/^[\w.:-]+$/, serialRule)
           .optional()
-          .describe("Serial number of the adapter. Without it, any adapter with these ids."),
+          .meta({
+            description: "Serial number of the adapter. Without it, any adapter with these ids.",
+            examples: ["A50285BI"],
+          }),
       }),
     )
     .default([])

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { isMap, isNode, isScalar, LineCounter, parseDocument, stringify, type YAMLMap } from "yaml";
 import { z } from "zod";
 import { InputError, validate } from "./validation";
-import { parseSite, secretKeys, type SiteConfig, siteSchema } from "./site";
+import { parseSite, onlyOverSsh, secretKeys, type SiteConfig, siteSchema } from "./site";
 
 const root = join(__dirname, "..");
 
@@ -28,7 +28,7 @@ export type Labels = Record<string, string>;
 const word = z
   .string()
   .regex(/^[a-z0-9][a-z0-9-]{0,30}$/, "write lower case letters, digits and -, at most 31");
-const labels = z.record(word, word);
+const labels = z.record(word, word).meta({ examples: [{ region: "north" }] });
 const { name: siteName, engine, ...shareable } = siteSchema.shape;
 
 /** What a site, a default or an override may set: keys of `bess-telemetry:site`. */
@@ -39,7 +39,8 @@ const shared = z.strictObject(shareable);
  * elsewhere.
  */
 const settings = Object.fromEntries(
-  Object.keys(shareable).map((key) => [key, z.unknown().optional()]),
+  // keyOfSite: the JSON Schema of the inventory has the site's own schema of the key in its place.
+  Object.keys(shareable).map((key) => [key, z.unknown().meta({ keyOfSite: key }).optional()]),
 );
 
 /** The inventory's schema; docs/inventory.md is generated from it. */
@@ -56,23 +57,40 @@ export const fleetSchema = z.strictObject({
             ),
         )
         .default([])
-        .describe("Ports that other hosts may reach, beside MQTT."),
+        .meta({
+          description:
+            "Ports that other hosts may reach, beside the broker's: " +
+            "the container's host name and its own port.",
+          examples: [["grafana:3000"]],
+        }),
       deletedVolumes: z
         .array(z.string())
         .default([])
-        .describe("Volumes that may be deleted with their data."),
+        .meta({
+          description: "Volumes that may be deleted with their data.",
+          examples: [["kiel-1-grafana-data"]],
+        }),
     })
     .prefault({})
-    .describe("What is allowed beyond the rules of policy/."),
-  labels: z
-    .record(word, z.array(word).min(1, "list at least one value"))
-    .describe("Every label, and the values it may have."),
-  defaults: z.strictObject(settings).default({}).describe("Settings of every site."),
+    .describe("Exceptions from the rules of policy/."),
+  labels: z.record(word, z.array(word).min(1, "list at least one value")).meta({
+    description: "Every label of the fleet, and the values that it may have.",
+    examples: [{ region: ["north", "west"] }],
+  }),
+  defaults: z
+    .strictObject(settings)
+    .default({})
+    .meta({
+      description: "Settings of every site.",
+      examples: [{ profile: "pi", mqtt: { address: "0.0.0.0" } }],
+    }),
   overrides: z
     .array(
       z.strictObject({
         when: labels.describe("Labels that a site must have, all of them."),
-        set: z.strictObject(settings).describe("What these sites are set to."),
+        set: z
+          .strictObject(settings)
+          .meta({ description: "Settings of these sites.", examples: [{ retention: "180d" }] }),
       }),
     )
     .default([])
@@ -81,38 +99,55 @@ export const fleetSchema = z.strictObject({
     .array(
       z
         .strictObject({
-          name: word.describe("Name of the wave."),
-          when: labels.optional().describe("Takes the sites with all these labels."),
+          name: word.meta({ description: "Name of the wave.", examples: ["canary"] }),
+          when: labels.optional().meta({
+            description: "Takes the sites that have all these labels.",
+            examples: [{ ring: "canary" }],
+          }),
           share: z
             .string()
             .regex(/^([1-9]\d?|100) ?%$/, "write a share such as 10%")
             .optional()
-            .describe(
-              "Takes this share of the whole fleet, chosen by a hash of the names, " +
-                "and at least one site.",
-            ),
+            .meta({
+              description:
+                "Takes this share of the whole fleet, at least one site. " +
+                "A hash of the names chooses them.",
+              unit: "% of the fleet's sites",
+              examples: ["10%"],
+            }),
         })
         .refine(
           (wave) => !(wave.when && wave.share),
           "give either when or share, or neither for all that are left",
-        ),
+        )
+        .meta({ not: { required: ["when", "share"] } }),
     )
     .min(1, "name at least one wave")
     .describe(
-      "In the order of a rollout. A site belongs to the first that takes it; " +
-        "one without when and share takes all that are left.",
+      "Waves in the order of a rollout. A site belongs to the first wave that takes it. " +
+        "A wave with neither `when` nor `share` takes the rest.",
     ),
   sites: z
     .record(
       siteName,
-      z.strictObject({
-        ...settings,
-        engine: engine.unwrap().describe("Docker engine of the site; no two sites share a host."),
-        labels: labels.default({}).describe("Its labels; each must be declared."),
-        stack: word.optional().describe("Default: the site's name."),
-      }),
+      z
+        .strictObject({
+          ...settings,
+          engine: engine.unwrap().meta({
+            description: "Docker Engine of the site. No two sites share a host.",
+            examples: ["ssh://bess@kiel-1.example"],
+          }),
+          labels: labels
+            .default({})
+            .describe("Labels of the site. `labels` declares each of them, and its values."),
+          stack: word.optional().meta({
+            description: "Pulumi stack of the site. Without it: the site's name.",
+            examples: ["kiel-1-prod"],
+          }),
+        })
+        .meta(onlyOverSsh),
     )
-    .describe("The sites by name."),
+    .describe("The sites, by their names."),
 });
 
 type Inventory = z.output<typeof fleetSchema>;

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { parse as parseYaml } from "yaml";
 import { z } from "zod";
 import { InputError, validate } from "./validation";
-import { durationPattern, units, type Unit } from "./units";
+import { durationPattern, durationUnit, units, type Unit } from "./units";
 
 /** What a field measures, in the field's own terms; dashboards and the simulator go by it, never by a field's name. */
 export const quantities = [
@@ -44,7 +44,8 @@ const identifier = z
     /^[a-z][a-z0-9_]{0,62}$/,
     "write lower case letters, digits and _, starting with a letter, at most 63",
   )
-  .refine((name) => !reserved.includes(name), `${reserved.join(", ")} are reserved`);
+  .refine((name) => !reserved.includes(name), `${reserved.join(", ")} are reserved`)
+  .meta({ not: { enum: reserved } });
 
 const jsonPath = z
   .string()
@@ -57,47 +58,90 @@ const meaning = z.string().min(1, "say in a sentence what it means");
 
 const tag = z
   .strictObject({
-    name: identifier.describe("Name of the tag in InfluxDB."),
-    path: jsonPath.optional().describe("JSON path in the payload. One of path and segment."),
+    name: identifier.meta({ description: "Name of the tag in InfluxDB.", examples: ["unit"] }),
+    path: jsonPath.optional().meta({
+      description: "JSON path in the payload. Write either `path` or `segment`.",
+      examples: ["id"],
+    }),
     segment: z
       .int()
       .min(0)
       .optional()
-      .describe("Segment of the topic, counted from 0. One of path and segment."),
-    meaning: meaning.describe("What the tag tells, in a sentence."),
+      .meta({
+        description: "Segment of the topic, counted from 0. Write either `path` or `segment`.",
+        examples: [1],
+      }),
+    meaning: meaning.meta({
+      description: "What the tag identifies, in a sentence.",
+      examples: ["Identifier of the battery unit."],
+    }),
   })
   .refine(
     (t) => (t.path === undefined) !== (t.segment === undefined),
     "give either path or segment",
-  );
+  )
+  .meta({
+    examples: [{ name: "unit", segment: 1, meaning: "Identifier of the battery unit." }],
+    oneOf: [{ required: ["path"] }, { required: ["segment"] }],
+  });
+
+/** JSON Schema of what fields of other types must keep to. */
+const onlyFor = (types: string[], otherwise: Record<string, unknown>) => ({
+  if: { properties: { type: { enum: types } } },
+  else: { properties: otherwise },
+});
 
 const field = z
   .strictObject({
-    name: identifier.describe("Name of the field in InfluxDB."),
-    path: jsonPath.describe("JSON path of the value in the payload."),
-    type: z.enum(["float", "int", "bool", "string"]).describe("Type that is stored."),
+    name: identifier.meta({ description: "Name of the field in InfluxDB.", examples: ["voltage"] }),
+    path: jsonPath.meta({
+      description: "JSON path of the value in the payload.",
+      examples: ["cells.max.voltage"],
+    }),
+    type: z.enum(["float", "int", "bool", "string"]).describe("Type of the stored value."),
     unit: z
       .enum(Object.keys(units) as [Unit, ...Unit[]])
       .default("")
-      .describe("Unit that is stored."),
+      .meta({ description: "Unit of the stored value.", examples: ["V"] }),
     scale: z
       .number()
       .positive("write a factor over 0")
       .default(1)
-      .describe("Factor from the payload's value to the unit."),
+      .meta({
+        description: "The payload's value times `scale` is the stored value. Only for a float.",
+        unit: "the field's `unit` per payload unit",
+        examples: [0.001],
+      }),
     range: z
       .tuple([z.number(), z.number()])
       .refine(([low, high]) => low < high, "the first must be less than the second")
       .optional()
-      .describe(
-        "Normal range, in the unit: [lowest, highest]. Outside it is shown as abnormal; it is stored all the same.",
-      ),
-    quantity: z.enum(quantities).default("other").describe("What the field measures."),
+      .meta({
+        description:
+          "Normal range of the stored value: `[lowest, highest]`. A value outside is stored, and " +
+          "dashboards show it as abnormal. Only for a number.",
+        unit: "the field's `unit`",
+        examples: [[650, 850]],
+      }),
+    quantity: z
+      .enum(quantities)
+      .default("other")
+      .meta({
+        description:
+          "Physical quantity. Dashboards and the simulator go by it, never by a field's name.",
+        examples: ["voltage"],
+      }),
     circuit: z
       .enum(circuits)
       .default("dc")
-      .describe("Circuit that a voltage or a current belongs to."),
-    meaning: meaning.describe("What the value tells, in a sentence."),
+      .meta({
+        description: "Electrical circuit that a voltage or a current belongs to.",
+        examples: ["ac_a"],
+      }),
+    meaning: meaning.meta({
+      description: "What the value means, in a sentence.",
+      examples: ["DC voltage at the terminals."],
+    }),
   })
   .refine((f) => f.scale === 1 || f.type === "float", {
     path: ["scale"],
@@ -110,6 +154,12 @@ const field = z
   .refine((f) => f.unit === "" || f.type === "float" || f.type === "int", {
     path: ["unit"],
     error: "only a number has a unit",
+  })
+  .meta({
+    allOf: [
+      onlyFor(["float"], { scale: { const: 1 } }),
+      onlyFor(["float", "int"], { range: false, unit: { const: "" } }),
+    ],
   });
 
 const measurement = z.strictObject({
@@ -118,33 +168,63 @@ const measurement = z.strictObject({
       (name) => !isPipelineTable(name),
       `${pipelineTables.join(", ")} are the pipeline's own tables`,
     )
-    .describe("Name of the table in InfluxDB."),
-  title: z.string().min(1).describe("Name that people read."),
-  meaning: meaning.describe("What one message tells, in a sentence."),
+    .meta({
+      description: "Name of the table in InfluxDB.",
+      examples: ["battery"],
+      not: {
+        anyOf: [
+          { enum: reserved },
+          { pattern: `^(${pipelineTables.join("|").replaceAll("*", ".*")})$` },
+        ],
+      },
+    }),
+  title: z
+    .string()
+    .min(1)
+    .meta({ description: "Title on dashboards and in documents.", examples: ["Battery"] }),
+  meaning: meaning.meta({
+    description: "What one message reports, in a sentence.",
+    examples: ["One battery string as its battery management system reports it."],
+  }),
   topic: z
     .string()
     .regex(
       /^[^/#+$\s]+(\/([^/#+$\s]+|\+))*$/,
       "write MQTT topic levels split by /, with + for a whole level; neither #, $ nor spaces",
     )
-    .describe("MQTT topic pattern; + stands for one level."),
+    .meta({
+      description: "MQTT topic pattern; `+` stands for one level.",
+      examples: ["battery/+/status"],
+    }),
   interval: z
     .string()
     .regex(durationPattern, "write a duration such as 1s or 500ms")
-    .describe("Expected time between two messages of one unit."),
+    .meta({
+      description: "Expected time between two messages of one unit.",
+      unit: durationUnit,
+      examples: ["1s"],
+    }),
   time: z
     .strictObject({
-      path: jsonPath.describe("JSON path of the event's own time."),
-      format: z
-        .enum(["iso8601", "unix", "unix_ms", "unix_us", "unix_ns"])
-        .describe("Format of the time; one without a zone is UTC."),
+      path: jsonPath.meta({
+        description: "JSON path of the event's own time.",
+        examples: ["timestamp"],
+      }),
+      format: z.enum(["iso8601", "unix", "unix_ms", "unix_us", "unix_ns"]).meta({
+        description:
+          "ISO 8601 text, or the Unix time in s, ms, µs or ns. A time without a zone is UTC.",
+        examples: ["iso8601"],
+      }),
     })
-    .describe("The event's own time. A message without it is stored at its arrival."),
+    .describe("The event's own time. A message without it is stored at the time of its arrival."),
   tags: z
     .array(tag)
     .min(1, "name at least one tag that tells the units apart")
-    .describe("What tells one unit from another."),
-  fields: z.array(field).min(1, "name at least one field").describe("What a message measures."),
+    .describe("What tells one unit from another: InfluxDB's tags."),
+  fields: z
+    .array(field)
+    .min(1, "name at least one field")
+    .describe("Values of a message: InfluxDB's fields."),
 });
 
 /** The telemetry model's schema; docs/telemetry-model.md is generated from it. */
@@ -153,12 +233,15 @@ export const modelSchema = z
     name: z
       .string()
       .regex(/^[a-z][a-z0-9-]{0,30}$/, "write lower case letters, digits and -")
-      .describe("Name of the model."),
-    title: z.string().min(1).describe("Name that people read."),
+      .meta({ description: "Name of the model.", examples: ["bess-fleet"] }),
+    title: z
+      .string()
+      .min(1)
+      .meta({ description: "Title on dashboards and in documents.", examples: ["BESS fleet"] }),
     measurements: z
       .array(measurement)
       .min(1, "declare at least one measurement")
-      .describe("One per topic pattern."),
+      .describe("One measurement for each topic pattern."),
   })
   .superRefine((model, context) => {
     const duplicate = (path: PropertyKey[], what: string, names: string[]) =>

@@ -4,12 +4,17 @@ import { fromMirror, images, pinnedImage, type Service } from "./images";
 import { profiles } from "./profiles";
 import { validate } from "./validation";
 import { isSsh, sshSchema } from "./ssh";
-import { durationPattern, durationSeconds } from "./units";
+import { durationPattern, durationSeconds, durationUnit } from "./units";
 
 const loopback = "127.0.0.1";
 
 const port = (preset: number, what: string) =>
-  z.int().min(1).max(65535).default(preset).describe(`Port of ${what} on the host.`);
+  z
+    .int()
+    .min(1)
+    .max(65535)
+    .default(preset)
+    .meta({ description: `TCP port of the host for ${what}.`, examples: [preset + 1] });
 const address = (preset: string, what: string) =>
   z
     .union(
@@ -17,7 +22,10 @@ const address = (preset: string, what: string) =>
       "write an IP address of the host: 127.0.0.1 for the host alone, 0.0.0.0 for all its networks",
     )
     .default(preset)
-    .describe(`Address that ${what} listens on.`);
+    .meta({
+      description: `Address of the host that ${what} listens on.`,
+      examples: ["0.0.0.0", "192.168.1.20"],
+    });
 const pem = (kind: string) =>
   z
     .string()
@@ -25,12 +33,23 @@ const pem = (kind: string) =>
       new RegExp(`-----BEGIN ${kind}-----[^]+-----END ${kind}-----`),
       `paste it in PEM form, from -----BEGIN to -----END`,
     );
+const serviceNames: Record<Service, string> = {
+  mosquitto: "Mosquitto, the MQTT broker",
+  telegraf: "Telegraf",
+  influxdb: "InfluxDB 3 Core",
+  explorer: "InfluxDB 3 Explorer",
+  grafana: "Grafana",
+  simulator: "the simulated BESS: Node.js",
+};
 const image = (service: Service) =>
   z
     .string()
     .regex(pinnedImage, "pin it by a tag other than latest, or by a digest")
     .default(images[service])
-    .describe(`Image of ${service}.`);
+    .meta({
+      description: `Image of ${serviceNames[service]}.`,
+      examples: [`registry.example/${images[service]}`],
+    });
 
 /** What can be rotated: any new value makes a new secret, and touches only who uses it. */
 export const rotatable = [
@@ -45,6 +64,14 @@ export const rotatable = [
 /** One secret that can be rotated on its own. */
 export type Rotatable = (typeof rotatable)[number];
 
+/** JSON Schema of what only a site with an engine `ssh://` has. */
+export const onlyOverSsh = {
+  if: { properties: { engine: { pattern: "^ssh://" } } },
+  else: {
+    properties: { ssh: { maxProperties: 0 }, host: { properties: { prepare: { const: false } } } },
+  },
+};
+
 /** A stack's configuration, `bess-telemetry:site`; docs/configuration.md is generated from it. */
 export const siteSchema = z
   .strictObject({
@@ -54,7 +81,10 @@ export const siteSchema = z
         /^[a-z][a-z0-9-]{0,30}$/,
         "write lower case letters, digits and -, starting with a letter, at most 31",
       )
-      .describe("Name of the site. Containers, networks and volumes are named after it."),
+      .meta({
+        description: "Name of the site. Containers, networks and volumes are named after it.",
+        examples: ["kiel-1"],
+      }),
     engine: z
       .string()
       .regex(
@@ -62,9 +92,12 @@ export const siteSchema = z
         "write unix:///path, ssh://user@host or tcp://127.0.0.1:port",
       )
       .optional()
-      .describe(
-        "Docker engine to deploy on; a host that is reached over SSH is checked first. Without it: DOCKER_HOST, else the local engine.",
-      ),
+      .meta({
+        description:
+          "Docker Engine to deploy on. A host that is reached over SSH is checked first. " +
+          "Without it: `DOCKER_HOST`, else the local engine.",
+        examples: ["ssh://pi@bess-pi.local", "unix:///var/run/docker.sock"],
+      }),
     ssh: sshSchema.prefault({}),
     host: hostSchema.prefault({}),
     profile: z
@@ -79,7 +112,10 @@ export const siteSchema = z
       .string()
       .regex(/\.ya?ml$/, "write the path of a YAML file")
       .default("configs/telemetry.yaml")
-      .describe("Telemetry model of the site, relative to the project."),
+      .meta({
+        description: "File of the site's telemetry model, relative to the project.",
+        examples: ["configs/models/m5bat.yaml"],
+      }),
     retention: z
       .string()
       .regex(durationPattern, "write a duration such as 90d")
@@ -88,15 +124,17 @@ export const siteSchema = z
         "keep at least 1h",
       )
       .optional()
-      .describe(
-        `How long data is kept. Without it by profile: ${Object.entries(profiles)
-          .map(([name, p]) => `${name} ${p.retention}`)
+      .meta({
+        description: `How long data is kept. Without it by profile: ${Object.entries(profiles)
+          .map(([name, p]) => `\`${name}\` ${p.retention}`)
           .join(", ")}.`,
-      ),
+        unit: durationUnit,
+        examples: ["180d"],
+      }),
     purge: z
       .boolean()
       .default(false)
-      .describe("Whether destroy deletes the data volumes; an up must have seen it first."),
+      .describe("Whether `down` deletes the data volumes. Set it and run `up` before `down`."),
     mqtt: z
       .strictObject({
         address: address(loopback, "the broker"),
@@ -114,15 +152,19 @@ export const siteSchema = z
         tls: z
           .strictObject({
             port: port(8883, "MQTT over TLS"),
-            certificate: pem("CERTIFICATE").describe(
-              "The broker's certificate with its chain, PEM.",
-            ),
-            key: pem("(?:RSA |EC )?PRIVATE KEY").describe(
-              "The certificate's key, PEM; set it with --secret.",
-            ),
+            certificate: pem("CERTIFICATE").meta({
+              description: "The broker's certificate with its chain, in PEM form.",
+              examples: ["-----BEGIN CERTIFICATE-----\n…\n-----END CERTIFICATE-----"],
+            }),
+            key: pem("(?:RSA |EC )?PRIVATE KEY").meta({
+              description:
+                "The certificate's private key, in PEM form. " +
+                "Set it with `pulumi config set --secret`.",
+              examples: ["-----BEGIN PRIVATE KEY-----\n…\n-----END PRIVATE KEY-----"],
+            }),
           })
           .optional()
-          .describe("MQTT over TLS, off without it."),
+          .describe("Adds MQTT over TLS. Without it: off."),
       })
       .prefault({}),
     influxdb: z
@@ -132,12 +174,12 @@ export const siteSchema = z
       })
       .optional()
       .describe(
-        "Publishes InfluxDB's API on the host; without it only the site's containers reach it.",
+        "Publishes InfluxDB's API on the host. Without it only the site's containers reach it.",
       ),
     explorer: z
       .strictObject({
         enabled: z.boolean().default(true).describe("Whether InfluxDB 3 Explorer runs."),
-        port: port(8888, "InfluxDB 3 Explorer, always on 127.0.0.1,"),
+        port: port(8888, "InfluxDB 3 Explorer, which listens on 127.0.0.1 alone"),
       })
       .prefault({}),
     grafana: z
@@ -147,14 +189,22 @@ export const siteSchema = z
         url: z
           .url({ protocol: /^https?$/, error: "write an address such as http://127.0.0.1:3000" })
           .optional()
-          .describe(
-            "Where Grafana's API is reached from where Pulumi runs. Without it: http://127.0.0.1 and the port, or a tunnel's own port where engine is ssh://.",
-          ),
-        embedding: z.boolean().default(false).describe("Whether other pages may embed panels."),
+          .meta({
+            description:
+              "Address by which the machine that runs Pulumi reaches Grafana's API. " +
+              "Without it: `http://127.0.0.1` with `grafana.port`, or an SSH tunnel where " +
+              "`engine` is `ssh://`.",
+            examples: ["http://127.0.0.1:13000"],
+            pattern: "^https?:",
+          }),
+        embedding: z
+          .boolean()
+          .default(false)
+          .describe("Whether other web pages may embed Grafana's panels."),
         anonymous: z
           .boolean()
           .default(false)
-          .describe("Whether anybody who reaches Grafana may view without a login."),
+          .describe("Whether anybody who reaches Grafana may view dashboards without a login."),
       })
       .prefault({}),
     simulator: z
@@ -163,12 +213,25 @@ export const siteSchema = z
           .boolean()
           .default(false)
           .describe("Whether a simulated BESS publishes in the model's topics."),
-        units: z.int().min(1).max(100).default(2).describe("How many units it simulates."),
+        units: z
+          .int()
+          .min(1)
+          .max(100)
+          .default(2)
+          .meta({
+            description: "How many BESS units it simulates.",
+            unit: "BESS units",
+            examples: [10],
+          }),
         interval: z
           .string()
           .regex(durationPattern, "write a duration such as 1s or 100ms")
           .default("1s")
-          .describe("Time between two messages of one unit."),
+          .meta({
+            description: "Time between two messages of one unit.",
+            unit: durationUnit,
+            examples: ["100ms"],
+          }),
       })
       .prefault({}),
     images: z
@@ -186,14 +249,18 @@ export const siteSchema = z
             "write a registry such as mirror.lan:5000, without https:// and without / at the end",
           )
           .optional()
-          .describe(
-            "Registry that mirrors Docker Hub: the site pulls from it every image that names no registry.",
-          ),
+          .meta({
+            description:
+              "Registry that mirrors Docker Hub. " +
+              "The site pulls from it each image that names no registry.",
+            examples: ["mirror.lan:5000"],
+          }),
         pull: z
           .enum(["missing", "never"])
           .default("missing")
           .describe(
-            "Whether the site's engine pulls an image that it lacks; `never` where images are loaded by hand (npm run images).",
+            "Whether the site's engine pulls an image that it lacks. " +
+              "`never`: images are loaded by `npx bess images`.",
           ),
       })
       .prefault({})
@@ -201,7 +268,12 @@ export const siteSchema = z
     rotate: z
       .partialRecord(z.enum(rotatable), z.string().min(1))
       .default({})
-      .describe("A new value makes a new secret."),
+      .meta({
+        description:
+          "A new value makes a new secret; the value is not the secret. " +
+          "Only the services that use it change.",
+        examples: [{ gateway: "2026-11" }],
+      }),
   })
   .superRefine((site, context) => {
     const refuse = (path: string[], message: string) =>
@@ -229,7 +301,8 @@ export const siteSchema = z
         });
       taken.set(value, key);
     }
-  });
+  })
+  .meta(onlyOverSsh);
 
 /** A stack's validated configuration. */
 export type SiteConfig = z.output<typeof siteSchema>;

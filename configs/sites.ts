@@ -22,9 +22,13 @@ export const siteKey = "bess-telemetry:site";
 /** File of a stack, relative to the project. */
 export const stackFile = (stack: string) => `Pulumi.${stack}.yaml`;
 
+/** JSON Schema of a stack's file, relative to the project. */
+export const stackFileSchema = "docs/schemas/stack.json";
+
 /** Text of the file of a new stack whose site stands in the inventory. */
 export const newStackFile = (site: string) =>
-  `# The config of site ${site} stands in ${inventoryFile}. Here stands only what is secret:
+  `# yaml-language-server: $schema=${stackFileSchema}
+# The config of site ${site} stands in ${inventoryFile}. Here stands only what is secret:
 # mqtt.tls, for instance.
 config: {}
 `;

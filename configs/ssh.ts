@@ -6,9 +6,12 @@ export const sshSchema = z.strictObject({
     .string()
     .regex(/^(~\/|\/)[^\s%]+$/, "write the path of a private key file, from / or ~/")
     .optional()
-    .describe(
-      "Private key file for the site. Without it: the agent's keys, and those of your ssh config.",
-    ),
+    .meta({
+      description:
+        "Private key file for the site. " +
+        "Without it: the keys of the SSH agent and of your SSH configuration.",
+      examples: ["~/.ssh/id_ed25519"],
+    }),
   jump: z
     .string()
     .regex(
@@ -16,12 +19,19 @@ export const sshSchema = z.strictObject({
       "write [user@]host[:port], more of them split by commas",
     )
     .optional()
-    .describe("Host to jump over, as ssh -J takes it."),
+    .meta({
+      description: "Jump host, as in `ssh -J`.",
+      examples: ["admin@gateway.example:2222"],
+    }),
   knownHosts: z
     .string()
     .regex(/^(~\/|\/)[^\s%]+$/, "write the path of a known_hosts file, from / or ~/")
     .optional()
-    .describe("File that holds the site's host key. Without it: that of your ssh config."),
+    .meta({
+      description:
+        "File that holds the site's host key. Without it: the one of your SSH configuration.",
+      examples: ["~/.ssh/known_hosts_sites"],
+    }),
 });
 
 /** A site that is reached over SSH. */

@@ -20,6 +20,9 @@ export type Unit = keyof typeof units;
 
 const seconds: Record<string, number> = { ms: 0.001, s: 1, m: 60, h: 3600, d: 86400, w: 604800 };
 
+/** What a reference says of the unit of a duration. */
+export const durationUnit = "ms, s, m, h, d or w";
+
 /** Matches a duration as InfluxDB spells it: a whole number and one of ms, s, m, h, d, w. */
 export const durationPattern = /^[1-9]\d*(ms|s|m|h|d|w)$/;
 

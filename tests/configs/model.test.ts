@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { loadModel, modelSchema, quantities } from "../../configs/model";
-import { InputError, parse } from "../../configs/validation";
+import { InputError, validate } from "../../configs/validation";
 import { temporaryFolder } from "../support/programs";
 
 const field = {
@@ -30,7 +30,7 @@ const of = (...measurements: object[]) => ({ ...model, measurements });
 const withMeasurement = (change: object) => of({ ...measurement, ...change });
 const withField = (change: object) => withMeasurement({ fields: [{ ...field, ...change }] });
 const withTag = (change: object) => withMeasurement({ tags: [{ ...tag, ...change }] });
-const read = (input: unknown) => parse(modelSchema, input, "model.yaml");
+const read = (input: unknown) => validate(modelSchema, input, "model.yaml");
 
 /** The message that an input is refused with. */
 function refusal(input: unknown): string {
@@ -375,7 +375,7 @@ describe("a model's file", () => {
   test("that breaks the schema is named", () => {
     writeFileSync(
       file,
-      readFileSync("configs/telemetry.yaml", "utf8").replace("unit: A,", "unit: mA,"),
+      readFileSync("configs/telemetry.yaml", "utf8").replace("unit: A\n", "unit: mA\n"),
     );
     expect(() => loadModel(file)).toThrow(
       `${file} is refused:\n  - measurements[0].fields[0].unit is "mA"`,

@@ -264,7 +264,7 @@ describe("a configuration is refused, with the key, its value and what is allowe
       prepared({ udev: [{ symlink: "bms", vendor: "0403", product: "6001", serial: 'A"' }] }),
       "host.udev[0].serial",
       '"A\\""',
-      "write it in quotes, as udevadm info",
+      "write the serial number in quotes, as udevadm info",
     ],
     [
       "a mirror with a scheme",

@@ -1,0 +1,194 @@
+import { stringify } from "yaml";
+import type { z } from "zod";
+import type { Measurement, Model } from "../configs/model";
+import { type AnnotatedSchema, annotatedSchema } from "./schemas";
+
+const code = (text: string) => `\`${text}\``;
+const row = (cells: string[]) =>
+  `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;
+const table = (head: string[], body: string[][]) =>
+  [row(head), row(head.map(() => "---")), ...body.map(row)].join("\n");
+
+/** A value as YAML in one line; as JSON, which is YAML too, where a text in it has several lines. */
+function inYaml(value: unknown): string {
+  const text = stringify(value, { collectionStyle: "flow", lineWidth: 0 }).trim();
+  return text.includes("\n") ? JSON.stringify(value) : text;
+}
+
+/** What stands in a schema: of an object's key, a list's items, or a map's values. */
+const inner = (schema: unknown): AnnotatedSchema | undefined =>
+  typeof schema === "object" && schema !== null && !Array.isArray(schema)
+    ? (schema as AnnotatedSchema)
+    : undefined;
+
+/** The values of a schema that allows only certain ones. */
+const listed = (values: readonly unknown[]) =>
+  values.map((value) => code(value === "" ? '""' : String(value))).join(", ");
+
+/** A type in words; `many` for the items of a list or a map. */
+function typeOf(schema: AnnotatedSchema, many = false): string {
+  const plural = (word: string) => (many ? `${word}s` : word);
+  if (schema.anyOf)
+    return [...new Set(schema.anyOf.map((option) => typeOf(option as AnnotatedSchema, many)))].join(
+      " or ",
+    );
+  if (Array.isArray(schema.items)) return plural(`list of ${schema.items.length} numbers`);
+  const items = inner(schema.items);
+  if (items) return `${plural("list")} of ${typeOf(items, true)}`;
+  const values = inner(schema.additionalProperties);
+  if (values) return `${plural("map")} of names to ${typeOf(values, true)}`;
+  return plural(String(schema.type));
+}
+
+/** Limits of a number; zod gives an integer without limits those of JavaScript. */
+function limitsOf({ minimum, maximum }: AnnotatedSchema): string[] {
+  const lower = minimum !== undefined && minimum > Number.MIN_SAFE_INTEGER;
+  const upper = maximum !== undefined && maximum < Number.MAX_SAFE_INTEGER;
+  if (lower && upper) return [`${minimum} to ${maximum}`];
+  return lower ? [`${minimum} or more`] : upper ? [`${maximum} or less`] : [];
+}
+
+const rulesIn = (schema: AnnotatedSchema | undefined) =>
+  (schema?.rules ?? []).map((rule) => rule.replace(/^write /, ""));
+
+/** Type, allowed values and unit. */
+function typeAndLimits(schema: AnnotatedSchema): string {
+  const names = inner(schema.propertyNames)?.enum;
+  const parts = [
+    typeOf(schema),
+    ...(schema.enum ? [`one of ${listed(schema.enum)}`] : []),
+    ...(names ? [`allowed names: ${listed(names)}`] : []),
+    ...limitsOf(schema),
+    ...rulesIn(schema),
+    ...rulesIn(inner(schema.items)).map((rule) => `each: ${rule}`),
+    ...(schema.unit ? [`unit: ${schema.unit}`] : []),
+  ];
+  return [...new Set(parts)].join("; ");
+}
+
+/**
+ * A value that the schema takes: its own example, else what its keys or items show. None where
+ * the inventory leaves a key to the site's schema.
+ */
+export function exampleOf(schema: AnnotatedSchema): unknown {
+  const [own] = schema.examples ?? [];
+  if (own !== undefined) return own;
+  if (schema.enum) return schema.enum.find((value) => value !== schema.default);
+  if (schema.type === "boolean") return schema.default !== true;
+  const items = inner(schema.items);
+  if (items) return [exampleOf(items)];
+  const keys = Object.entries(schema.properties ?? {});
+  const required = keys.filter(([key]) => schema.required?.includes(key));
+  const shown = required.length > 0 ? required : keys.slice(0, 1);
+  if (shown.length > 0)
+    return Object.fromEntries(
+      shown.map(([key, value]) => [key, exampleOf(value as AnnotatedSchema)]),
+    );
+  const values = inner(schema.additionalProperties);
+  const name = inner(schema.propertyNames);
+  return values && name ? { [String(exampleOf(name))]: exampleOf(values) } : undefined;
+}
+
+/** One key of a schema. */
+export interface Key {
+  /** Such as `mqtt.port`, `host.udev[].symlink` or `sites.<name>.engine`. */
+  name: string;
+  schema: AnnotatedSchema;
+  required: boolean;
+}
+
+/** Keys of an object, and of the objects, lists and maps in it, in the order of the schema. */
+export function keysOf(schema: AnnotatedSchema, prefix = ""): Key[] {
+  return Object.entries(schema.properties ?? {}).flatMap(([key, value]) => {
+    const property = value as AnnotatedSchema;
+    if (property.keyOfSite !== undefined) return [];
+    const name = prefix + key;
+    const items = inner(property.items);
+    const nested = property.properties
+      ? keysOf(property, `${name}.`)
+      : items?.properties
+        ? keysOf(items, `${name}[].`)
+        : keysOf(inner(property.additionalProperties) ?? {}, `${name}.<name>.`);
+    // An object that has no meaning of its own only groups its keys.
+    if (nested.length > 0 && !property.description) return nested;
+    return [
+      { name, schema: property, required: schema.required?.includes(key) ?? false },
+      ...nested,
+    ];
+  });
+}
+
+function defaultOf({ schema, required }: Key): string {
+  if (required) return "required";
+  return schema.default === undefined ? "none" : code(inYaml(schema.default));
+}
+
+/** Longest example that a table can show, in characters. */
+const longestExample = 150;
+
+/**
+ * The reference of a schema, as Markdown.
+ * @param exampleFile a shipped file in the project: it stands for examples that are too long.
+ */
+export function schemaReference(
+  title: string,
+  introduction: string,
+  schema: z.ZodType,
+  exampleFile: string,
+): string {
+  const example = (key: Key) => {
+    const text = inYaml(exampleOf(key.schema));
+    return text.length <= longestExample ? code(text) : `[${exampleFile}](../${exampleFile})`;
+  };
+  const body = keysOf(annotatedSchema(schema)).map((key) => [
+    code(key.name),
+    typeAndLimits(key.schema),
+    defaultOf(key),
+    example(key),
+    key.schema.description ?? "",
+  ]);
+  const head = ["key", "type, allowed values, unit", "default", "example", "meaning"];
+  return page(title, introduction, table(head, body));
+}
+
+/** The reference of a telemetry model, as Markdown. */
+export function modelReference(model: Model): string {
+  const introduction =
+    "One section for each measurement: an MQTT topic pattern with JSON payloads, stored as one " +
+    "table in InfluxDB. The payload's value times the scale is stored, in the unit.";
+  return page(
+    `Telemetry: ${model.title}`,
+    introduction,
+    ...model.measurements.map(measurementReference),
+  );
+}
+
+function measurementReference(m: Measurement): string {
+  const message = [
+    ["topic", code(m.topic)],
+    ["interval", `one message every ${m.interval} from each unit`],
+    ["time", `JSON path ${code(m.time.path)}, ${code(m.time.format)}`],
+  ];
+  const tags = m.tags.map((t) => [
+    code(t.name),
+    t.path === undefined
+      ? `segment ${t.segment} of the topic, counted from 0`
+      : `JSON path ${code(t.path)}`,
+    t.meaning,
+  ]);
+  const fields = m.fields.map((f) => {
+    const stored = f.scale === 1 ? f.unit || "as sent" : `× ${f.scale} → ${f.unit || "no unit"}`;
+    return [code(f.name), code(f.path), stored, f.type, f.range?.join(" to ") ?? "", f.meaning];
+  });
+  return [
+    `## ${m.title} (${code(m.name)})`,
+    m.meaning,
+    table(["message", ""], message),
+    table(["tag", "from", "meaning"], tags),
+    table(["field", "JSON path", "payload → stored", "type", "normal range", "meaning"], fields),
+  ].join("\n\n");
+}
+
+const generated = "<!-- Generated by npx bess docs; edit the source instead. -->";
+const page = (title: string, ...parts: string[]) =>
+  `${[generated, `# ${title}`, ...parts].join("\n\n")}\n`;
