@@ -88,6 +88,7 @@ function files({ site, broker, influxdb, model, passwords, token }: TelegrafArgs
   });
   return [
     { path: telegraf.paths.config, content: config },
+    { path: telegraf.paths.program, content: telegraf.fieldsProgram(model) },
     secret(telegraf.secrets.mqtt, passwords.telegraf),
     secret(telegraf.secrets.monitor, passwords.monitor),
     secret(telegraf.secrets.influxdb, token),

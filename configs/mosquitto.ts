@@ -32,11 +32,17 @@ export interface BrokerOptions {
   tls: boolean;
   /** Where the files lie; the container's paths by default. */
   paths?: Record<"passwords" | "acl" | "certificate" | "key" | "data", string>;
+  /** Where it listens; on every address of the container at {@link ports} by default. */
+  listen?: { address: string; ports: Record<keyof typeof ports, number> };
 }
 
 /** Renders mosquitto.conf, accepted by Mosquitto 2.0.11 and later. */
 export function mosquittoConf(options: BrokerOptions): string {
   const at = options.paths ?? paths;
+  const listener = (kind: keyof typeof ports) =>
+    options.listen
+      ? `listener ${options.listen.ports[kind]} ${options.listen.address}`
+      : `listener ${ports[kind]}`;
   return [
     "# Made by bess-telemetry from the telemetry model.",
     `allow_anonymous ${options.anonymous}`,
@@ -61,12 +67,12 @@ export function mosquittoConf(options: BrokerOptions): string {
     "log_type notice",
     "connection_messages false",
     "",
-    `listener ${ports.mqtt}`,
-    ...(options.websocket ? ["", `listener ${ports.websocket}`, "protocol websockets"] : []),
+    listener("mqtt"),
+    ...(options.websocket ? ["", listener("websocket"), "protocol websockets"] : []),
     ...(options.tls
       ? [
           "",
-          `listener ${ports.tls}`,
+          listener("tls"),
           `certfile ${at.certificate}`,
           `keyfile ${at.key}`,
           "tls_version tlsv1.2",

@@ -1,7 +1,10 @@
 import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { stringify } from "smol-toml";
 import { databases } from "./influxdb";
-import { type Measurement, type Model, pipelineTables } from "./model";
+import { type Field, type Measurement, type Model, pipelineTables } from "./model";
+import { scriptFolder } from "./scripts";
 import { durationSeconds } from "./units";
 
 /** Port of Telegraf's health output, inside its container only. */
@@ -10,6 +13,8 @@ export const healthPort = 8080;
 /** Paths inside Telegraf's container. Secrets are files that `secretstores.docker` reads. */
 export const paths = {
   config: "/etc/telegraf/telegraf.conf",
+  /** The Starlark program of {@link fieldsProgram}. */
+  program: "/etc/telegraf/fields.star",
   secrets: "/run/secrets",
 } as const;
 
@@ -33,13 +38,15 @@ export interface TelegrafOptions {
   broker: string;
   /** URL of InfluxDB, such as `http://influxdb:8181`. */
   influxdb: string;
-  /** Folder of the secret files; the container's by default. */
-  secrets?: string;
+  /** Where the program and the folder of the secret files lie; the container's paths by default. */
+  paths?: Record<"program" | "secrets", string>;
+  /** Port of the health output, 0 for any free one. Default: {@link healthPort}. */
+  healthPort?: number;
 }
 
 /**
- * Client id of a measurement's consumer. It changes with the topic, because a broker never subscribes
- * a session that it knows to a topic added later.
+ * Client id of a measurement's consumer. It changes with the topic, because a broker never
+ * subscribes a session that it knows to a topic added later.
  */
 export function clientId(site: string, measurement: Measurement): string {
   const topic = createHash("sha256").update(measurement.topic).digest("hex").slice(0, 8);
@@ -49,9 +56,8 @@ export function clientId(site: string, measurement: Measurement): string {
 const secret = (name: string) => `@{secrets:${name}}`;
 
 function consumer(measurement: Measurement, options: TelegrafOptions) {
-  const segments = measurement.topic.split("/").map(() => "_");
-  const inTopic = measurement.tags.filter((tag) => tag.segment !== undefined);
-  inTopic.forEach((tag) => (segments[tag.segment!] = tag.name));
+  const inTopic = new Map(measurement.tags.map((tag) => [tag.segment, tag.name]));
+  const segments = measurement.topic.split("/").map((_, i) => inTopic.get(i) ?? "_");
   return {
     servers: [options.broker],
     topics: [measurement.topic],
@@ -65,15 +71,13 @@ function consumer(measurement: Measurement, options: TelegrafOptions) {
     startup_error_behavior: "retry",
     name_override: measurement.name,
     data_format: "json_v2",
-    ...(inTopic.length > 0 && {
+    ...(segments.some((name) => name !== "_") && {
       topic_parsing: [{ topic: measurement.topic, tags: segments.join("/") }],
     }),
     json_v2: [
       {
         measurement_name: measurement.name,
-        tag: measurement.tags
-          .filter((tag) => tag.path)
-          .map((tag) => ({ path: tag.path!, rename: tag.name })),
+        tag: measurement.tags.flatMap(({ path, name }) => (path ? [{ path, rename: name }] : [])),
         field: [
           { path: measurement.time.path, rename: timeField, optional: true },
           ...measurement.fields.map((field) => ({
@@ -87,8 +91,11 @@ function consumer(measurement: Measurement, options: TelegrafOptions) {
   };
 }
 
-/** `[type, divisor, factor]`: a scale such as 0.001 divides, so that 7321 times 0.1 is 732.1 to the last digit. */
-function conversion(type: string, scale: number): string {
+/**
+ * A field's type, divisor and factor, as a Starlark tuple. A scale such as 0.001 divides, so that
+ * 7321 times 0.1 is 732.1 to the last digit.
+ */
+function conversion({ type, scale }: Field): string {
   const divisor = Math.round(1 / scale);
   const exact = divisor > 1 && Math.abs(divisor * scale - 1) < 1e-12;
   const literal = (value: number) => (Number.isInteger(value) ? `${value}.0` : String(value));
@@ -96,74 +103,28 @@ function conversion(type: string, scale: number): string {
 }
 
 /**
- * The Starlark program that gives every field its declared type and unit. A value of another type is dropped
- * alone, and said in the log; the rest of its message is kept.
+ * The Starlark program that gives every field its declared type and unit: the model's own table,
+ * then `scripts/fields.star`.
  */
-function starlark(model: Model): string {
+export function fieldsProgram(model: Model): string {
   const table = model.measurements.map((m) => {
-    const fields = m.fields.map((f) => `        "${f.name}": ${conversion(f.type, f.scale)},`);
+    const fields = m.fields.map((field) => `        "${field.name}": ${conversion(field)},`);
     return [`    "${m.name}": {`, ...fields, "    },"].join("\n");
   });
-  const iso = model.measurements
+  const iso8601 = model.measurements
     .filter((m) => m.time.format === "iso8601")
     .map((m) => `"${m.name}": True`);
-  return `load("logging.star", "log")
-
+  return `${madeFrom(model)}
 FIELDS = {
 ${table.join("\n")}
 }
-ISO8601 = {${iso.join(", ")}}
+ISO8601 = {${iso8601.join(", ")}}
 TIME = "${timeField}"
 
-def number(value):
-    if type(value) in ("float", "int"):
-        return float(value)
-    if type(value) != "string":
-        return None
-    digits = value[1:] if value[:1] in ("-", "+") else value
-    whole = digits.split(".")
-    if len(whole) > 2 or not all([part.isdigit() for part in whole]):
-        return None
-    return float(value)
-
-def typed(value, kind, divisor, factor):
-    if kind == "string":
-        return value if type(value) == "string" else None
-    if kind == "bool":
-        return value if type(value) == "bool" else None
-    n = number(value)
-    if n == None or not abs(n) < 9.0e18:
-        return None
-    if kind == "int":
-        return int(n) if n == int(n) else None
-    return n / divisor * factor
-
-def utc(text):
-    text = text.strip()
-    if len(text) < 19:
-        return text
-    text = text[:10] + "T" + text[11:]
-    clock = text[19:]
-    return text if "Z" in clock or "z" in clock or "+" in clock or "-" in clock else text + "Z"
-
-def apply(metric):
-    fields = FIELDS[metric.name]
-    for name, value in metric.fields.items():
-        if name == TIME:
-            continue
-        kind, divisor, factor = fields[name]
-        result = typed(value, kind, divisor, factor)
-        metric.fields.pop(name)
-        if result == None:
-            log.warn("%s.%s dropped: %s is no %s" % (metric.name, name, repr(value)[:60], kind))
-        else:
-            metric.fields[name] = result
-    text = metric.fields.get(TIME)
-    if type(text) == "string" and metric.name in ISO8601:
-        metric.fields[TIME] = utc(text)
-    return metric if len([name for name in metric.fields.keys() if name != TIME]) > 0 else None
-`;
+${readFileSync(join(scriptFolder, "fields.star"), "utf8")}`;
 }
+
+const madeFrom = ({ name }: Model) => `# Made by bess-telemetry from the telemetry model ${name}.`;
 
 const timeFormats = {
   iso8601: "2006-01-02T15:04:05Z07:00",
@@ -173,7 +134,10 @@ const timeFormats = {
   unix_ns: "unix_ns",
 } as const satisfies Record<Measurement["time"]["format"], string>;
 
-/** One converter for each time format: a time that it cannot read is said in the log, and the arrival's stands. */
+/**
+ * One converter for each time format. It logs an error for a time that it cannot read; the message
+ * keeps the time of its arrival then.
+ */
 function timeConverters(model: Model) {
   const formats = [...new Set(model.measurements.map((m) => m.time.format))];
   return formats.map((format) => ({
@@ -183,13 +147,15 @@ function timeConverters(model: Model) {
   }));
 }
 
-/** Renders telegraf.conf for a model. */
+/** Renders telegraf.conf for a model. The agent logs warnings, but no line for each flush. */
 export function telegrafConf(model: Model, options: TelegrafOptions): string {
   const names = model.measurements.map((m) => m.name);
   const output = { urls: [options.influxdb], token: secret(secrets.influxdb), timeout: "10s" };
   const buffer = model.measurements.length * undelivered;
   const interval = Math.min(...model.measurements.map((m) => durationSeconds(m.interval)));
-  return `# Made by bess-telemetry from the telemetry model ${model.name}.\n${stringify({
+  const { program, secrets: secretFolder } = options.paths ?? paths;
+  const healthAddress = `http://127.0.0.1:${options.healthPort ?? healthPort}`;
+  return `${madeFrom(model)}\n${stringify({
     agent: {
       interval: "10s",
       flush_interval: `${Math.min(1000, Math.round(interval * 1000))}ms`,
@@ -198,10 +164,9 @@ export function telegrafConf(model: Model, options: TelegrafOptions): string {
       // Room for all that the consumers may hold, so that nothing is ever dropped from the buffer.
       metric_buffer_limit: buffer * 2,
       omit_hostname: true,
-      quiet: true,
       skip_processors_after_aggregators: true,
     },
-    secretstores: { docker: [{ id: "secrets", path: options.secrets ?? paths.secrets }] },
+    secretstores: { docker: [{ id: "secrets", path: secretFolder }] },
     inputs: {
       mqtt_consumer: [
         ...model.measurements.map((m) => consumer(m, options)),
@@ -234,7 +199,7 @@ export function telegrafConf(model: Model, options: TelegrafOptions): string {
       temp: [{}],
     },
     processors: {
-      starlark: [{ order: 1, namepass: names, source: starlark(model) }],
+      starlark: [{ order: 1, namepass: names, script: program }],
       converter: timeConverters(model),
     },
     outputs: {
@@ -249,7 +214,7 @@ export function telegrafConf(model: Model, options: TelegrafOptions): string {
         },
         { alias: "pipeline", ...output, database: databases.pipeline, namepass: pipelineTables },
       ],
-      health: [{ service_address: `http://127.0.0.1:${healthPort}`, namepass: ["internal_agent"] }],
+      health: [{ service_address: healthAddress, namepass: ["internal_agent"] }],
     },
   })}`;
 }

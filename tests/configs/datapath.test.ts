@@ -1,6 +1,8 @@
+import mqtt from "mqtt";
 import { loadModel } from "../../configs/model";
 import { Pipeline } from "../support/pipeline";
 import { until } from "../support/programs";
+import type { Point } from "../support/recorder";
 
 const model = loadModel("configs/telemetry.yaml");
 const at = "2026-04-13T12:00:00.250Z";
@@ -15,10 +17,14 @@ const battery = (extra: object = {}) =>
     timestamp: at,
     ...extra,
   });
-const numbered = (from: number, count: number) =>
-  Array.from({ length: count }, (_, i) => battery({ soc: (from + i) / 100 }));
-const socs = (pipeline: Pipeline) =>
-  new Set(pipeline.endpoint.table("battery").map((point) => point.fields.soc));
+/** Messages of one unit, each with a value of its own. */
+const numbered = (id: string, count: number) =>
+  Array.from({ length: count }, (_, i) => battery({ id, soc: (i + 1) / 100 }));
+/** How many of a unit's messages are stored. One that was delivered twice counts once. */
+const stored = (id: string) => {
+  const points = pipeline.endpoint.table("battery").filter((point) => point.tags.id === id);
+  return new Set(points.map((point) => point.fields.soc)).size;
+};
 
 let pipeline: Pipeline;
 beforeAll(async () => {
@@ -29,13 +35,16 @@ beforeEach(() => {
   pipeline.endpoint.points.length = 0;
 });
 
-const arrives = async (table: string, count = 1) => {
-  await until(`${count} points in ${table}`, () => pipeline.endpoint.table(table).length >= count);
-  return pipeline.endpoint.table(table)[0];
+/** The first point that arrives in a table. */
+const arrives = async (table: string): Promise<Point> => {
+  await until(`a point in ${table}`, () => pipeline.endpoint.table(table).length > 0);
+  const [point] = pipeline.endpoint.table(table);
+  if (!point) throw new Error(`${table} lost its point`);
+  return point;
 };
 /** Waits for a later good message: what came before it has then been decided. */
 const decided = async () => {
-  await pipeline.publish("battery/marker/status", [battery({ id: "marker" })]);
+  await pipeline.broker.publish("battery/marker/status", [battery({ id: "marker" })]);
   await until("the marker", () =>
     pipeline.endpoint.table("battery").some((point) => point.tags.id === "marker"),
   );
@@ -43,7 +52,7 @@ const decided = async () => {
 
 describe("a message as the fleet sends it", () => {
   test("arrives with every field typed and scaled, its tags and its own time", async () => {
-    await pipeline.publish("battery/b1/status", [battery()]);
+    await pipeline.broker.publish("battery/b1/status", [battery()]);
     expect(await arrives("battery")).toEqual({
       table: "battery",
       tags: { id: "b1", group_id: "u1" },
@@ -62,7 +71,7 @@ describe("a message as the fleet sends it", () => {
       ]),
       [measurement.time.path, at],
     ]);
-    await pipeline.publish(measurement.topic.replace("+", "x1"), [JSON.stringify(payload)]);
+    await pipeline.broker.publish(measurement.topic.replace("+", "x1"), [JSON.stringify(payload)]);
     const point = await arrives(measurement.name);
     const expected = measurement.fields.map((field) => [
       field.name,
@@ -75,7 +84,7 @@ describe("a message as the fleet sends it", () => {
   test.each(["2026-04-13 12:00:00.25", "2026-04-13T12:00:00.250", "2026-04-13T14:00:00.25+02:00"])(
     "has its own time when it is %s",
     async (timestamp) => {
-      await pipeline.publish("battery/b1/status", [battery({ timestamp })]);
+      await pipeline.broker.publish("battery/b1/status", [battery({ timestamp })]);
       expect((await arrives("battery")).time).toBe(nanoseconds(at));
     },
   );
@@ -88,7 +97,7 @@ describe("a message that is not as it should be", () => {
     ["a number", 12],
   ])("is stored at its arrival when its time is %s", async (_, timestamp) => {
     const before = BigInt(Date.now()) * 1_000_000n;
-    await pipeline.publish("battery/b1/status", [battery({ timestamp })]);
+    await pipeline.broker.publish("battery/b1/status", [battery({ timestamp })]);
     const point = await arrives("battery");
     expect(point.fields).toEqual({ soc: "55.5", current: "-1.234", voltage: "732.105" });
     expect(BigInt(point.time)).toBeGreaterThanOrEqual(before);
@@ -100,17 +109,17 @@ describe("a message that is not as it should be", () => {
     ["an object", { value: 1 }],
     ["nothing", null],
   ])("loses only the field that is %s", async (_, soc) => {
-    await pipeline.publish("battery/b1/status", [battery({ soc })]);
+    await pipeline.broker.publish("battery/b1/status", [battery({ soc })]);
     expect((await arrives("battery")).fields).toEqual({ current: "-1.234", voltage: "732.105" });
   });
 
   test("keeps a number that came as text", async () => {
-    await pipeline.publish("battery/b1/status", [battery({ soc: "-55.25" })]);
+    await pipeline.broker.publish("battery/b1/status", [battery({ soc: "-55.25" })]);
     expect((await arrives("battery")).fields.soc).toBe("-55.25");
   });
 
   test("is stored without a field that it lacks", async () => {
-    await pipeline.publish("battery/b1/status", [battery({ soc: undefined })]);
+    await pipeline.broker.publish("battery/b1/status", [battery({ soc: undefined })]);
     expect((await arrives("battery")).fields).toEqual({ current: "-1.234", voltage: "732.105" });
   });
 
@@ -121,7 +130,7 @@ describe("a message that is not as it should be", () => {
     ["no object", "NaN"],
     ["without the unit's id", battery({ id: undefined })],
   ])("is dropped when it is %s, and its neighbours are stored", async (_, payload) => {
-    await pipeline.publish("battery/b1/status", [payload]);
+    await pipeline.broker.publish("battery/b1/status", [payload]);
     await decided();
     expect(
       pipeline.endpoint.table("battery").filter((point) => point.tags.id !== "marker"),
@@ -129,39 +138,76 @@ describe("a message that is not as it should be", () => {
   });
 });
 
+describe("Telegraf's log, at the level that is deployed,", () => {
+  /** Lines that it logs from now on. */
+  const later = () => {
+    const before = pipeline.log.length;
+    return () => pipeline.log.slice(before).split("\n").filter(Boolean);
+  };
+
+  test.each([
+    [
+      "a field of the wrong type",
+      battery({ soc: "full" }),
+      /W! .*battery\.soc dropped: "full" is no/,
+    ],
+    ["a message that is malformed", '{"id":"b1","soc":', /E! \[inputs\.mqtt_consumer\]/],
+    ["a message without the unit's id", battery({ id: undefined }), /E! \[inputs\.mqtt_consumer\]/],
+    [
+      "a time that cannot be read",
+      battery({ timestamp: "yesterday" }),
+      /E! .*converter.*yesterday/,
+    ],
+  ])("tells of %s", async (_, payload, expected) => {
+    const lines = later();
+    await pipeline.broker.publish("battery/b1/status", [payload]);
+    await decided();
+    expect(lines().filter((line) => expected.test(line))).toHaveLength(1);
+  });
+
+  test("is silent about messages that are as they should be, and about flushes", async () => {
+    const lines = later();
+    for (let i = 0; i < 3; i++) {
+      await pipeline.broker.publish("battery/b1/status", numbered(`unit${i}`, 10));
+      await until("they are stored", () => stored(`unit${i}`) === 10);
+    }
+    expect(lines()).toEqual([]);
+  });
+});
+
 describe("an outage loses nothing", () => {
   test("when Telegraf is stopped", async () => {
-    await pipeline.telegraf.stop();
-    await pipeline.publish("battery/b1/status", numbered(1, 2500));
+    await pipeline.stopTelegraf();
+    await pipeline.broker.publish("battery/b1/status", numbered("b1", 2500));
     await pipeline.startTelegraf();
-    await until("all of the backlog", () => socs(pipeline).size === 2500);
+    await until("all of the backlog", () => stored("b1") === 2500);
   });
 
   test("when Telegraf is killed while InfluxDB fails", async () => {
     pipeline.endpoint.status = 503;
-    await pipeline.publish("battery/b1/status", numbered(1, 1500));
-    await pipeline.telegraf.stop("SIGKILL");
+    await pipeline.broker.publish("battery/b1/status", numbered("b2", 1500));
+    await pipeline.stopTelegraf("SIGKILL");
     pipeline.endpoint.status = 204;
     await pipeline.startTelegraf();
-    await until("all of the backlog", () => socs(pipeline).size === 1500);
+    await until("all of the backlog", () => stored("b2") === 1500);
   });
 
   test("when the broker is killed with a queue", async () => {
-    await pipeline.telegraf.stop();
-    await pipeline.publish("battery/b1/status", numbered(1, 500));
-    await pipeline.queueOnDisk();
-    await pipeline.broker.stop("SIGKILL");
-    await pipeline.startBroker();
+    await pipeline.stopTelegraf();
+    await pipeline.broker.publish("battery/b1/status", numbered("b3", 500));
+    await pipeline.broker.queueOnDisk();
+    await pipeline.broker.kill();
+    await pipeline.broker.run();
     await pipeline.startTelegraf();
-    await until("all of the queue", () => socs(pipeline).size === 500);
+    await until("all of the queue", () => stored("b3") === 500);
   });
 
   test("when InfluxDB is down and comes back", async () => {
     await pipeline.endpoint.stop();
-    await pipeline.publish("battery/b1/status", numbered(1, 3000));
+    await pipeline.broker.publish("battery/b1/status", numbered("b4", 3000));
     await new Promise((resolve) => setTimeout(resolve, 2000));
-    await pipeline.endpoint.start();
-    await until("all that came meanwhile", () => socs(pipeline).size === 3000, 30);
+    await pipeline.endpoint.restart();
+    await until("all that came meanwhile", () => stored("b4") === 3000, 30);
   });
 });
 
@@ -170,20 +216,17 @@ describe("the broker's rights", () => {
     expect(publishing).rejects.toThrow(/Not authorized/);
 
   test("a wrong password is refused", () =>
-    expect(pipeline.connect("gateway", "wrong")).rejects.toThrow(/Not authorized/));
+    expect(pipeline.broker.connect("gateway", { password: "wrong" })).rejects.toThrow(
+      /Not authorized/,
+    ));
   test("nobody publishes without credentials", async () => {
-    const mqtt = (await import("mqtt")).default;
-    await expect(
-      mqtt.connectAsync(`mqtt://127.0.0.1:${pipeline.port}`, {
-        protocolVersion: 5,
-        reconnectPeriod: 0,
-      }),
-    ).rejects.toThrow(/Not authorized/);
+    const options = { protocolVersion: 5, reconnectPeriod: 0 } as const;
+    await expect(mqtt.connectAsync(pipeline.broker.url, options)).rejects.toThrow(/Not authorized/);
   });
   test("telegraf publishes nothing", () =>
-    refused(pipeline.publish("battery/b1/status", [battery()], "telegraf")));
+    refused(pipeline.broker.publish("battery/b1/status", [battery()], "telegraf")));
   test("monitor publishes nothing", () =>
-    refused(pipeline.publish("battery/b1/status", [battery()], "monitor")));
+    refused(pipeline.broker.publish("battery/b1/status", [battery()], "monitor")));
   test("gateway publishes in no other topic", () =>
-    refused(pipeline.publish("battery/b1/command", [battery()])));
+    refused(pipeline.broker.publish("battery/b1/command", [battery()])));
 });

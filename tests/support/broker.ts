@@ -1,9 +1,10 @@
 import { randomBytes } from "node:crypto";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { chownSync, mkdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import mqtt, { type MqttClient } from "mqtt";
 import type { Model } from "../../configs/model";
 import {
+  type BrokerOptions,
   mosquittoAcl,
   mosquittoConf,
   passwordLine,
@@ -19,27 +20,46 @@ export interface Reader {
   client: MqttClient;
 }
 
-/** The real Mosquitto with a site's rendered config, on a port and in a folder of its own. */
+/** What a test decides about its broker; the rest is as a site with the profile `dev` has it. */
+export interface BrokerChoices {
+  websocket?: boolean;
+  /** Certificate and key, in PEM form. Default: no TLS. */
+  tls?: { certificate: string; key: string };
+  /** Seconds between two writes of the queue. Default: the profile's. */
+  autosave?: number;
+}
+
+/** User that the broker's container runs as; only root can take it, and else the test's own must do. */
+const brokerUser = process.getuid?.() === 0 ? 1883 : undefined;
+
+/** The real Mosquitto with a site's rendered config, on ports and in a folder of its own. */
 export class Broker {
   readonly folder = temporaryFolder();
-  readonly passwords = Object.fromEntries(
-    users.map((user) => [user, randomBytes(12).toString("hex")]),
-  ) as Record<User, string>;
-  private readonly readers: MqttClient[] = [];
-  private running!: Running;
+  readonly passwords: Record<User, string>;
+  private readonly clients: MqttClient[] = [];
+  private running: Running | undefined;
 
-  private constructor(readonly port: number) {}
+  private constructor(readonly ports: Record<"mqtt" | "websocket" | "tls", number>) {
+    const [gateway, telegraf, monitor] = [newPassword(), newPassword(), newPassword()];
+    this.passwords = { gateway, telegraf, monitor };
+  }
 
   /** Starts a broker that lets the gateway publish a model's topics, and no others. */
-  static async start(model: Model): Promise<Broker> {
-    const broker = new Broker(await freePort());
-    broker.write(model);
+  static async start(model: Model, choices: BrokerChoices = {}): Promise<Broker> {
+    const ports = { mqtt: await freePort(), websocket: await freePort(), tls: await freePort() };
+    const broker = new Broker(ports);
+    broker.write(model, choices);
     await broker.run();
     return broker;
   }
 
   get url(): string {
-    return `mqtt://127.0.0.1:${this.port}`;
+    return `mqtt://127.0.0.1:${this.ports.mqtt}`;
+  }
+
+  /** What it has printed since it was started last. */
+  get output(): string {
+    return this.running?.output ?? "";
   }
 
   /** Path of a file in the broker's folder. */
@@ -49,13 +69,44 @@ export class Broker {
 
   /** Starts it again after {@link kill}. */
   async run(): Promise<void> {
-    this.running = new Running(program("mosquitto"), ["-c", this.at("mosquitto.conf")]);
-    await until(`the broker listens:\n${this.running.output}`, () => listens(this.port));
+    const running = new Running(program("mosquitto"), ["-c", this.at("mosquitto.conf")], {
+      user: brokerUser,
+    });
+    this.running = running;
+    await until(
+      () => `the broker listens:\n${running.output}`,
+      () => listens(this.ports.mqtt),
+    );
   }
 
   /** Ends it without a farewell to its clients. */
-  kill(): Promise<void> {
-    return this.running.stop("SIGKILL");
+  async kill(): Promise<void> {
+    await this.running?.stop("SIGKILL");
+  }
+
+  /**
+   * Connects once, as a user.
+   * @throws Error if the broker refuses, or if it does not answer within 5 s.
+   */
+  connect(
+    user: User,
+    { url = this.url, password = this.passwords[user], ca = "" } = {},
+  ): Promise<MqttClient> {
+    const credentials = { username: user, password, ...(ca && { ca }) };
+    return mqtt.connectAsync(url, {
+      ...credentials,
+      protocolVersion: 5,
+      reconnectPeriod: 0,
+      connectTimeout: 5000,
+    });
+  }
+
+  /** Publishes as `user` at QoS 1, and waits until the broker has acknowledged each. */
+  async publish(topic: string, payloads: string[], user: User = "gateway"): Promise<void> {
+    const client = await this.connect(user);
+    await Promise.all(
+      payloads.map((payload) => client.publishAsync(topic, payload, { qos: 1 })),
+    ).finally(() => client.endAsync());
   }
 
   /** Subscribes as Telegraf to all topics of a pattern. */
@@ -72,41 +123,49 @@ export class Broker {
     );
     client.on("error", () => undefined);
     await client.subscribeAsync(pattern, { qos: 1 });
-    this.readers.push(client);
+    this.clients.push(client);
     return reader;
   }
 
+  /** Waits until it has written all that it has taken so far. */
+  async queueOnDisk(): Promise<void> {
+    const now = Date.now();
+    const written = () =>
+      statSync(this.at("data/mosquitto.db"), { throwIfNoEntry: false })?.mtimeMs ?? 0;
+    await until("the queue is on disk", () => written() > now);
+  }
+
   async stop(): Promise<void> {
-    await Promise.all(this.readers.map((client) => client.endAsync(true)));
-    await this.running.stop();
+    await Promise.all(this.clients.map((client) => client.endAsync(true)));
+    await this.running?.stop();
     this.folder.remove();
   }
 
-  private write(model: Model): void {
+  private write(model: Model, { websocket = false, tls, autosave }: BrokerChoices): void {
     const paths = {
       passwords: this.at("passwords"),
       acl: this.at("acl"),
-      certificate: "",
-      key: "",
+      certificate: this.at("certificate"),
+      key: this.at("key"),
       data: this.at("data"),
     };
-    const conf = mosquittoConf({
-      profile: profiles.dev,
+    const options: BrokerOptions = {
+      profile: autosave === undefined ? profiles.dev : { ...profiles.dev, autosave },
       anonymous: false,
-      websocket: false,
-      tls: false,
+      websocket,
+      tls: tls !== undefined,
       paths,
-    });
+      listen: { address: "127.0.0.1", ports: this.ports },
+    };
     mkdirSync(paths.data);
-    // Neither the container's user nor its port can be had here.
-    writeFileSync(
-      this.at("mosquitto.conf"),
-      `user root\n${conf.replace("listener 1883", `listener ${this.port} 127.0.0.1`)}`,
-    );
+    if (brokerUser !== undefined) chownSync(paths.data, brokerUser, brokerUser);
+    writeFileSync(this.at("mosquitto.conf"), mosquittoConf(options));
     writeFileSync(paths.acl, mosquittoAcl(model, false));
-    writeFileSync(
-      paths.passwords,
-      users.map((user) => passwordLine(user, this.passwords[user], randomBytes(12))).join(""),
-    );
+    const lines = users.map((user) => passwordLine(user, this.passwords[user], randomBytes(12)));
+    writeFileSync(paths.passwords, lines.join(""));
+    if (tls) writeFileSync(paths.certificate, tls.certificate);
+    if (tls) writeFileSync(paths.key, tls.key);
   }
 }
+
+const newPassword = () => randomBytes(12).toString("hex");

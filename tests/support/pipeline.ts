@@ -1,141 +1,77 @@
-import { randomBytes } from "node:crypto";
-import { mkdirSync, statSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
-import mqtt, { type MqttClient } from "mqtt";
+import { mkdirSync, writeFileSync } from "node:fs";
 import type { Model } from "../../configs/model";
-import {
-  mosquittoAcl,
-  mosquittoConf,
-  passwordLine,
-  users,
-  type User,
-} from "../../configs/mosquitto";
-import { profiles } from "../../configs/profiles";
-import { secrets, telegrafConf } from "../../configs/telegraf";
-import { freePort, listens, program, Running, temporaryFolder, until } from "./programs";
+import { fieldsProgram, secrets, telegrafConf } from "../../configs/telegraf";
+import { Broker } from "./broker";
+import { program, Running, until } from "./programs";
 import { RecordingEndpoint } from "./recorder";
 
-/** The real broker and the real Telegraf with their rendered configs, before a recording endpoint. */
+/**
+ * The real broker and the real Telegraf with their rendered configs, before a recording endpoint.
+ * Only paths and ports differ from a site's: a container has them to itself.
+ */
 export class Pipeline {
-  readonly passwords = Object.fromEntries(users.map((user) => [user, `${user}-secret`])) as Record<
-    User,
-    string
-  >;
+  /** Token that Telegraf writes with. */
   readonly token = "apiv3_test";
-  readonly folder = temporaryFolder();
-  broker!: Running;
-  telegraf!: Running;
-  endpoint!: RecordingEndpoint;
-  port!: number;
+  private telegraf: Running | undefined;
 
-  private constructor(readonly model: Model) {}
+  private constructor(
+    readonly model: Model,
+    readonly broker: Broker,
+    readonly endpoint: RecordingEndpoint,
+  ) {}
 
   static async start(model: Model): Promise<Pipeline> {
-    const made = new Pipeline(model);
-    made.port = await freePort();
-    made.endpoint = new RecordingEndpoint(await freePort());
-    made.write();
-    await made.endpoint.start();
-    await made.startBroker();
-    await made.startTelegraf();
-    return made;
+    // A test of a killed broker waits for the queue to be written.
+    const broker = await Broker.start(model, { autosave: 1 });
+    const pipeline = new Pipeline(model, broker, await RecordingEndpoint.start());
+    pipeline.write();
+    await pipeline.startTelegraf();
+    return pipeline;
   }
 
-  async startBroker(): Promise<void> {
-    this.broker = new Running(program("mosquitto"), ["-c", this.at("mosquitto.conf")]);
-    await until("the broker listens", () => listens(this.port));
+  /** What Telegraf has logged since it was started last. */
+  get log(): string {
+    return this.telegraf?.output ?? "";
   }
 
   async startTelegraf(): Promise<void> {
-    this.telegraf = new Running(program("telegraf"), ["--config", this.at("telegraf.conf")]);
+    const config = this.broker.at("telegraf.conf");
+    this.telegraf = new Running(program("telegraf"), ["--config", config]);
     await until(
-      "Telegraf has subscribed",
+      () => `Telegraf has subscribed:\n${this.log}`,
       () => this.subscriptions() >= this.model.measurements.length,
     );
   }
 
-  /** Publishes as `user` at QoS 1, and waits for the broker's word on each. */
-  async publish(topic: string, payloads: string[], user: User = "gateway"): Promise<void> {
-    const client = await this.connect(user);
-    await Promise.all(payloads.map((payload) => client.publishAsync(topic, payload, { qos: 1 })));
-    await client.endAsync();
-  }
-
-  connect(user: User, password = this.passwords[user]): Promise<MqttClient> {
-    return mqtt.connectAsync(`mqtt://127.0.0.1:${this.port}`, {
-      username: user,
-      password,
-      protocolVersion: 5,
-      reconnectPeriod: 0,
-    });
-  }
-
-  /** Waits until the broker has written all that it has taken so far. */
-  async queueOnDisk(): Promise<void> {
-    const now = Date.now();
-    await until(
-      "the queue is on disk",
-      () => (statSync(this.at("data/mosquitto.db"), { throwIfNoEntry: false })?.mtimeMs ?? 0) > now,
-    );
+  async stopTelegraf(signal?: NodeJS.Signals): Promise<void> {
+    await this.telegraf?.stop(signal);
   }
 
   async stop(): Promise<void> {
-    await this.telegraf?.stop();
-    await this.broker?.stop();
-    await this.endpoint?.stop();
-    this.folder.remove();
-  }
-
-  private at(file: string): string {
-    return join(this.folder.path, file);
+    await this.stopTelegraf();
+    await this.broker.stop();
+    await this.endpoint.stop();
   }
 
   private subscriptions(): number {
-    return this.telegraf.output.match(/\[inputs\.mqtt_consumer\] Connected/g)?.length ?? 0;
+    return this.log.match(/\[inputs\.mqtt_consumer\] Connected/g)?.length ?? 0;
   }
 
   private write(): void {
-    const at = (file: string) => this.at(file);
-    const conf = mosquittoConf({
-      profile: { ...profiles.dev, autosave: 1 },
-      anonymous: false,
-      websocket: false,
-      tls: false,
-      paths: {
-        passwords: at("passwords"),
-        acl: at("acl"),
-        certificate: "",
-        key: "",
-        data: at("data"),
-      },
-    });
-    mkdirSync(at("data"), { mode: 0o777 });
-    mkdirSync(at("secrets"));
-    // The container's user cannot be had here, nor can its port: both are of the test's own.
-    writeFileSync(
-      at("mosquitto.conf"),
-      `user root\n${conf.replace("listener 1883", `listener ${this.port} 127.0.0.1`)}`,
-    );
-    writeFileSync(at("acl"), mosquittoAcl(this.model, false));
-    writeFileSync(
-      at("passwords"),
-      users.map((user) => passwordLine(user, this.passwords[user], randomBytes(12))).join(""),
-    );
-    writeFileSync(at(`secrets/${secrets.mqtt}`), this.passwords.telegraf);
-    writeFileSync(at(`secrets/${secrets.monitor}`), this.passwords.monitor);
-    writeFileSync(at(`secrets/${secrets.influxdb}`), this.token);
+    const { broker, endpoint, model, token } = this;
+    const paths = { program: broker.at("fields.star"), secrets: broker.at("secrets") };
+    mkdirSync(paths.secrets);
+    writeFileSync(broker.at(`secrets/${secrets.mqtt}`), broker.passwords.telegraf);
+    writeFileSync(broker.at(`secrets/${secrets.monitor}`), broker.passwords.monitor);
+    writeFileSync(broker.at(`secrets/${secrets.influxdb}`), token);
     const options = {
       site: "test",
-      broker: `tcp://127.0.0.1:${this.port}`,
-      influxdb: `http://127.0.0.1:${this.endpoint.port}`,
-      secrets: at("secrets"),
+      broker: `tcp://127.0.0.1:${broker.ports.mqtt}`,
+      influxdb: endpoint.url,
+      paths,
+      healthPort: 0,
     };
-    // The container has the health port to itself; the agent's own interval would make a test wait.
-    writeFileSync(
-      at("telegraf.conf"),
-      telegrafConf(this.model, options)
-        .replace("http://127.0.0.1:8080", "http://127.0.0.1:0")
-        .replace("quiet = true", "quiet = false"),
-    );
+    writeFileSync(broker.at("telegraf.conf"), telegrafConf(model, options));
+    writeFileSync(paths.program, fieldsProgram(model));
   }
 }

@@ -1,7 +1,8 @@
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { type ChildProcessByStdio, spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
+import type { Readable } from "node:stream";
 import { delimiter, join } from "node:path";
 
 const cache = join(__dirname, "../../.cache/bin");
@@ -47,15 +48,21 @@ export function temporaryFolder(): { path: string; remove(): void } {
   return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
 }
 
-/** Waits until `check` holds. @throws Error with `what` after `seconds`. */
+/**
+ * Waits until `check` holds.
+ * @throws Error with `what` after `seconds`.
+ */
 export async function until(
-  what: string,
+  what: string | (() => string),
   check: () => boolean | Promise<boolean>,
   seconds = 20,
 ): Promise<void> {
   const end = Date.now() + seconds * 1000;
   while (!(await check())) {
-    if (Date.now() > end) throw new Error(`waited ${seconds} s in vain: ${what}`);
+    if (Date.now() > end) {
+      const missing = typeof what === "string" ? what : what();
+      throw new Error(`waited ${seconds} s in vain: ${missing}`);
+    }
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
@@ -63,17 +70,21 @@ export async function until(
 /** A running program and what it has printed. */
 export class Running {
   output = "";
-  private readonly child: ChildProcess;
+  private readonly child: ChildProcessByStdio<null, Readable, Readable>;
 
-  constructor(command: string, args: string[]) {
-    this.child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"] });
-    for (const stream of [this.child.stdout!, this.child.stderr!])
+  /** @param options `user`: id of the user and group that it runs as. Default: this process's. */
+  constructor(command: string, args: string[], { user }: { user?: number | undefined } = {}) {
+    const identity = user === undefined ? {} : { uid: user, gid: user };
+    this.child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], ...identity });
+    for (const stream of [this.child.stdout, this.child.stderr])
       stream.on("data", (data: Buffer) => (this.output += data.toString()));
   }
 
-  /** Its process id. */
+  /** Its process id. @throws Error if it could not be started. */
   get pid(): number {
-    return this.child.pid!;
+    const { pid } = this.child;
+    if (pid === undefined) throw new Error(`${this.child.spawnfile} was not started`);
+    return pid;
   }
 
   /** Stops it, and waits until it is gone. */
