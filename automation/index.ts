@@ -14,7 +14,14 @@ export {
   withTunnel,
 } from "./tunnel";
 export type { DeployedArgs, InlineStack, RehearsedArgs } from "./inline";
-export type { Operation, SitePlan, Step, Values } from "./plan";
+export {
+  isHidden,
+  type Operation,
+  placeholders,
+  type SitePlan,
+  type Step,
+  type Values,
+} from "./plan";
 export type { RenderedResource } from "./rendered";
 
 const stacks = () => require("./inline") as typeof import("./inline");

@@ -1,5 +1,4 @@
 import type { EngineEvent, StepEventMetadata } from "@pulumi/pulumi/automation";
-import { type Allowances, type Violation, violations } from "../policy";
 import { isUnknown, isWrapped, propertyChanges } from "../rehearsal";
 
 /** A resource's inputs, secrets masked. */
@@ -153,22 +152,3 @@ export function withRenderedFiles(plan: SitePlan, rendered: SitePlan): SitePlan 
   });
   return { ...plan, steps };
 }
-
-/** A plan without what stays as it is: all that a report needs, and a small part of the memory. */
-export const changesOf = (plan: SitePlan): SitePlan => ({
-  ...plan,
-  steps: plan.steps.filter((step) => step.op !== "same"),
-});
-
-/** What a plan breaks of the fleet's policy; its steps must be all, or those that {@link changesOf} left. */
-export const planViolations = (plan: SitePlan, allowances?: Allowances): Violation[] =>
-  violations(
-    plan.steps.map(({ op, type, name, old, new: now, retained }) => ({
-      type,
-      name,
-      inputs: now ?? old ?? {},
-      retained,
-      deleted: op === "delete",
-    })),
-    allowances,
-  );

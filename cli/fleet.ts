@@ -13,7 +13,7 @@ import {
   loadFleet,
 } from "../configs/inventory";
 import { newStackFile, stackFile } from "../configs/sites";
-import { shards } from "../fleet/matrix";
+import { splitIntoShards } from "../fleet/matrix";
 import type { Operating, RollingOut } from "../fleet/operate";
 
 const root = join(__dirname, "..");
@@ -166,7 +166,7 @@ interface Preview extends Selection {
   report?: string;
 }
 
-const how = {
+const method = {
   rendered: (ref: string) =>
     `Rendered from ${ref} and from this revision, and compared: no site was contacted, no state was read, and what was changed at a site by hand is not seen.`,
   offline: () =>
@@ -180,12 +180,12 @@ async function preview(selection: Preview): Promise<number> {
   const isAsked = (name: string) => fits(selection)({ name, labels: {} });
   const sites = selected(fleet, selection);
   const rendered = since().plansSince(selection.since, sites, isAsked);
-  const found = await report().groups(
+  const found = await report().groupSites(
     mode === "rendered" ? rendered : operate().plans(sites, mode === "offline", rendered),
     fleet.allow,
   );
   const text = (limit?: number) =>
-    report().comment(found, { how: how[mode](selection.since), limit });
+    report().formatComment(found, { method: method[mode](selection.since), limit });
   if (selection.markdown) writeFileSync(selection.markdown, text());
   if (selection.report) writeFileSync(selection.report, text(Infinity));
   if (!selection.markdown && !selection.report) process.stdout.write(text(Infinity));
@@ -390,7 +390,9 @@ Prints {"include": [{"shard": 1, "shards": 4, "sites": "a,b"}]}; a shard's sites
   )
   .action(
     acting((asked: Selection & { shards: number }) =>
-      console.log(JSON.stringify({ include: shards(selected(loadFleet(), asked), asked.shards) })),
+      console.log(
+        JSON.stringify({ include: splitIntoShards(selected(loadFleet(), asked), asked.shards) }),
+      ),
     ),
   );
 

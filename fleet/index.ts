@@ -1,6 +1,13 @@
 /** The sites of the inventory as a whole: their previews and reports, their rollouts, and what each stands at. */
-export { type Shard, shards } from "./matrix";
-export { comment, type CommentOptions, type Group, groups, marker, sizeLimit } from "./report";
+export { type Shard, splitIntoShards } from "./matrix";
+export {
+  commentLimit,
+  commentMarker,
+  type CommentOptions,
+  formatComment,
+  groupSites,
+  type SiteGroup,
+} from "./report";
 export type { Operating, RollingOut } from "./operate";
 
 // Loaded when it is first called: it brings Pulumi's SDK along.

@@ -1,23 +1,27 @@
 import type { FleetSite } from "../configs/inventory";
 
-/** One runner's part of some sites. */
+/** The sites of one CI runner: an entry of GitHub's `matrix.include`. */
 export interface Shard {
-  /** Counted from 1. */
+  /** Number of the runner, from 1. */
   shard: number;
+  /** Number of runners. */
   shards: number;
-  /** Names with commas between, as `--site` takes them. */
+  /** Names of its sites, separated by commas, as `--site` takes them. */
   sites: string;
 }
 
-/** Splits sites over at most `most` runners, evenly and in their order; no runner is without a site. */
-export function shards(sites: readonly Pick<FleetSite, "name">[], most: number): Shard[] {
+/**
+ * Splits sites over CI runners, evenly and in their order.
+ * @param most most runners; there are fewer where there are fewer sites.
+ */
+export function splitIntoShards(sites: readonly Pick<FleetSite, "name">[], most: number): Shard[] {
   const count = Math.min(most, sites.length);
-  const edge = (i: number) => Math.round((i * sites.length) / count);
+  const startOf = (shard: number) => Math.round((shard * sites.length) / count);
   return Array.from({ length: count }, (_, i) => ({
     shard: i + 1,
     shards: count,
     sites: sites
-      .slice(edge(i), edge(i + 1))
+      .slice(startOf(i), startOf(i + 1))
       .map(({ name }) => name)
       .join(","),
   }));

@@ -8,13 +8,9 @@ import type { Fault } from "../rehearsal";
 import { rehearsals } from "../automation/inline";
 import { setUp } from "../automation/programs";
 import type { Fleet, FleetSite } from "../configs/inventory";
-import {
-  planFromEvents,
-  planViolations,
-  type SitePlan,
-  withRenderedFiles,
-} from "../automation/plan";
+import { planFromEvents, type SitePlan, withRenderedFiles } from "../automation/plan";
 import { plural } from "./plural";
+import { planViolations } from "./violations";
 import { comparePlans, renderedPlan } from "../automation/rendered";
 import * as rollout from "./rollout";
 import { exitCodeOf, progress, summary } from "./rollout/progress";

@@ -1,3 +1,3 @@
-/** A count in words: `1 site`, `2 sites`. */
-export const plural = (count: number, what: string): string =>
-  `${count} ${what}${count === 1 ? "" : "s"}`;
+/** A count with its noun: `1 site`, `2 sites`. */
+export const plural = (count: number, noun: string): string =>
+  `${count} ${noun}${count === 1 ? "" : "s"}`;

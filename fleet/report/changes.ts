@@ -1,53 +1,57 @@
 import { createHash } from "node:crypto";
 import { structuredPatch } from "diff";
 import { stringify } from "yaml";
+import { isHidden, type SitePlan, type Step, type Values } from "../../automation";
 import type { Allowances, Violation } from "../../policy";
-import {
-  isHidden,
-  planViolations,
-  type SitePlan,
-  type Step,
-  type Values,
-} from "../../automation/plan";
-import { kindOf, rank, reasonsOf, tellingInputs } from "./reasons";
+import { planViolations } from "../violations";
+import { byGravity, kindOf, describePlan, withoutDerivedInputs } from "./sentences";
 
-/** A text that is rendered for a resource, before and after. */
+/** A rendered text of a resource that changes, such as a config file. */
 export interface TextChange {
-  /** Such as `telegraf.conf of dev-telegraf`. */
+  /** Such as `/etc/telegraf/telegraf.conf of dev-telegraf`. */
   title: string;
-  /** Lines of a unified diff without its head, with three lines around each change. */
+  /** Lines of a unified diff without its file header, with three lines of context. */
   lines: string[];
 }
 
-/** What changes at one site, ready to be told and to be compared with another site's. */
+/** What changes at one site. */
 export interface SiteChange {
+  /** The site's plan, without the resources that stay as they are; the gravest step first. */
   plan: SitePlan;
+  /** Number of resources, by operation. */
   counts: Record<"create" | "update" | "replace" | "delete", number>;
-  /** What happens and what it means, in sentences; the gravest first. */
-  reasons: string[];
-  /** What it breaks of the fleet's policy. */
+  /** What happens at the site and what it means, in Markdown sentences; the gravest first. */
+  sentences: string[];
+  /** What the plan breaks of the fleet's policy. */
   violations: Violation[];
-  /** Equal for two sites if the same happens at both, but for their names. */
+  /** Equal for two sites at which the same happens, apart from the sites' names. */
   digest: string;
 }
 
-/** Longest line that is shown as it is. */
-const longestLine = 500;
-
-/** Text that can be read line by line: a script that a config holds in one line is broken at its own line ends, a bundle is told by its digest. */
-const readable = (text: string) => text.split("\n").flatMap(brokenLine).join("\n");
-
-function brokenLine(line: string): string[] {
-  if (line.length <= longestLine) return [line];
-  const parts = line.split(/(?<=\\n)/);
-  return parts.map((part) =>
-    part.length <= longestLine
-      ? part
-      : `(${part.length} characters, sha256 ${createHash("sha256").update(part).digest("hex").slice(0, 12)})`,
-  );
+/** Sites at which the same happens. */
+export interface SiteGroup {
+  /** The first of them; the report shows its change for all. */
+  example: SiteChange;
+  sites: SitePlan["site"][];
+  waves: string[];
 }
 
-function pretty(text: string): string {
+const hash = (text: string) => createHash("sha256").update(text).digest("hex");
+
+/** Longest line that a diff shows, in characters. Longer ones, such as bundles, are unreadable. */
+const longestLine = 500;
+
+const shortenLine = (line: string) =>
+  line.length <= longestLine
+    ? line
+    : `(${line.length} characters, sha256 ${hash(line).slice(0, 12)})`;
+
+/** A text as a diff shows it: JSON is indented, and the hash of a line stands for one too long. */
+function readable(text: string): string {
+  return indentJson(text).split("\n").map(shortenLine).join("\n");
+}
+
+function indentJson(text: string): string {
   try {
     return `${JSON.stringify(JSON.parse(text), null, 2)}\n`;
   } catch {
@@ -58,54 +62,43 @@ function pretty(text: string): string {
 const isText = (value: unknown): value is string =>
   typeof value === "string" && !isHidden(value) && (value.includes("\n") || /^[[{]/.test(value));
 
-/** The rendered texts of a resource, by what they are called: its files, scripts and dashboards, and the rest of its inputs as YAML. */
-function texts(step: Step, inputs: Values = {}): Record<string, string> {
-  const found: Record<string, string> = {};
-  const taken = (key: string, text: string) => {
-    found[key] = readable(pretty(text));
-    return `(${key})`;
+/**
+ * The texts of a resource by their names: each uploaded file, script and dashboard, and under the
+ * empty name its other inputs as YAML.
+ */
+function textsOf(step: Step, inputs: Values = {}): Map<string, string> {
+  const texts = new Map<string, string>();
+  const extract = (name: string, text: string) => {
+    texts.set(name, readable(text));
+    return `(${name})`;
   };
-  const rest = Object.fromEntries(
-    Object.entries(tellingInputs(step, inputs)).map(([key, value]) => {
-      if (key === "uploads" && Array.isArray(value))
-        return [key, value.map((upload) => ({ ...upload, content: fileContent(upload, taken) }))];
-      return [key, isText(value) ? taken(key, value) : value];
-    }),
-  );
-  return { ...found, "": stringify(rest, { lineWidth: 0 }) };
+  const extractUpload = (upload: { file?: string; content?: unknown }) =>
+    typeof upload.content === "string" && !isHidden(upload.content)
+      ? { ...upload, content: extract(upload.file ?? "file", upload.content) }
+      : upload;
+  const others = Object.entries(withoutDerivedInputs(step, inputs)).map(([key, value]) => {
+    if (key === "uploads" && Array.isArray(value)) return [key, value.map(extractUpload)];
+    return [key, isText(value) ? extract(key, value) : value];
+  });
+  return texts.set("", stringify(Object.fromEntries(others), { lineWidth: 0 }));
 }
 
-function fileContent(
-  { file, content }: { file?: string; content?: unknown },
-  taken: (key: string, text: string) => string,
-): unknown {
-  return typeof content === "string" && !isHidden(content)
-    ? taken(file ?? "file", content)
-    : content;
-}
+/** Kinds of resources whose sentence says everything, so that the report shows no diff of them. */
+const kindsWithoutDiff = new Set(["RemoteImage", "RandomPassword", "RandomBytes", "RandomId"]);
 
-/** Kinds of which the reason says all there is. */
-const toldInFull = new Set(["RemoteImage", "RandomPassword", "RandomBytes", "RandomId"]);
-
-/** Every rendered text that a step changes. */
+/** Every text that an update or a replacement changes, each with a diff of its own. */
 export function textChanges(step: Step): TextChange[] {
-  if ((step.op !== "update" && step.op !== "replace") || toldInFull.has(kindOf(step.type)))
-    return [];
-  const [before, after] = [texts(step, step.old), texts(step, step.new)];
-  return [...new Set([...Object.keys(before), ...Object.keys(after)])].flatMap((key) => {
-    const [old, now] = [before[key] ?? "", after[key] ?? ""];
-    return old === now
-      ? []
-      : [
-          {
-            title: key ? `${key} of ${step.name}` : `${kindOf(step.type)} ${step.name}`,
-            lines: diffLines(old, now),
-          },
-        ];
+  const kind = kindOf(step.type);
+  if ((step.op !== "update" && step.op !== "replace") || kindsWithoutDiff.has(kind)) return [];
+  const [before, after] = [textsOf(step, step.old), textsOf(step, step.new)] as const;
+  return [...new Set([...before.keys(), ...after.keys()])].flatMap((name) => {
+    const [old, now] = [before.get(name) ?? "", after.get(name) ?? ""] as const;
+    const title = name ? `${name} of ${step.name}` : `${kind} ${step.name}`;
+    return old === now ? [] : [{ title, lines: diffLines(old, now) }];
   });
 }
 
-/** Most lines added and removed that a diff looks for: far more than a person reads. */
+/** Most added and removed lines that a diff searches for; searching for more takes too long. */
 const mostEdits = 4000;
 
 function diffLines(old: string, now: string): string[] {
@@ -113,7 +106,7 @@ function diffLines(old: string, now: string): string[] {
   if (!patch)
     return [
       `-${old.split("\n").length} lines`,
-      `+${now.split("\n").length} lines, which have too little in common`,
+      `+${now.split("\n").length} lines, too different to compare`,
     ];
   return patch.hunks.flatMap((hunk) => [
     `@@ -${hunk.oldStart},${hunk.oldLines} +${hunk.newStart},${hunk.newLines} @@`,
@@ -121,7 +114,7 @@ function diffLines(old: string, now: string): string[] {
   ]);
 }
 
-/** Text with a site's own names taken out, so that the same change at two sites reads the same. */
+/** A text without the site's own names, so that the same change reads the same at two sites. */
 function anonymous(text: string, { site, stack = site }: SitePlan): string {
   const names = [...new Set([site, stack])]
     .map((name) => name.replace(/[^a-z0-9]/gi, "\\$&"))
@@ -129,49 +122,40 @@ function anonymous(text: string, { site, stack = site }: SitePlan): string {
   return text.replace(new RegExp(`(?<![A-Za-z0-9])(?:${names})(?![A-Za-z0-9])`, "g"), "<site>");
 }
 
-/** Diffs that were made already: most sites of a fleet ask for the same. */
-type Seen = Map<string, string>;
+/** Edits by a hash of their step: most sites of a fleet share them, and diffs are slow. */
+type EditCache = Map<string, string>;
 
-/** Lines that a step adds and removes, the same for every site at which it does the same. */
-function editsOf(step: Step, plan: SitePlan, seen: Seen): string {
-  const key = anonymous(
-    JSON.stringify([
-      step.type,
-      step.name,
-      step.op,
-      tellingInputs(step, step.old ?? {}),
-      tellingInputs(step, step.new ?? {}),
-    ]),
-    plan,
-  );
-  const hash = createHash("sha256").update(key).digest("base64");
-  const edits =
-    seen.get(hash) ??
-    JSON.stringify(
-      textChanges(step).map(({ title, lines }) => [
-        title,
-        lines.filter((line) => /^[+-]/.test(line)),
-      ]),
-    );
-  const shown = anonymous(edits, plan);
-  seen.set(hash, shown);
-  return shown;
+/** The lines that a step adds and removes, equal for all sites at which it does the same. */
+function editsOf(step: Step, plan: SitePlan, cache: EditCache): string {
+  const { type, name, op, old = {}, new: now = {} } = step;
+  const inputs = [withoutDerivedInputs(step, old), withoutDerivedInputs(step, now)];
+  const key = hash(anonymous(JSON.stringify([type, name, op, ...inputs]), plan));
+  const cached = cache.get(key);
+  if (cached !== undefined) return cached;
+  const edits = textChanges(step).map(({ title, lines }) => [
+    title,
+    lines.filter((line) => /^[+-]/.test(line)),
+  ]);
+  const text = anonymous(JSON.stringify(edits), plan);
+  cache.set(key, text);
+  return text;
 }
 
-/** What changes at a site. @param seen shared by the sites of one report. */
-export function changeOf(plan: SitePlan, allowances: Allowances, seen: Seen): SiteChange {
-  const steps = plan.steps.filter(({ op }) => op !== "same").sort((a, b) => rank(a) - rank(b));
-  const count = (op: string) => steps.filter((step) => step.op === op).length;
-  const reasons = reasonsOf({ ...plan, steps });
-  const broken = planViolations(plan, allowances);
-  const told = [
-    ...steps.map((step) => [
+/** What a plan changes at its site. */
+function changeAt(plan: SitePlan, allowances: Allowances, cache: EditCache): SiteChange {
+  const steps = plan.steps.filter(({ op }) => op !== "same").sort(byGravity);
+  const count = (op: Step["op"]) => steps.filter((step) => step.op === op).length;
+  const sentences = describePlan({ ...plan, steps });
+  const violations = planViolations(plan, allowances);
+  const content = [
+    plan.failed,
+    steps.map((step) => [
       step.op,
       anonymous(step.urn, plan),
       step.changed,
-      editsOf(step, plan, seen),
+      editsOf(step, plan, cache),
     ]),
-    anonymous(JSON.stringify([reasons, broken]), plan),
+    anonymous(JSON.stringify([sentences, violations]), plan),
   ];
   return {
     plan: { ...plan, steps },
@@ -181,35 +165,29 @@ export function changeOf(plan: SitePlan, allowances: Allowances, seen: Seen): Si
       replace: count("replace"),
       delete: count("delete"),
     },
-    reasons,
-    violations: broken,
-    digest: createHash("sha256")
-      .update(JSON.stringify([plan.failed, told]))
-      .digest("hex"),
+    sentences,
+    violations,
+    digest: hash(JSON.stringify(content)),
   };
 }
 
-/** Sites at which the same happens. */
-export interface Group {
-  /** One of them, which stands for all. */
-  example: SiteChange;
-  sites: SitePlan["site"][];
-  waves: string[];
-}
-
-/** Folds the sites at which the same happens into one, in the order of the plans; only one plan of each group is kept. */
-export async function groups(
+/**
+ * Groups the sites at which the same happens, in the order of the plans. It keeps one plan of each
+ * group, so that a large fleet fits in memory.
+ * @param allowances what the fleet allows beyond the policy. Default: nothing.
+ */
+export async function groupSites(
   plans: Iterable<SitePlan> | AsyncIterable<SitePlan>,
   allowances: Allowances = {},
-): Promise<Group[]> {
-  const found = new Map<string, Group>();
-  const seen: Seen = new Map();
+): Promise<SiteGroup[]> {
+  const groups = new Map<string, SiteGroup>();
+  const cache: EditCache = new Map();
   for await (const plan of plans) {
-    const change = changeOf(plan, allowances, seen);
-    const group = found.get(change.digest) ?? { example: change, sites: [], waves: [] };
+    const change = changeAt(plan, allowances, cache);
+    const group = groups.get(change.digest) ?? { example: change, sites: [], waves: [] };
     group.sites.push(plan.site);
     if (plan.wave && !group.waves.includes(plan.wave)) group.waves.push(plan.wave);
-    found.set(change.digest, group);
+    groups.set(change.digest, group);
   }
-  return [...found.values()];
+  return [...groups.values()];
 }

@@ -1,112 +1,130 @@
 import { plural } from "../plural";
-import { type Group, type TextChange, textChanges } from "./changes";
-import { code } from "./reasons";
+import { type SiteGroup, type TextChange, textChanges } from "./changes";
+import { code } from "./sentences";
 
-/** Hidden first line by which the comment is found again, to be updated in place. */
-export const marker = "<!-- bess-telemetry: fleet preview -->";
+/** Hidden first line of the comment, by which CI finds it again and updates it in place. */
+export const commentMarker = "<!-- bess-telemetry: fleet preview -->";
 
-/** GitHub takes 65,536 characters in a comment. Counted here as bytes of UTF-8, of which there are never fewer. */
-export const sizeLimit = 65_536;
+/**
+ * Most bytes of a comment. GitHub takes 65,536 characters; a text in UTF-8 has at least as many
+ * bytes.
+ */
+export const commentLimit = 65_536;
 
-/** What a report says of itself. */
 export interface CommentOptions {
   /** How the plans were made, in a sentence or two. */
-  how: string;
-  /** Most bytes. Default: {@link sizeLimit}. */
-  limit?: number;
+  method: string;
+  /** Most bytes of the comment. Default: {@link commentLimit}. */
+  limit?: number | undefined;
 }
 
-/** A part of the report that is shown as a whole or not at all. */
+/** A part of the report that is shown whole or not at all. */
 interface Part {
-  kind: "row" | "reason" | "list" | "diff";
+  kind: "row" | "sentence" | "list" | "diff";
   text: string;
 }
 
-/** The kinds of parts as they are called where they are cut. */
-const kinds = [
+/** The kinds of parts, as the note about what was cut names them. */
+const partNames = [
   { kind: "row", one: "row of the table", many: "rows of the table" },
-  { kind: "reason", one: "sentence", many: "sentences" },
+  { kind: "sentence", one: "sentence", many: "sentences" },
   { kind: "list", one: "list of sites", many: "lists of sites" },
   { kind: "diff", one: "diff", many: "diffs" },
 ] as const satisfies { kind: Part["kind"]; one: string; many: string }[];
 
-const size = (text: string) => Buffer.byteLength(text);
+const byteLength = (text: string) => Buffer.byteLength(text);
 
-/** Most names of sites in a cell of the table. */
+/** Most names of sites in a cell of the table; one more is named too, instead of "1 more". */
 const mostNames = 6;
 
-/** Names of sites: few in full, of many the first ones and their number. */
-function names(sites: readonly string[]): string {
-  const more = sites.length > mostNames + 1 ? sites.length - mostNames : 0;
-  const shown = sites
-    .slice(0, sites.length - more)
-    .map(code)
-    .join(", ");
-  return more > 0 ? `${shown} and ${more} more` : shown;
+const hasHiddenNames = (sites: readonly string[]) => sites.length > mostNames + 1;
+
+/** Names of sites; of many, the first ones and the number of the others. */
+function siteNames(sites: readonly string[]): string {
+  if (!hasHiddenNames(sites)) return sites.map(code).join(", ");
+  const shown = sites.slice(0, mostNames).map(code).join(", ");
+  return `${shown} and ${sites.length - mostNames} more`;
 }
 
-/** Whether there is anything to tell of a group. */
-const changes = ({ example: { counts, plan, violations } }: Group) =>
-  plan.failed !== undefined ||
-  violations.length > 0 ||
-  Object.values(counts).some((count) => count > 0);
+/** Whether a group's plan changes its sites, or could not be made. */
+const isChanged = ({ example: { plan } }: SiteGroup) =>
+  plan.failed !== undefined || plan.steps.length > 0;
 
-const columns = ["create", "update", "replace", "delete"] as const;
+/** Whether the report shows a group: a site that does not change can still break the policy. */
+const isReported = (group: SiteGroup) => isChanged(group) || group.example.violations.length > 0;
 
-function row(group: Group, number: number): string {
-  const { counts, plan } = group.example;
-  const cells =
-    plan.failed !== undefined
-      ? columns.map(() => "?")
-      : columns.map((column) => (counts[column] || "") as string | number);
-  return `| ${[number, names(group.sites), group.waves.join(", "), ...cells].join(" | ")} |`;
-}
+const operations = ["create", "update", "replace", "delete"] as const;
 
-/** A fence that nothing in the text can close. */
-function fenced(lines: readonly string[]): string {
-  const longest = Math.max(
-    2,
-    ...lines.flatMap((line) => (line.match(/`{3,}/g) ?? []).map((ticks) => ticks.length)),
+const tableHead = `
+| change | sites | wave | ${operations.join(" | ")} |
+| --- | --- | --- | ---: | ---: | ---: | ---: |
+`;
+
+function tableRow({ example, sites, waves }: SiteGroup, number: number): string {
+  const counts = operations.map((operation) =>
+    example.plan.failed === undefined ? example.counts[operation] || "" : "?",
   );
-  const fence = "`".repeat(longest + 1);
+  return `| ${[number, siteNames(sites), waves.join(", "), ...counts].join(" | ")} |\n`;
+}
+
+/** Lines in a fenced block. The fence is longer than any in the lines, so that none ends it. */
+function fencedDiff(lines: readonly string[]): string {
+  const fences = lines.flatMap((line) => line.match(/`{3,}/g) ?? []);
+  const fence = "`".repeat(Math.max(2, ...fences.map(({ length }) => length)) + 1);
   return `${fence}diff\n${lines.join("\n")}\n${fence}`;
 }
 
-/** Most lines of one diff; more is said, not shown. */
+/** A folded block of GitHub's Markdown. */
+const folded = (summary: string, content: string) =>
+  `<details><summary>${summary}</summary>\n\n${content}\n\n</details>\n`;
+
+/** Most lines that are shown of one diff. */
 const mostLines = 300;
 
 function diffBlock({ title, lines }: TextChange): string {
-  const shown = lines.slice(0, mostLines);
-  const rest = lines.length - shown.length;
-  const more = rest > 0 ? `\n… and ${plural(rest, "more line")} of this diff.\n` : "";
-  return `<details><summary>${escaped(title)}</summary>\n\n${fenced(shown)}\n${more}\n</details>\n`;
+  const hidden = lines.length - mostLines;
+  const note = hidden > 0 ? `\n… and ${plural(hidden, "more line")} of this diff.\n` : "";
+  return folded(escapeHtml(title), `${fencedDiff(lines.slice(0, mostLines))}\n${note}`.trimEnd());
 }
 
-const escaped = (text: string) =>
+const escapeHtml = (text: string) =>
   text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 
-/** What is told of a group, in the order in which it may be cut. */
-function section(group: Group, number: number): { title: string; parts: Part[] } {
-  const { plan, reasons, violations } = group.example;
-  const broken = violations.map(
-    ({ rule, resource, message }) =>
-      `**Against the policy ${code(rule)}**: ${message.includes(resource) ? "" : `${code(resource)}: `}${message}.`,
-  );
-  const title = `### Change ${number}: ${group.sites.length === 1 ? code(group.sites[0]) : `${plural(group.sites.length, "site")}, shown for ${code(plan.site)}`}\n`;
+/** One group of sites in the report. */
+interface Section {
+  heading: string;
+  /** What the plan breaks, and what it does. */
+  sentences: Part[];
+  /** The list of sites, where the table does not name all, and the diffs. */
+  details: Part[];
+}
+
+function sectionOf({ example, sites }: SiteGroup, number: number): Section {
+  const { plan, sentences, violations } = example;
+  const subject =
+    sites.length === 1
+      ? code(plan.site)
+      : `${plural(sites.length, "site")}, shown for ${code(plan.site)}`;
+  const heading = `\n### Change ${number}: ${subject}\n\n`;
   if (plan.failed !== undefined)
-    return { title, parts: [{ kind: "reason", text: `**Not planned**: ${code(plan.failed)}\n` }] };
+    return {
+      heading,
+      sentences: [{ kind: "sentence", text: `**Not planned**: ${code(plan.failed)}\n` }],
+      details: [],
+    };
+  const broken = violations.map(({ rule, resource, message }) => {
+    const subjectOfRule = message.includes(resource) ? "" : `${code(resource)}: `;
+    return `**Breaks the policy rule ${code(rule)}**: ${subjectOfRule}${message}.`;
+  });
+  const list = folded(`All ${sites.length} sites`, sites.map(code).join(", "));
   return {
-    title,
-    parts: [
-      ...[...broken, ...reasons].map((text): Part => ({ kind: "reason", text: `- ${text}\n` })),
-      ...(group.sites.length > mostNames + 1
-        ? [
-            {
-              kind: "list" as const,
-              text: `\n<details><summary>All ${group.sites.length} sites</summary>\n\n${group.sites.map(code).join(", ")}\n\n</details>\n`,
-            },
-          ]
-        : []),
+    heading,
+    sentences: [...broken, ...sentences].map((text) => ({
+      kind: "sentence",
+      text: `- ${text}\n`,
+    })),
+    details: [
+      ...(hasHiddenNames(sites) ? [{ kind: "list" as const, text: `\n${list}` }] : []),
       ...plan.steps
         .flatMap(textChanges)
         .map((change): Part => ({ kind: "diff", text: `\n${diffBlock(change)}` })),
@@ -114,96 +132,100 @@ function section(group: Group, number: number): { title: string; parts: Part[] }
   };
 }
 
-/** The report's first lines. */
-function head(all: readonly Group[], changing: readonly Group[], how: string): string {
-  const count = (found: readonly Group[]) =>
-    found.reduce((sum, { sites }) => sum + sites.length, 0);
-  const [total, touched] = [
-    count(all),
-    count(
-      changing.filter(
-        ({ example }) => example.plan.failed !== undefined || example.plan.steps.length > 0,
-      ),
-    ),
-  ];
-  const broken = changing.reduce(
+const siteCount = (groups: readonly SiteGroup[]) =>
+  groups.reduce((sum, { sites }) => sum + sites.length, 0);
+
+/** The first lines of the report: what changes in a title, and how the plans were made. */
+function headOf(groups: readonly SiteGroup[], method: string): string {
+  const total = siteCount(groups);
+  const changed = siteCount(groups.filter(isChanged));
+  const broken = groups.reduce(
     (sum, { example, sites }) => sum + example.violations.length * sites.length,
     0,
   );
   const title =
-    touched === 0
+    changed === 0
       ? `No change at ${plural(total, "site")}`
-      : `${touched} of ${plural(total, "site")} change${touched === 1 ? "s" : ""}`;
-  return `${marker}\n## ${title}${broken > 0 ? `; ${plural(broken, "violation")} of the policy` : ""}\n\n${how}\n`;
+      : `${changed} of ${plural(total, "site")} change${changed === 1 ? "s" : ""}`;
+  const violations = broken > 0 ? `; ${plural(broken, "policy violation")}` : "";
+  return `${commentMarker}\n## ${title}${violations}\n\n${method}\n`;
 }
 
 /**
- * The comment of a pull request, from the groups of its plans: a table of the sites, each change in words, and the diffs of what is rendered.
- * Sites at which the same happens are shown once. It is never longer than the limit: diffs are left out first, then
- * reasons, then rows, each as a whole, and the last line says what was left out.
+ * Renders the comment of a pull request in GitHub's Markdown: a table of the sites, then for each
+ * group of sites what changes in sentences, and the diffs of the rendered texts.
+ * The comment is never longer than the limit. Diffs are cut first, then sentences, then rows, each
+ * as a whole; the last line names what was cut.
  */
-export function comment(all: readonly Group[], { how, limit = sizeLimit }: CommentOptions): string {
-  const changing = all.filter(changes);
-  const top = head(all, changing, how);
-  if (changing.length === 0) return top;
-  const table =
-    "\n| change | sites | wave | create | update | replace | delete |\n| --- | --- | --- | ---: | ---: | ---: | ---: |\n";
-  const rows = changing.map((group, i): Part => ({ kind: "row", text: `${row(group, i + 1)}\n` }));
-  const sections = changing.map((group, i) => section(group, i + 1));
-  const budget = new Budget(limit - size(top) - size(table));
-  const shownRows = budget.fit(rows);
-  const reasons = sections.map(({ title, parts }) =>
-    budget.fit(
-      parts.filter(({ kind }) => kind === "reason"),
-      `\n${title}\n`,
-    ),
+export function formatComment(
+  groups: readonly SiteGroup[],
+  { method, limit = commentLimit }: CommentOptions,
+): string {
+  const head = headOf(groups, method);
+  const reported = groups.filter(isReported);
+  if (reported.length === 0) return head;
+  const budget = new Budget(limit - byteLength(head) - byteLength(tableHead));
+  const rows = budget.take(
+    reported.map((group, i) => ({ kind: "row", text: tableRow(group, i + 1) })),
   );
-  const diffs = sections.map(({ parts }, i) =>
-    budget.fit(reasons[i] === "" ? [] : parts.filter(isDetail)),
+  // All sentences come before the first diff gets what is left of the budget.
+  const sections = reported
+    .map((group, i) => sectionOf(group, i + 1))
+    .map(({ heading, sentences, details }) => ({
+      text: budget.take(sentences, heading),
+      details,
+    }));
+  const texts = sections.map(({ text, details }) =>
+    text === "" ? budget.cut(details) : text + budget.take(details),
   );
-  const left = reasons.flatMap((text, i) =>
-    text === "" ? sections[i].parts.filter(isDetail) : [],
-  );
-  return (
-    top + table + shownRows + reasons.map((text, i) => text + diffs[i]).join("") + budget.note(left)
-  );
+  return head + tableHead + rows + texts.join("") + budget.note();
 }
 
-const isDetail = ({ kind }: Part) => kind === "list" || kind === "diff";
+/** Bytes that are kept free for the note about what was cut, whatever it says. */
+const noteBytes = 300;
 
-/** What is left of the comment's size, and what did not fit. */
+/** The bytes that are left of a comment, and the parts that did not fit. */
 class Budget {
-  private readonly cut: Part[] = [];
+  private readonly cutParts: Part[] = [];
+  private left: number;
 
-  constructor(private left: number) {
-    // Room for the note, whatever it will say.
-    this.left -= 300;
+  constructor(limit: number) {
+    this.left = limit - noteBytes;
   }
 
-  /** The parts that fit, up to the first that does not: nothing is shown out of order. @param title stands before the first. */
-  fit(parts: readonly Part[], title = ""): string {
-    let shown = "";
+  /**
+   * Takes the parts that fit, up to the first that does not, so that no part is missing in between.
+   * @param heading text before the first part. Default: none.
+   */
+  take(parts: readonly Part[], heading = ""): string {
+    let taken = "";
     for (const [i, { text }] of parts.entries()) {
-      const added = (shown === "" ? title : "") + text;
-      if (size(added) > this.left) {
-        this.cut.push(...parts.slice(i));
+      const added = (taken === "" ? heading : "") + text;
+      if (byteLength(added) > this.left) {
+        this.cut(parts.slice(i));
         break;
       }
-      shown += added;
-      this.left -= size(added);
+      taken += added;
+      this.left -= byteLength(added);
     }
-    return shown;
+    return taken;
   }
 
-  /** Says what was cut. @param more parts that were not even tried. */
-  note(more: readonly Part[]): string {
-    const count = (kind: Part["kind"]) =>
-      [...this.cut, ...more].filter((part) => part.kind === kind).length;
-    const parts = kinds.flatMap(({ kind, one, many }) =>
-      count(kind) === 0 ? [] : [count(kind) === 1 ? `1 ${one}` : `${count(kind)} ${many}`],
-    );
-    return parts.length === 0
+  /** Leaves parts out. */
+  cut(parts: readonly Part[]): string {
+    this.cutParts.push(...parts);
+    return "";
+  }
+
+  /** Names what was cut; empty where nothing was. */
+  note(): string {
+    const counts = partNames.flatMap(({ kind, one, many }) => {
+      const count = this.cutParts.filter((part) => part.kind === kind).length;
+      return count === 0 ? [] : [`${count} ${count === 1 ? one : many}`];
+    });
+    return counts.length === 0
       ? ""
-      : `\n**Cut to GitHub's limit:** ${parts.join(", ")} did not fit here. The whole report is in the run's artifact.\n`;
+      : `\n**Cut to GitHub's limit:** ${counts.join(", ")} did not fit here. ` +
+          "The whole report is in the run's artifact.\n";
   }
 }

@@ -1,2 +1,2 @@
-export { type Group, groups } from "./changes";
-export { comment, type CommentOptions, marker, sizeLimit } from "./comment";
+export { groupSites, type SiteGroup } from "./changes";
+export { commentLimit, commentMarker, type CommentOptions, formatComment } from "./comment";

@@ -197,7 +197,7 @@ describe("preview --rendered", () => {
     const { status, stdout } = preview("--site", "kiel-2");
     expect([status, stdout]).toEqual([
       1,
-      expect.stringContaining("**Against the policy `loopback-only`**"),
+      expect.stringContaining("**Breaks the policy rule `loopback-only`**"),
     ]);
     change("fleet/fleet.yaml", "\nwaves:", '\nallow: { offLoopback: ["grafana:3000"] }\n\nwaves:');
     expect(preview("--site", "kiel-2").status).toBe(0);

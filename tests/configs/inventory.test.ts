@@ -11,7 +11,7 @@ import {
   loadFleet,
   parseFleet,
 } from "../../configs/inventory";
-import { shards } from "../../fleet/matrix";
+import { splitIntoShards } from "../../fleet/matrix";
 import { temporaryFolder } from "../support/programs";
 
 const root = join(__dirname, "../..");
@@ -407,17 +407,17 @@ describe("a new site", () => {
 describe("shards", () => {
   const sites = Array.from({ length: 10 }, (_, i) => ({ name: `s${i}` }));
   test("hold each site once, in order", () =>
-    expect(shards(sites, 4).flatMap((shard) => shard.sites.split(","))).toEqual(
+    expect(splitIntoShards(sites, 4).flatMap((shard) => shard.sites.split(","))).toEqual(
       sites.map(({ name }) => name),
     ));
   test("are even", () =>
     expect(
-      shards(sites, 4)
+      splitIntoShards(sites, 4)
         .map((shard) => shard.sites.split(",").length)
         .sort(),
     ).toEqual([2, 2, 3, 3]));
   test("are no more than there are sites", () =>
-    expect(shards(sites.slice(0, 2), 4)).toEqual([
+    expect(splitIntoShards(sites.slice(0, 2), 4)).toEqual([
       { shard: 1, shards: 2, sites: "s0" },
       { shard: 2, shards: 2, sites: "s1" },
     ]));

@@ -4,26 +4,28 @@ import fc from "fast-check";
 import { images } from "../../configs/images";
 import type { SitePlan, Step } from "../../automation/plan";
 import { comparePlans, renderedPlan } from "../../automation/rendered";
-import { comment, groups, marker, sizeLimit } from "../../fleet/report";
+import { commentLimit, commentMarker, formatComment, groupSites } from "../../fleet/report";
+import { modelWithField } from "../support/models";
 import { temporaryFolder } from "../support/programs";
 
 // Regenerate with: UPDATE_GOLDEN=1 npx jest tests/fleet/report; then read them.
 const update = process.env.UPDATE_GOLDEN === "1";
-const how = "Rendered from main and from this revision, and compared.";
+const method = "Rendered from main and from this revision, and compared.";
 
 const folder = temporaryFolder();
 afterAll(() => folder.remove());
 
-/** The default model with one field more. */
-function modelWithOneMore(): string {
-  const model = readFileSync("configs/telemetry.yaml", "utf8");
-  const field =
-    "      - { name: cell_temperature_max, path: cell.temperature.max, type: float, unit: °C, quantity: temperature, range: [0, 55], meaning: Temperature of the hottest cell. }\n";
-  const extended = model.replace(/(name: battery\n[^]*?fields:\n)/, `$1${field}`);
-  expect(extended).not.toBe(model);
-  writeFileSync(join(folder.path, "model.yaml"), extended);
-  return join(folder.path, "model.yaml");
-}
+/** The default model with another field of `battery`. */
+const modelWithOneMore = () =>
+  modelWithField(folder.path, {
+    name: "cell_temperature_max",
+    path: "cell.temperature.max",
+    type: "float",
+    unit: "°C",
+    quantity: "temperature",
+    range: [0, 55],
+    meaning: "Temperature of the hottest cell.",
+  });
 
 /** What a site would go through from one config to another. */
 async function planned(
@@ -36,7 +38,7 @@ async function planned(
   return comparePlans({ site, wave }, before ? await rendered(before) : [], await rendered(after));
 }
 
-const told = async (plans: SitePlan[]) => comment(await groups(plans), { how });
+const report = async (plans: SitePlan[]) => formatComment(await groupSites(plans), { method });
 
 /** A step of our own making. */
 const step = (change: Partial<Step>): Step => ({
@@ -56,7 +58,7 @@ const many = (count: number) =>
 
 describe("golden comments", () => {
   const cases: [string, () => Promise<SitePlan[]>][] = [
-    ["no-change", () => Promise.all([planned("kiel-1", {}, {})])],
+    ["no-change", async () => [await planned("kiel-1", {}, {})]],
     ["one-field-added", async () => [await planned("kiel-1", {}, { model: modelWithOneMore() })]],
     [
       "image-bump-at-40-sites",
@@ -103,21 +105,21 @@ describe("golden comments", () => {
           site: "husum-1",
           steps: [],
           failed:
-            "it leaves the inventory: no rollout touches it any more, so take it down before this is merged",
+            "it leaves the inventory, so no rollout changes it any more: take it down first",
         },
       ],
     ],
   ];
 
   test.each(cases)("%s", async (name, plans) => {
-    const made = await told(await plans());
+    const made = await report(await plans());
     const golden = join(__dirname, "golden", `${name}.md`);
     if (update) {
       mkdirSync(join(__dirname, "golden"), { recursive: true });
       writeFileSync(golden, made);
     }
     expect(made).toBe(readFileSync(golden, "utf8"));
-    expect(Buffer.byteLength(made)).toBeLessThanOrEqual(sizeLimit);
+    expect(Buffer.byteLength(made)).toBeLessThanOrEqual(commentLimit);
   });
 
   /** The plan with InfluxDB's volume made anew on another disk, and its container with it. */
@@ -155,10 +157,10 @@ describe("golden comments", () => {
 });
 
 describe("a comment", () => {
-  test("begins with the mark by which it is found again", async () =>
-    expect((await told([])).split("\n")[0]).toBe(marker));
+  test("begins with the marker by which it is found again", async () =>
+    expect((await report([])).split("\n")[0]).toBe(commentMarker));
 
-  test("is never longer than GitHub takes, and closes what it opens, whatever the plans", async () => {
+  test("is never longer than GitHub takes, and closes what it opens", async () => {
     const text = fc.oneof(
       fc.string({ unit: "binary", maxLength: 4000 }),
       fc.constant("```\n````diff\n</details>\n| a | b |\n"),
@@ -173,23 +175,27 @@ describe("a comment", () => {
       { maxLength: 30 },
     );
     await fc.assert(
-      fc.asyncProperty(plans, fc.integer({ min: 2000, max: sizeLimit }), async (found, limit) => {
-        const made = comment(
-          await groups(
-            found.map(({ site, text: now, failed }) => ({
-              site,
-              failed,
-              steps: failed ? [] : [step({ name: site, new: { a: `${now}\n` } })],
-            })),
-          ),
-          { how, limit },
-        );
-        expect(Buffer.byteLength(made)).toBeLessThanOrEqual(limit);
-        expect(made.length).toBeLessThanOrEqual(limit);
-        expect(made.match(/^<\/details>$/gm)?.length ?? 0).toBe(
-          made.match(/^<details>/gm)?.length ?? 0,
-        );
-      }),
+      fc.asyncProperty(
+        plans,
+        fc.integer({ min: 2000, max: commentLimit }),
+        async (sites, limit) => {
+          const made = formatComment(
+            await groupSites(
+              sites.map(({ site, text: now, failed }) => ({
+                site,
+                ...(failed !== undefined && { failed }),
+                steps: failed ? [] : [step({ name: site, new: { a: `${now}\n` } })],
+              })),
+            ),
+            { method, limit },
+          );
+          expect(Buffer.byteLength(made)).toBeLessThanOrEqual(limit);
+          expect(made.length).toBeLessThanOrEqual(limit);
+          expect(made.match(/^<\/details>$/gm)?.length ?? 0).toBe(
+            made.match(/^<details>/gm)?.length ?? 0,
+          );
+        },
+      ),
       { numRuns: 40 },
     );
   });
@@ -205,45 +211,56 @@ describe("a comment", () => {
         }),
       ],
     }));
-    const made = comment(await groups(plans), { how, limit: 12_000 });
-    const [, cut] = /(\d+) diffs did not fit/.exec(made)!;
-    expect(Number(cut) + made.match(/<details>/g)!.length).toBe(30);
+    const made = formatComment(await groupSites(plans), { method, limit: 12_000 });
+    const [, cut] = /(\d+) diffs did not fit/.exec(made) ?? [];
+    expect(Number(cut) + (made.match(/<details>/g)?.length ?? 0)).toBe(30);
     expect(made).toMatch(/The whole report is in the run's artifact\.\n$/);
   });
 
   test("keeps a fence around text that holds fences", async () => {
-    const made = await told([
+    const made = await report([
       { site: "a", steps: [step({ old: { text: "x\n" }, new: { text: "````\nescaped\n" } })] },
     ]);
     expect(made).toContain("`````diff\n");
   });
 
   test("cannot be written into by a value", async () => {
-    const made = await told([
+    const made = await report([
       { site: "a", steps: [], failed: "`x`\n\n# heading <!-- | @everyone" },
     ]);
     expect(made).toContain("`'x' # heading <!-- | @everyone`");
   });
 
-  test("shows no part of a program's bundle, and the script in a config line by line", async () => {
-    const script = `source = "${"def apply(metric):\\n".repeat(40)}`;
-    const made = await told([
-      {
-        site: "a",
-        steps: [
-          step({
-            old: { main: `x\n`, conf: `${script}"\n` },
-            new: { main: `${"y".repeat(5000)}\n`, conf: `${script}    return metric\\n"\n` },
-          }),
-        ],
-      },
-    ]);
+  test("shows the hash of a line that is too long, such as a program's bundle", async () => {
+    const bundle = step({ old: { main: "x\n" }, new: { main: `${"y".repeat(5000)}\n` } });
+    const made = await report([{ site: "a", steps: [bundle] }]);
     expect(made).toMatch(/\+\(5000 characters, sha256 [0-9a-f]{12}\)/);
-    expect(made).toContain("+    return metric\\n");
+    expect(made).not.toContain("yyyy");
+  });
+
+  test("shows each changed file of a container in a diff of its own", async () => {
+    const uploads = (value: number) =>
+      ["a.conf", "b.star", "c.conf"].map((file) => ({
+        file: `/etc/${file}`,
+        content: file === "c.conf" ? "same\n" : `value = ${value}\n`,
+      }));
+    const restart = step({
+      op: "replace",
+      type: "docker:index/container:Container",
+      name: "dev-telegraf",
+      changed: ["uploads[0].content", "uploads[1].content"],
+      old: { name: "dev-telegraf", uploads: uploads(1) },
+      new: { name: "dev-telegraf", uploads: uploads(2) },
+    });
+    const made = await report([{ site: "dev", steps: [restart] }]);
+    expect(made.match(/(?<=<summary>).*(?=<\/summary>)/g)).toEqual([
+      "/etc/a.conf of dev-telegraf",
+      "/etc/b.star of dev-telegraf",
+    ]);
   });
 });
 
-describe("sites are folded", () => {
+describe("sites share a group", () => {
   const bump = (site: string, to = "2") => ({
     site,
     steps: [
@@ -257,40 +274,40 @@ describe("sites are folded", () => {
   });
 
   test("where the same happens but for their names", async () =>
-    expect((await groups([bump("a"), bump("b-1"), bump("c")])).map(({ sites }) => sites)).toEqual([
-      ["a", "b-1", "c"],
-    ]));
+    expect(
+      (await groupSites([bump("a"), bump("b-1"), bump("c")])).map(({ sites }) => sites),
+    ).toEqual([["a", "b-1", "c"]]));
   test("never where a value differs", async () =>
-    expect((await groups([bump("a"), bump("b", "3")])).map(({ sites }) => sites)).toEqual([
+    expect((await groupSites([bump("a"), bump("b", "3")])).map(({ sites }) => sites)).toEqual([
       ["a"],
       ["b"],
     ]));
   test("never where only the name of another is in it", async () => {
     const other = { ...bump("a"), site: "b" };
-    expect(await groups([bump("a"), other])).toHaveLength(2);
+    expect(await groupSites([bump("a"), other])).toHaveLength(2);
   });
   test("where a setting that does not change differs", async () => {
     const ports = (site: string, port: number) => ({
       site,
       steps: [step({ name: site, old: { v: "1", port }, new: { v: "2", port } })],
     });
-    expect(await groups([ports("a", 1), ports("b", 2)])).toHaveLength(1);
+    expect(await groupSites([ports("a", 1), ports("b", 2)])).toHaveLength(1);
   });
   test("apart from those that cannot be planned", async () =>
-    expect(await groups([bump("a"), { site: "b", steps: [], failed: "unreachable" }])).toHaveLength(
-      2,
-    ));
+    expect(
+      await groupSites([bump("a"), { site: "b", steps: [], failed: "unreachable" }]),
+    ).toHaveLength(2));
 });
 
-test("the example of a replacement is told in the words that operators know", async () => {
-  const made = await told([await planned("kiel-1", {}, { model: modelWithOneMore() })]);
+test("a replaced container is described by its service, its cause and its effect", async () => {
+  const made = await report([await planned("kiel-1", {}, { model: modelWithOneMore() })]);
   expect(made).toContain(
     "- **Telegraf restarts**: its config changed; nothing is lost, the broker queues.\n",
   );
 });
 
-test("a change of the pinned images is told from which to which", async () => {
-  const made = await told([
+test("a changed image is described by its old and new name", async () => {
+  const made = await report([
     await planned("kiel-1", {}, { images: { grafana: "grafana/grafana:13.2.0" } }),
   ]);
   expect(made).toContain(

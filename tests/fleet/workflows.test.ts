@@ -24,7 +24,7 @@ interface Workflow {
 }
 const workflow = (file: string): Workflow => parseYaml(textOf(file), { merge: true });
 
-/** What actionlint says of a workflow, by its text. shellcheck and pyflakes are left out: not every machine has them. */
+/** Runs actionlint, without shellcheck and pyflakes: not every machine has them. */
 const lint = (args: string[], input?: string) =>
   spawnSync(program("actionlint"), ["-shellcheck=", "-pyflakes=", "-no-color", ...args], {
     cwd: root,
@@ -38,7 +38,7 @@ test("actionlint takes every workflow", () => {
   expect(status).toBe(0);
 });
 
-test("actionlint looks in earnest: a slip is told", () => {
+test("actionlint works: a mistake is reported", () => {
   const { status, stdout } = lint(["-"], textOf("check.yml").replace("runs-on:", "run-on:"));
   expect(stdout).toContain('unexpected key "run-on"');
   expect(status).toBe(1);
