@@ -12,13 +12,16 @@ import {
   isSsh,
   listenArguments,
   ownOptions,
-  type Reach,
+  type SshTarget,
   sharedOptions,
-  unreachable,
+  unreachableMessage,
 } from "../configs/ssh";
 
 /** How a site is reached, if over SSH. */
-export const reachOf = ({ engine, ssh }: Pick<SiteConfig, "engine" | "ssh">): Reach | undefined =>
+export const reachOf = ({
+  engine,
+  ssh,
+}: Pick<SiteConfig, "engine" | "ssh">): SshTarget | undefined =>
   isSsh(engine) ? { engine, ssh } : undefined;
 
 /**
@@ -62,13 +65,13 @@ export interface SharedTunnel {
  * Opens a tunnel over the shared connection; one that an update has left there serves too.
  * @throws Error with what to do if the site is not reached, or the local port is taken.
  */
-export async function shareTunnel(reach: Reach, forward: Forward): Promise<SharedTunnel> {
+export async function shareTunnel(reach: SshTarget, forward: Forward): Promise<SharedTunnel> {
   // The shared connection's socket lies there; ssh does not make the folder.
   mkdirSync(join(homedir(), ".ssh"), { recursive: true, mode: 0o700 });
   const refused =
     (await ssh([...sharedOptions(reach), "-T", ...destination(reach), "true"])) ??
     (await ssh(forwardArguments(reach, [forward])));
-  if (refused !== undefined) throw new Error(unreachable(reach, refused));
+  if (refused !== undefined) throw new Error(unreachableMessage(reach, refused));
   // It would close by itself if for a minute nobody used it, and the tunnel with it.
   const held = spawn("ssh", [...sharedOptions(reach), "-T", ...destination(reach), "cat"], {
     stdio: ["pipe", "ignore", "ignore"],
@@ -103,7 +106,7 @@ export interface Tunnel {
  * Opens a tunnel, and waits until its ports can be used.
  * @throws Error with what to do if the site is not reached, or a local port is taken.
  */
-export async function openTunnel(reach: Reach, forwards: Forward[]): Promise<Tunnel> {
+export async function openTunnel(reach: SshTarget, forwards: Forward[]): Promise<Tunnel> {
   const ready = "tunnel is open";
   // The site says the word only once ssh has bound the ports, and then waits for its end.
   const child = spawn(
@@ -129,6 +132,6 @@ export async function openTunnel(reach: Reach, forwards: Forward[]): Promise<Tun
     child.stdout.on("data", (data: Buffer) => data.toString().includes(ready) && resolve(true)),
   );
   if (!(await Promise.race([opened, ended.then(() => false)])))
-    throw new Error(unreachable(reach, said));
+    throw new Error(unreachableMessage(reach, said));
   return { ended, close: () => child.kill() };
 }

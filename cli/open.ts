@@ -7,7 +7,7 @@ import {
   type Forward,
   localPorts,
   quoted,
-  type Reach,
+  type SshTarget,
   sharedOptions,
 } from "../configs/ssh";
 import { pulumiEnvironment } from "../automation/backend";
@@ -64,7 +64,7 @@ function passwordLines(stack: string): string[] {
 }
 
 /** Address of InfluxDB's container at the site; none while it does not run. */
-function influxdbAddress(reach: Reach, site: string): string | undefined {
+function influxdbAddress(reach: SshTarget, site: string): string | undefined {
   const inspect = `docker inspect --format '{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}' ${site}-influxdb`;
   try {
     const told = execFileSync(

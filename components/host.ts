@@ -1,17 +1,17 @@
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
+import type { HostConfig } from "../configs/host";
 import {
-  type HostConfig,
-  judge,
+  evaluatePreflight,
+  type HostRequirements,
+  preflightErrorMessage,
   preflightScript,
-  refusal,
-  type Required,
-  unreachedSign,
-} from "../configs/host";
+  unreachableMarker,
+} from "../configs/preflight";
 import {
   bootScript,
   dockerScript,
-  rebootSign,
+  rebootMarker,
   udevRemoval,
   udevScript,
   updatesScript,
@@ -21,14 +21,14 @@ import {
   type Forward,
   forwardArguments,
   quoted,
-  type Reach,
+  type SshTarget,
   remoteLine,
   sharedOptions,
   sshLine,
 } from "../configs/ssh";
 
 /** A host that is reached over SSH, and what the site asks of it. */
-export interface HostArgs extends Reach {
+export interface HostArgs extends SshTarget {
   /**
    * Whether and how the host is prepared before it is checked.
    * @example
@@ -52,7 +52,7 @@ export interface HostArgs extends Reach {
    * }
    * ```
    */
-  required: Omit<Required, "preparing">;
+  required: Omit<HostRequirements, "preparing">;
   /**
    * The tunnel to Grafana's API.
    * @default none: the program reaches the API without one
@@ -75,7 +75,7 @@ class HostRefused extends pulumi.ResourceError {
 }
 
 /** Command line that runs a command at the host as root. Default: a script by standard input. */
-const asRoot = (reach: Reach, run = "bash -s") =>
+const asRoot = (reach: SshTarget, run = "bash -s") =>
   remoteLine(reach, `$([ "$(id -u)" = 0 ] || echo sudo -n) ${run}`);
 
 /**
@@ -122,7 +122,7 @@ export class Host extends pulumi.ComponentResource {
     return pulumi
       .all(after.map((step) => step.stdout))
       .apply(() => command.local.run(args, { parent: this }))
-      .apply((answer) => this.judge(answer, preparing));
+      .apply((answer) => this.evaluate(answer, preparing));
   }
 
   private preflightCommand(): string {
@@ -131,16 +131,18 @@ export class Host extends pulumi.ComponentResource {
     const forward = tunnel
       ? ` && ${sshLine(forwardArguments(this.args, [tunnel]))} < /dev/null`
       : "";
-    return `${read}${forward} || printf '${unreachedSign}\\t%s\\n' $?`;
+    return `${read}${forward} || printf '${unreachableMarker}\\t%s\\n' $?`;
   }
 
   /** @throws HostRefused with every reason, where the host cannot carry the site. */
-  private judge(answer: command.local.RunResult, preparing: boolean): string {
+  private evaluate(answer: command.local.RunResult, preparing: boolean): string {
     const { engine, required } = this.args;
     const now = Date.now() / 1000;
-    const { refused, noted } = judge(answer, this.args, { ...required, preparing }, now);
-    if (refused.length > 0) throw new HostRefused(refusal(engine, required.site, refused), this);
-    for (const note of noted) void pulumi.log.warn(`The host ${engine}: ${note}`, this);
+    const requirements = { ...required, preparing };
+    const { errors, warnings } = evaluatePreflight(answer, this.args, requirements, now);
+    if (errors.length > 0)
+      throw new HostRefused(preflightErrorMessage(engine, required.site, errors), this);
+    for (const warning of warnings) void pulumi.log.warn(`The host ${engine}: ${warning}`, this);
     return engine;
   }
 
@@ -204,7 +206,7 @@ case $said in *"to the group docker"*) ${close} 2> /dev/null || true ;; esac`;
     return `before=$(${bootId} < /dev/null) || exit
 said=$(${asRoot(this.args)}) || exit
 printf '%s\\n' "$said"
-case $said in *"${rebootSign}"*) ;; *) exit 0 ;; esac
+case $said in *"${rebootMarker}"*) ;; *) exit 0 ;; esac
 ${this.args.host.reboot ? this.reboot() : refuseReboot}`;
   }
 

@@ -3,7 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 import * as influxdb from "../configs/influxdb";
 import type { Model } from "../configs/model";
-import { isSsh, type Reach, remoteLine } from "../configs/ssh";
+import { isSsh, type SshTarget, remoteLine } from "../configs/ssh";
 import { dataVolume, type File, type PublishedPort, Service, type ServiceContext } from "./service";
 
 /** What a stack decides about its database. */
@@ -65,7 +65,7 @@ export interface InfluxDbArgs extends ServiceContext {
    * { ssh: { jump: "bastion.example" } }
    * ```
    */
-  ssh: Reach["ssh"];
+  ssh: SshTarget["ssh"];
 }
 
 /**

@@ -1,19 +1,22 @@
-import { bootLines, type HostConfig, type UdevRule } from "./host";
+import type { HostConfig, UdevRule } from "./host";
 import { renderScript } from "./scripts";
 import { quoted } from "./ssh";
 
-/** Fingerprint of the key that signs Docker's packages, as https://docs.docker.com/engine/install/debian/ states it. */
+/**
+ * Fingerprint of the key that signs Docker's packages, from
+ * https://docs.docker.com/engine/install/debian/.
+ */
 export const dockerFingerprint = "9DC858229FC7DD38854AE2D88D81803C0EBFCD88";
 
-/** What a host's daemon.json must say; whatever else it says stays. */
+/** Settings that a host's daemon.json must have; its other settings stay. */
 export const daemonSettings = {
   "live-restore": true,
   "log-opts": { "max-size": "10m", "max-file": "3" },
 } as const;
 
 /**
- * Docker Engine from Docker's package source where there is none, its group for `user`, and daemon.json with
- * {@link daemonSettings} merged in. An engine that is there stays the one it is.
+ * Installs Docker Engine from Docker's package source where there is none, lets `user` use it, and
+ * merges {@link daemonSettings} into daemon.json. An engine that is there is not replaced.
  */
 export const dockerScript = (user: string): string =>
   renderScript("host-docker.sh", {
@@ -23,13 +26,20 @@ export const dockerScript = (user: string): string =>
     settings: quoted(JSON.stringify(daemonSettings)),
   });
 
-/** Printed by {@link bootScript} where only a reboot makes its change work. */
-export const rebootSign = "a reboot is needed";
+/** Lines that a Raspberry Pi's boot files need: a kernel with pages of 4 KiB, and memory limits. */
+export const bootLines = {
+  config: "kernel=kernel8.img",
+  cmdline: "cgroup_enable=memory cgroup_memory=1",
+} as const;
 
-/** The kernel's pages and memory cgroup, by a Raspberry Pi's boot files. Where the kernel has both already, nothing is touched. */
-export const bootScript = (): string => renderScript("host-boot.sh", { ...bootLines, rebootSign });
+/** Printed by {@link bootScript} if its change works only after a reboot. */
+export const rebootMarker = "a reboot is needed";
 
-/** File of a site's udev rules; nothing else is ever removed from a host. */
+/** Adds {@link bootLines} to a Raspberry Pi's boot files, unless the kernel has both already. */
+export const bootScript = (): string =>
+  renderScript("host-boot.sh", { ...bootLines, rebootMarker });
+
+/** File of a site's udev rules. Nothing else is ever removed from a host. */
 export const udevFile = (site: string) => `/etc/udev/rules.d/99-bess-${site}.rules`;
 
 function ruleLine({ symlink, vendor, product, serial }: UdevRule): string {
@@ -43,7 +53,8 @@ function ruleLine({ symlink, vendor, product, serial }: UdevRule): string {
 }
 
 const applyRules =
-  "{ udevadm control --reload && udevadm trigger --subsystem-match=tty; } || echo 'udev does not run: the change works from the next start on'";
+  "{ udevadm control --reload && udevadm trigger --subsystem-match=tty; } || " +
+  "echo 'udev does not run: the change works from the next start on'";
 
 /** Writes the rules, and applies them to what is plugged in. */
 export const udevScript = (site: string, rules: HostConfig["udev"]): string =>

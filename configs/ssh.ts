@@ -35,14 +35,15 @@ export const sshSchema = z.strictObject({
 });
 
 /** A site that is reached over SSH. */
-export interface Reach {
+export interface SshTarget {
   /** `ssh://user@host` or `ssh://user@host:port`. */
   engine: string;
   ssh: z.output<typeof sshSchema>;
 }
 
-/** A port that the site reaches, brought to a port of this machine's loopback address. */
+/** A port of the site, or one that the site reaches, forwarded from this machine. */
 export interface Forward {
+  /** Port of this machine's loopback address. */
   local: number;
   remote: number;
   /** Address of the remote port, as the site sees it. Default: its loopback address. */
@@ -56,8 +57,8 @@ export const isSsh = (engine: string | undefined): engine is string =>
 /** Seconds after which a site that no longer answers counts as gone. */
 export const silenceSeconds = 20;
 
-/** Options of every ssh to a site: it asks nobody, takes no unknown host, and notices a dead link. */
-function options({ ssh }: Reach): string[] {
+/** Options of every ssh: it asks for nothing, takes no unknown host, and notices a dead link. */
+function options({ ssh }: SshTarget): string[] {
   return [
     "BatchMode=yes",
     "StrictHostKeyChecking=yes",
@@ -72,11 +73,12 @@ function options({ ssh }: Reach): string[] {
 }
 
 /**
- * Options by which all that an update does at a site shares one connection. The first to come opens it, and it closes
- * a minute after the last has gone. The path names no machine: the Docker provider keeps it in the state.
+ * Options by which everything that an update does at a site shares one connection. The first ssh
+ * opens it, and it closes a minute after the last one has ended. The path names no machine, because
+ * the Docker provider keeps it in the state.
  */
-export const sharedOptions = (reach: Reach): string[] => [
-  ...options(reach),
+export const sharedOptions = (target: SshTarget): string[] => [
+  ...options(target),
   ...["ControlMaster=auto", "ControlPath=~/.ssh/bess-%C", "ControlPersist=60"].flatMap((option) => [
     "-o",
     option,
@@ -84,8 +86,8 @@ export const sharedOptions = (reach: Reach): string[] => [
 ];
 
 /** Options of a connection of its own, which ends with its process. */
-export const ownOptions = (reach: Reach): string[] => [
-  ...options(reach),
+export const ownOptions = (target: SshTarget): string[] => [
+  ...options(target),
   "-o",
   "ControlMaster=no",
   "-o",
@@ -94,23 +96,23 @@ export const ownOptions = (reach: Reach): string[] => [
   "ExitOnForwardFailure=yes",
 ];
 
-/** The site in ssh's words. */
-export function destination({ engine }: Reach): string[] {
+/** The arguments by which ssh is told the site: user, port and host. */
+export function destination({ engine }: SshTarget): string[] {
   const { username, hostname, port } = new URL(engine);
   return ["-l", username, ...(port ? ["-p", port] : []), "--", hostname.replace(/^\[|\]$/g, "")];
 }
 
-/** Arguments that let the shared connection bring ports here; one that is there already stays. */
+/** Arguments that forward ports over the shared connection; a forward that exists stays. */
 export const forwardArguments = (
-  reach: Reach,
+  target: SshTarget,
   forwards: Forward[],
   operation: "forward" | "cancel" = "forward",
 ): string[] => [
-  ...sharedOptions(reach),
+  ...sharedOptions(target),
   "-O",
   operation,
   ...listenArguments(forwards),
-  ...destination(reach),
+  ...destination(target),
 ];
 
 /** `-L` for each port. */
@@ -127,9 +129,12 @@ export const quoted = (word: string): string =>
 /** Shell command line of `ssh` with these arguments. */
 export const sshLine = (args: string[]): string => ["ssh", ...args].map(quoted).join(" ");
 
-/** Shell command line that runs a command at the site over the shared connection, with this shell's standard input. */
-export const remoteLine = (reach: Reach, command: string): string =>
-  sshLine([...sharedOptions(reach), "-T", ...destination(reach), command]);
+/**
+ * Shell command line that runs a command at the site over the shared connection, with this shell's
+ * standard input.
+ */
+export const remoteLine = (target: SshTarget, command: string): string =>
+  sshLine([...sharedOptions(target), "-T", ...destination(target), command]);
 
 /** Stable local ports of a site: Grafana's API while a program runs, and what a person opens. */
 export function localPorts(
@@ -160,35 +165,38 @@ export function apiTunnel(site: {
 export const apiUrl = (site: Parameters<typeof apiTunnel>[0]): string =>
   site.grafana.url ?? `http://127.0.0.1:${apiTunnel(site)?.local ?? site.grafana.port}`;
 
-/** What kept ssh from a site, in words, with what to do. */
-export function unreachable(reach: Reach, stderr: string): string {
-  const { hostname, username } = new URL(reach.engine);
-  const last =
-    stderr
-      .trim()
-      .split("\n")
-      .filter((line) => !/^(\*\*|\s*$)/.test(line))
-      .at(-1)
-      ?.slice(0, 200) ?? "no answer";
-  const advice = advices.find(([sign]) => sign.test(stderr))?.[1] ?? ((to) => `try ssh ${to}`);
-  return `it is not reached: ${last}: ${advice(`${username}@${hostname}`)}`;
+/** The error message for a site that ssh could not reach, with a remedy. `stderr` is ssh's. */
+export function unreachableMessage({ engine }: SshTarget, stderr: string): string {
+  const { hostname, username } = new URL(engine);
+  const lines = stderr.trim().split("\n");
+  const last = lines.filter((line) => !/^(\*\*|\s*$)/.test(line)).at(-1) ?? "no answer";
+  const destination = `${username}@${hostname}`;
+  const remedy =
+    remedies.find(([pattern]) => pattern.test(stderr))?.[1] ?? ((to) => `try ssh ${to}`);
+  return `it is not reached: ${last.slice(0, 200)}: ${remedy(destination)}`;
 }
 
-const compare = (to: string) =>
-  `run ssh ${to} once, and compare the fingerprint with ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub at the site`;
-const anew = (to: string) =>
-  `if its card was written anew, run ssh-keygen -R ${to.slice(to.indexOf("@") + 1)}, and then ${compare(to)}`;
+const compareFingerprint = (to: string) =>
+  `run ssh ${to} once, and compare the fingerprint with ` +
+  "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub at the site";
 
-const advices: [sign: RegExp, advice: (to: string) => string][] = [
-  [/IDENTIFICATION HAS CHANGED/, (to) => `its host key is another than the known one: ${anew(to)}`],
+/** What to do about an error of ssh's: the first remedy whose pattern its output matches. */
+const remedies: [pattern: RegExp, remedy: (to: string) => string][] = [
+  [
+    /IDENTIFICATION HAS CHANGED/,
+    (to) =>
+      "its host key is another than the known one: if its card was written anew, " +
+      `run ssh-keygen -R ${to.slice(to.indexOf("@") + 1)}, and then ${compareFingerprint(to)}`,
+  ],
   [
     /Host key verification failed|host key is known/,
-    (to) => `its host key is not known here: ${compare(to)}`,
+    (to) => `its host key is not known here: ${compareFingerprint(to)}`,
   ],
   [
     /Permission denied/,
     (to) =>
-      `it takes no key of yours: run ssh-copy-id ${to}, or load the key with ssh-add; passwords are never asked for`,
+      `it takes no key of yours: run ssh-copy-id ${to}, or load the key with ssh-add; ` +
+      "passwords are never asked for",
   ],
   [
     /Could not resolve/,
@@ -197,7 +205,8 @@ const advices: [sign: RegExp, advice: (to: string) => string][] = [
   [
     /Connection refused/,
     () =>
-      "no SSH server answers on this port: enable SSH (raspi-config, or a file named ssh on the boot partition)",
+      "no SSH server answers on this port: enable SSH " +
+      "(raspi-config, or a file named ssh on the boot partition)",
   ],
   [
     /timed out|No route|unreachable|not responding/,
@@ -206,6 +215,7 @@ const advices: [sign: RegExp, advice: (to: string) => string][] = [
   [
     /forwarding|Address already in use/i,
     () =>
-      "the tunnel's local port is taken by another program: stop that, or set grafana.url to http://127.0.0.1 with a free port",
+      "the tunnel's local port is taken by another program: stop that, " +
+      "or set grafana.url to http://127.0.0.1 with a free port",
   ],
 ];

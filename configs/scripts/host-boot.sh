@@ -15,4 +15,4 @@ if ! controllers | tr ' ' '\n' | grep -qx memory; then
   grep -q 'cgroup_enable=memory' $boot/cmdline.txt || { sed -i '1s/$/ @cmdline@/' $boot/cmdline.txt; changed "@cmdline@ in $boot/cmdline.txt"; }
   needed=yes
 fi
-[ -z "$needed" ] || { sync; echo "@rebootSign@"; }
+[ -z "$needed" ] || { sync; echo "@rebootMarker@"; }

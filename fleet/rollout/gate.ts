@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { databases, apiScript } from "../../configs/influxdb";
 import type { Model } from "../../configs/model";
-import { isSsh, quoted, type Reach, remoteLine } from "../../configs/ssh";
+import { isSsh, quoted, type SshTarget, remoteLine } from "../../configs/ssh";
 import { durationSeconds } from "../../configs/units";
 import { port as grafanaPort } from "../../configs/grafana";
 import { sources } from "../../dashboards";
@@ -10,7 +10,7 @@ import { fillTopic, formatTime, type Json, place } from "../../configs/message";
 /** Where a site's engine is. */
 interface At {
   engine?: string;
-  ssh: Reach["ssh"];
+  ssh: SshTarget["ssh"];
 }
 
 /** What the gate asks of a site. */

@@ -2,15 +2,15 @@ import { spawnSync } from "node:child_process";
 import { createServer, type Server } from "node:http";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { findings, parseFacts, preflightScript } from "../../configs/host";
+import { checkHost, parsePreflight, preflightScript } from "../../configs/preflight";
 import {
   destination,
   forwardArguments,
-  type Reach,
+  type SshTarget,
   remoteLine,
   sharedOptions,
   sshLine,
-  unreachable,
+  unreachableMessage,
 } from "../../configs/ssh";
 import { openTunnel, shareTunnel, withTunnel } from "../../automation/tunnel";
 import { freePort, listens, temporaryFolder, until } from "../support/programs";
@@ -27,7 +27,7 @@ async function page(): Promise<{ port: number; close(): void }> {
 const shell = (line: string, input = "") =>
   spawnSync("/bin/sh", ["-c", line], { input, encoding: "utf8", timeout: 30000 });
 const get = async (port: number) => (await fetch(`http://127.0.0.1:${port}/`)).text();
-const closeShared = (reach: Reach) =>
+const closeShared = (reach: SshTarget) =>
   shell(sshLine([...sharedOptions(reach), "-O", "exit", ...destination(reach)]));
 
 describe("a tunnel over a real SSH server", () => {
@@ -60,7 +60,7 @@ describe("a tunnel over a real SSH server", () => {
     expect(await listens(local)).toBe(false);
   });
 
-  test.each<[what: string, reach: () => Reach, message: RegExp]>([
+  test.each<[what: string, reach: () => SshTarget, message: RegExp]>([
     [
       "an unknown host key",
       () => sshd.reach({ knownHosts: "none" }),
@@ -169,7 +169,7 @@ describe("what Pulumi does while the tunnel to Grafana is open", () => {
   });
   afterAll(() => folder.remove());
 
-  function stackOf({ engine, ssh }: Reach): void {
+  function stackOf({ engine, ssh }: SshTarget): void {
     const site = {
       name: "pi",
       engine,
@@ -268,8 +268,8 @@ esac`;
       preflightScript(required),
     );
     expect(status).toBe(0);
-    const { refused } = findings(parseFacts(stdout), required, now());
-    const told = refused.join("\n");
+    const { errors } = checkHost(parsePreflight(stdout), required, now());
+    const told = errors.join("\n");
     expect(told).toContain("pages of 16 KiB");
     expect(told).toContain("its clock is not synchronised");
     expect(told).toContain("its port 1883 is taken by the container other-mosquitto");
@@ -282,6 +282,6 @@ esac`;
     const reach = sshd.reach({ knownHosts: "none" });
     closeShared(sshd.reach());
     const { stderr } = shell(remoteLine(reach, "bash -s"), preflightScript(required));
-    expect(unreachable(reach, stderr)).toContain("its host key is not known here");
+    expect(unreachableMessage(reach, stderr)).toContain("its host key is not known here");
   });
 });

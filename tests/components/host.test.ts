@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
 import * as pulumi from "@pulumi/pulumi";
 import { Site } from "../../components/site";
-import { destination, type Reach, sharedOptions, sshLine } from "../../configs/ssh";
+import { destination, type SshTarget, sharedOptions, sshLine } from "../../configs/ssh";
 import { hostAnswer } from "../support/host";
 import { until } from "../support/programs";
 import { Sshd } from "../support/sshd";
@@ -79,7 +79,7 @@ describe("a site that is reached over SSH", () => {
         command: expect.stringMatching(
           /HostKeyChecking=yes .* 'bash -s' && ssh .* -O forward -L [\d.]+:23208:[\d.]+:3000 /,
         ),
-        stdin: expect.stringContaining("say page"),
+        stdin: expect.stringContaining("report page"),
       }),
     ]);
   });
@@ -170,7 +170,7 @@ test("a site that may not pull asks whether its images are there", async () => {
 
 describe("the link budget of an update, on a real SSH server with a stand-in for docker", () => {
   let sshd: Sshd;
-  let reach: Reach;
+  let reach: SshTarget;
   beforeAll(async () => {
     sshd = await Sshd.start({ docker: "cat > /dev/null; echo apiv3_token" });
     reach = sshd.reach();

@@ -4,7 +4,7 @@ import { delimiter, dirname, join } from "node:path";
 import {
   bootScript,
   dockerScript,
-  rebootSign,
+  rebootMarker,
   udevFile,
   udevRemoval,
   udevScript,
@@ -206,10 +206,10 @@ describe("a Raspberry Pi's boot files", () => {
     prepareFiles("16384", "cpuset cpu io pids");
     expect(host.run(bootScript()).stdout).toMatch(
       new RegExp(
-        `^changed: kernel=kernel8.img .*\nchanged: cgroup_enable=memory .*\n${rebootSign}\n$`,
+        `^changed: kernel=kernel8.img .*\nchanged: cgroup_enable=memory .*\n${rebootMarker}\n$`,
       ),
     );
-    expect(host.run(bootScript()).stdout).toBe(`${rebootSign}\n`);
+    expect(host.run(bootScript()).stdout).toBe(`${rebootMarker}\n`);
     expect(host.read("/boot/firmware/config.txt")).toBe(
       "dtparam=audio=on\n\n[all]\nkernel=kernel8.img\n",
     );

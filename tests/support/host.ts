@@ -1,4 +1,4 @@
-import { parseFacts } from "../../configs/host";
+import { parsePreflight } from "../../configs/preflight";
 import { invoke } from "../../rehearsal";
 
 /** A Raspberry Pi 5 with Docker's own package, where it differs from a rehearsed host. */
@@ -13,7 +13,7 @@ const pi = {
 /** What a Raspberry Pi answers to the preflight, but for `change`; a list stands for several lines of one key. */
 export function hostAnswer(change: object = {}): string {
   const { end, ...rehearsed } = Object.fromEntries(
-    parseFacts(String(invoke("command:local:run", {}).stdout)),
+    parsePreflight(String(invoke("command:local:run", {}).stdout)),
   );
   const lines = Object.entries<string | string[]>({ ...rehearsed, ...pi, ...change, end });
   return lines

@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { homedir, userInfo } from "node:os";
 import { join } from "node:path";
-import type { Reach } from "../../configs/ssh";
+import type { SshTarget } from "../../configs/ssh";
 import { freePort, listens, program, Running, temporaryFolder, until } from "./programs";
 
 /** A real SSH server on the loopback address, into which this user's throw-away key logs in. */
@@ -77,7 +77,7 @@ export class Sshd {
   }
 
   /** How it is reached. */
-  reach(change: { identity?: "stranger"; knownHosts?: "none" | "changed" } = {}): Reach {
+  reach(change: { identity?: "stranger"; knownHosts?: "none" | "changed" } = {}): SshTarget {
     const knownHosts = this.path(change.knownHosts ?? "known_hosts");
     if (change.knownHosts === "none") writeFileSync(knownHosts, "");
     if (change.knownHosts === "changed")
