@@ -1,12 +1,12 @@
 import type { Field, Measurement, Model } from "../configs/model";
-import { basePerUnit, type Member } from "./fleet";
+import { basePerUnit, type Unit } from "./units";
 import { fillTopic, formatTime, place, type Json } from "../configs/message";
-import { noise, phases, type State } from "./physics";
+import { noise, phases, type BatteryState } from "./physics";
 
-/** A message as it is published. */
+/** A message that is published. */
 export type Message = [topic: string, payload: Json];
 
-/** What a quantity that the physics does not cover is around, in the field's unit, where its range allows it. */
+/** Typical values of quantities that the physics does not cover, in the field's unit. */
 const typical: Partial<Record<Field["quantity"], number>> = {
   state_of_health: 98,
   frequency: 50,
@@ -14,15 +14,15 @@ const typical: Partial<Record<Field["quantity"], number>> = {
   quality: 0,
 };
 
-/** First noise slot of the values outside the physics; the physics uses those below. */
+/** First slot of {@link noise} for values outside the physics, which uses the slots below. */
 const firstSlot = 16;
 
 /** Mean of the phase currents' magnitudes, in A. */
-const lineCurrent = (state: State): number =>
+const lineCurrent = (state: BatteryState): number =>
   phases.reduce((sum, phase) => sum + Math.abs(state.phases[phase].current), 0) / phases.length;
 
-/** The physics' value of a field in base units (W, not kW), or undefined where it has none. */
-function physical({ quantity, circuit }: Field, state: State): number | undefined {
+/** A field's value by the physics in base units (W, not kW); undefined where it has none. */
+function physicalValue({ quantity, circuit }: Field, state: BatteryState): number | undefined {
   const { voltage, current } = circuit === "dc" ? state : state.phases[circuit];
   switch (quantity) {
     case "state_of_charge":
@@ -31,7 +31,7 @@ function physical({ quantity, circuit }: Field, state: State): number | undefine
       return voltage;
     case "current":
       return current;
-    // In and out are seen from the grid: a unit draws or feeds, never both.
+    // A unit draws from the grid or feeds it, never both.
     case "current_in":
       return state.mode === "charging" ? lineCurrent(state) : 0;
     case "current_out":
@@ -49,8 +49,8 @@ function physical({ quantity, circuit }: Field, state: State): number | undefine
   }
 }
 
-/** A value around the typical one, else around the middle of the range. */
-function plausible({ quantity, range }: Field, wobble: number): number {
+/** A value near the typical one; near the middle of the range where that is outside of it. */
+function plausibleValue({ quantity, range }: Field, wobble: number): number {
   const usual = typical[quantity];
   const inRange = usual !== undefined && (!range || (range[0] <= usual && usual <= range[1]));
   const centre = inRange ? usual : range ? (range[0] + range[1]) / 2 : 0;
@@ -58,17 +58,17 @@ function plausible({ quantity, range }: Field, wobble: number): number {
 }
 
 /**
- * A stored value as the payload carries it: clamped to the range, then in the payload's own unit.
- * A scale below 1 means a finer unit such as mA, which the fleet sends as whole numbers.
+ * A stored value as the payload holds it: clamped to the range, and divided by the scale.
+ * A scale below 1 means a finer unit such as mA, which gateways send as whole numbers.
  */
-function carried({ type, scale, range }: Field, stored: number): number {
+function payloadValue({ type, scale, range }: Field, stored: number): number {
   const clamped = range ? Math.min(Math.max(stored, range[0]), range[1]) : stored;
   if (type === "int" || scale < 1) return Math.round(clamped / scale);
   return Math.round((clamped / scale) * 1000) / 1000;
 }
 
-/** Several mode fields are one-hot in their order: the first while the unit runs, the second in standby. */
-function modeFlag(field: Field, measurement: Measurement, state: State): boolean {
+/** Whether a mode field is set: the first while the unit runs, the second while in standby. */
+function modeFlag(field: Field, measurement: Measurement, state: BatteryState): boolean {
   const flags = measurement.fields.filter((f) => f.quantity === "mode" && f.type !== "string");
   return flags.indexOf(field) === (state.mode === "standby" ? 1 : 0);
 }
@@ -76,7 +76,7 @@ function modeFlag(field: Field, measurement: Measurement, state: State): boolean
 function valueOf(
   field: Field,
   measurement: Measurement,
-  { unit, state }: Member,
+  { unit, state }: Unit,
 ): number | string | boolean {
   if (field.quantity === "mode") {
     if (field.type === "string") return state.mode;
@@ -85,47 +85,51 @@ function valueOf(
   }
   if (field.type === "bool") return false;
   if (field.type === "string") return "ok";
-  const base = physical(field, state);
+  const base = physicalValue(field, state);
   const wobble = noise(unit.seed, state.tick, firstSlot + measurement.fields.indexOf(field));
-  return carried(
+  return payloadValue(
     field,
-    base === undefined ? plausible(field, wobble) : base / basePerUnit(field.unit),
+    base === undefined ? plausibleValue(field, wobble) : base / basePerUnit(field.unit),
   );
 }
 
-/** Id of a unit's part that a measurement reports, such as `battery-1`. */
-const idOf = (measurement: Measurement, { number }: Member): string =>
+/** Id of the part of a unit that a measurement reports, such as `battery-1`. */
+const idOf = (measurement: Measurement, { number }: Unit): string =>
   `${measurement.name}-${number}`;
 
-/** Value of a tag: the first tells the part itself, any other the unit it belongs to, after the model's first measurement. */
+/**
+ * Value of a tag. The first tag names the part itself, any other the unit that it belongs to, by
+ * the model's first measurement.
+ */
 function tagValue(
   model: Model,
   measurement: Measurement,
-  member: Member,
+  unit: Unit,
   tag: Measurement["tags"][number],
 ): string {
-  return idOf(tag === measurement.tags[0] ? measurement : model.measurements[0], member);
+  // oxlint-disable-next-line typescript/no-non-null-assertion -- the schema asks for a measurement
+  return idOf(tag === measurement.tags[0] ? measurement : model.measurements[0]!, unit);
 }
 
-function messageOf(model: Model, measurement: Measurement, member: Member, time: number): Message {
+function messageOf(model: Model, measurement: Measurement, unit: Unit, time: number): Message {
   const payload: Json = {};
   place(payload, measurement.time.path, formatTime(time, measurement.time.format));
   for (const tag of measurement.tags) {
-    if (tag.path) place(payload, tag.path, tagValue(model, measurement, member, tag));
+    if (tag.path) place(payload, tag.path, tagValue(model, measurement, unit, tag));
   }
   for (const field of measurement.fields)
-    place(payload, field.path, valueOf(field, measurement, member));
+    place(payload, field.path, valueOf(field, measurement, unit));
   const topic = fillTopic(measurement.topic, (segment) => {
     const tag = measurement.tags.find((t) => t.segment === segment);
-    return tag ? tagValue(model, measurement, member, tag) : idOf(measurement, member);
+    return tag ? tagValue(model, measurement, unit, tag) : idOf(measurement, unit);
   });
   return [topic, payload];
 }
 
 /**
- * What a unit publishes: one message for each of the model's measurements.
- * @param time the event's time, in ms since 1970.
+ * The messages of a unit: one for each of the model's measurements.
+ * @param time time of the measurement, in ms since 1970.
  */
-export function messages(model: Model, member: Member, time: number): Message[] {
-  return model.measurements.map((measurement) => messageOf(model, measurement, member, time));
+export function messagesOf(model: Model, unit: Unit, time: number): Message[] {
+  return model.measurements.map((measurement) => messageOf(model, measurement, unit, time));
 }

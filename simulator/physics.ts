@@ -1,16 +1,16 @@
-/** What one unit is built of: a battery string behind an inverter. Constant over its life. */
-export interface Unit {
-  /** Seeds the noise; units with different seeds differ. */
+/** The constant properties of one unit: a battery string behind an inverter. */
+export interface BatteryParameters {
+  /** Seed of the noise; units with different seeds differ. */
   seed: number;
   /** Charge between 0 and 100 % state of charge, in Ah. */
   capacity: number;
-  /** State of charge that the battery management system keeps within, in %: `[lowest, highest]`. */
-  socBounds: readonly [number, number];
+  /** Bounds in which the battery management system keeps the state of charge, in %. */
+  socBounds: readonly [lowest: number, highest: number];
   /** Open-circuit voltage at 0 and at 100 % state of charge, in V. */
   openCircuit: readonly [empty: number, full: number];
   /** Internal resistance of the string, in Ω. */
   resistance: number;
-  /** Share of the power that passes the inverter, in either direction; 0 to 1. */
+  /** Efficiency of the inverter in either direction, from 0 to 1. */
   efficiency: number;
   /** Magnitude of the DC current that the dispatch asks for, in A. */
   dispatchCurrent: number;
@@ -23,20 +23,23 @@ export const phases = ["ac_a", "ac_b", "ac_c"] as const;
 /** One phase of the grid connection. */
 export type Phase = (typeof phases)[number];
 
-/** What a unit is doing; it follows the sign of the current. */
+/** Operating mode of a unit; it follows the sign of the current. */
 export type Mode = "charging" | "discharging" | "standby";
 
 /** Voltage and current of one phase. */
 export interface PhaseState {
   /** Phase to neutral, in V. */
   voltage: number;
-  /** Active current in A, positive while discharging: voltage times current is the phase's active power. */
+  /**
+   * Active current in A, positive while discharging: voltage times current is the phase's active
+   * power.
+   */
   current: number;
 }
 
-/** A unit at one moment. Currents and powers are positive while the battery discharges. */
-export interface State {
-  /** Steps since the start. */
+/** The state of a unit at one moment. Currents and powers are positive while it discharges. */
+export interface BatteryState {
+  /** Number of steps since the start. */
   tick: number;
   /** Time on the clock of the dispatch cycle, in s. */
   elapsed: number;
@@ -52,13 +55,13 @@ export interface State {
   powerSetPoint: number;
   /** Active power on the grid side, in W: the sum over the phases. */
   acPower: number;
-  /** Reactive power on the grid side, in var: what remains of a set point of 0. */
+  /** Reactive power on the grid side, in var: the deviation from a set point of 0. */
   reactivePower: number;
   phases: Record<Phase, PhaseState>;
   mode: Mode;
 }
 
-/** One cycle of the dispatch: share of the dispatched current, and for how long in s. It moves no net charge. */
+/** One dispatch cycle: shares of the dispatch current, and their durations. Its net charge is 0. */
 const dispatch = [
   { share: -1, seconds: 150 },
   { share: 0, seconds: 30 },
@@ -69,11 +72,14 @@ const dispatch = [
 /** Duration of one dispatch cycle, in s. */
 export const cycleSeconds = dispatch.reduce((sum, phase) => sum + phase.seconds, 0);
 
-/** Time that a change of direction takes to reach its full current, in s. */
+/** Time from rest to the full current, in s. */
 const rampSeconds = 5;
 
-/** Shape of the open-circuit voltage of lithium cells: steep at both ends, flat between; `[soc in %, share of the span]`. */
-const openCircuitShape: readonly (readonly [soc: number, share: number])[] = [
+/** State of charge in %, and the share of the open-circuit voltage's span that belongs to it. */
+type OpenCircuitPoint = readonly [soc: number, share: number];
+
+/** Open-circuit voltage of lithium cells: steep at both ends, flat in between. */
+const openCircuitShape: readonly OpenCircuitPoint[] = [
   [0, 0],
   [5, 0.2],
   [10, 0.3],
@@ -84,11 +90,11 @@ const openCircuitShape: readonly (readonly [soc: number, share: number])[] = [
   [100, 1],
 ];
 
-/** Slots of {@link noise}, so that no two quantities share their noise. */
+/** Slots of {@link noise}: no two quantities share their noise. */
 const channel = { current: 0, voltage: 1, imbalance: 4, reactive: 7 } as const;
 
 /**
- * A number in [-1, 1) that depends on the arguments alone, so that a seed repeats a whole run.
+ * Noise in [-1, 1) that depends on the arguments alone, so that a seed repeats a whole run.
  * The mixing is that of the mulberry32 generator.
  */
 export function noise(seed: number, tick: number, slot: number): number {
@@ -103,21 +109,25 @@ export function noise(seed: number, tick: number, slot: number): number {
 }
 
 /** Open-circuit voltage at a state of charge in %, in V; it never falls as the battery fills. */
-export function openCircuitVoltage(unit: Unit, soc: number): number {
+export function openCircuitVoltage(unit: BatteryParameters, soc: number): number {
   const upper = Math.max(
     1,
     openCircuitShape.findIndex(([at]) => at >= soc),
   );
+  // A state of charge is at most 100 %, the last point of the shape, so both points exist.
   const [[socBelow, shareBelow], [socAbove, shareAbove]] = [
     openCircuitShape[upper - 1],
     openCircuitShape[upper],
-  ];
+  ] as [OpenCircuitPoint, OpenCircuitPoint];
   const share = shareBelow + ((soc - socBelow) / (socAbove - socBelow)) * (shareAbove - shareBelow);
   const [empty, full] = unit.openCircuit;
   return empty + share * (full - empty);
 }
 
-/** Share of the dispatched current at a moment of the cycle, from -1 (charging) to 1 (discharging). */
+/**
+ * Share of the dispatch current at a time, from -1 (charging) to 1 (discharging).
+ * @param elapsed time on the clock of the dispatch cycle, in s.
+ */
 export function dispatchShare(elapsed: number): number {
   let into = elapsed % cycleSeconds;
   const at = dispatch.findIndex(({ seconds }) => {
@@ -125,25 +135,31 @@ export function dispatchShare(elapsed: number): number {
     into -= seconds;
     return false;
   });
-  const { share, seconds } = dispatch[at];
+  // oxlint-disable-next-line typescript/no-non-null-assertion -- `into` is less than a cycle
+  const { share, seconds } = dispatch[at]!;
   const ramp = Math.min(1, into / rampSeconds, (seconds - into) / rampSeconds);
   return share === 0 ? 0 : share * ramp;
 }
 
-/** The dispatched current, cut where it would carry the state of charge out of its bounds within `seconds`. */
-function allowedCurrent(unit: Unit, soc: number, wanted: number, seconds: number): number {
+/** A current in A, limited to what keeps the state of charge in its bounds for `seconds`. */
+function allowedCurrent(
+  unit: BatteryParameters,
+  soc: number,
+  wanted: number,
+  seconds: number,
+): number {
   const [lowest, highest] = unit.socBounds;
   const amperesPerPercent = (unit.capacity * 36) / seconds;
   const mostCharging = Math.min(0, soc - highest) * amperesPerPercent;
   const mostDischarging = Math.max(0, soc - lowest) * amperesPerPercent;
-  // A negative zero would read as a direction.
+  // `|| 0` turns a negative zero, which would look like a direction, into zero.
   return Math.min(Math.max(wanted, mostCharging), mostDischarging) || 0;
 }
 
-/** The three phases that carry `acPower` together, each at its own voltage and a little out of balance. */
-function balance(
-  unit: Unit,
-  { tick, elapsed }: Pick<State, "tick" | "elapsed">,
+/** Splits an AC power, in W, over three phases of slightly different voltages and loads. */
+function phaseStates(
+  unit: BatteryParameters,
+  { tick, elapsed }: Pick<BatteryState, "tick" | "elapsed">,
   acPower: number,
 ): Record<Phase, PhaseState> {
   const weights = phases.map(
@@ -159,56 +175,61 @@ function balance(
       (1 +
         0.008 * Math.sin(elapsed / 60 + i) +
         0.002 * noise(unit.seed, tick, channel.voltage + i));
-    return [phase, { voltage, current: (acPower * weights[i]) / whole / voltage }];
+    // oxlint-disable-next-line typescript/no-non-null-assertion -- there is a weight for each phase
+    return [phase, { voltage, current: (acPower * weights[i]!) / whole / voltage }];
   });
   return Object.fromEntries(entries) as Record<Phase, PhaseState>;
 }
 
-/** Power on the grid side of the inverter for a power on its DC side, both in W: the losses are always the inverter's. */
-export function gridPower(unit: Unit, dcPower: number): number {
+/** Power on the grid side of the inverter for a power on its DC side, both in W. */
+export function gridPower(unit: BatteryParameters, dcPower: number): number {
   return dcPower > 0 ? dcPower * unit.efficiency : dcPower / unit.efficiency;
 }
 
 const modeOf = (current: number): Mode =>
   current > 0 ? "discharging" : current < 0 ? "charging" : "standby";
 
-/** Everything that follows from a state of charge and the current that flows at it. */
-function settle(
-  unit: Unit,
-  at: Pick<State, "tick" | "elapsed" | "soc" | "current">,
+/** The whole state that follows from a state of charge and a current. */
+function stateAt(
+  unit: BatteryParameters,
+  given: Pick<BatteryState, "tick" | "elapsed" | "soc" | "current">,
   wanted: number,
-): State {
-  const terminal = (current: number) =>
-    openCircuitVoltage(unit, at.soc) - current * unit.resistance;
-  const voltage = terminal(at.current);
-  const dcPower = voltage * at.current;
+): BatteryState {
+  const terminalVoltage = (current: number) =>
+    openCircuitVoltage(unit, given.soc) - current * unit.resistance;
+  const voltage = terminalVoltage(given.current);
+  const dcPower = voltage * given.current;
   const acPower = gridPower(unit, dcPower);
   return {
-    ...at,
+    ...given,
     voltage,
     dcPower,
-    powerSetPoint: gridPower(unit, terminal(wanted) * wanted),
+    powerSetPoint: gridPower(unit, terminalVoltage(wanted) * wanted),
     acPower,
-    reactivePower: 0.01 * acPower * noise(unit.seed, at.tick, channel.reactive),
-    phases: balance(unit, at, acPower),
-    mode: modeOf(at.current),
+    reactivePower: 0.01 * acPower * noise(unit.seed, given.tick, channel.reactive),
+    phases: phaseStates(unit, given, acPower),
+    mode: modeOf(given.current),
   };
 }
 
 /**
  * A unit at rest.
- * @param soc state of charge to start at, in %.
- * @param elapsed where in the dispatch cycle it starts, in s; {@link cycleSeconds} is a whole one.
+ * @param soc state of charge, in %.
+ * @param elapsed time on the clock of the dispatch cycle, in s. Default: the start of a cycle.
  */
-export function start(unit: Unit, soc: number, elapsed = 0): State {
-  return settle(unit, { tick: 0, elapsed, soc, current: 0 }, 0);
+export function initialState(unit: BatteryParameters, soc: number, elapsed = 0): BatteryState {
+  return stateAt(unit, { tick: 0, elapsed, soc, current: 0 }, 0);
 }
 
 /**
- * The unit after `seconds` at the dispatched current.
- * Charge is counted: the state of charge falls by exactly the current times the time.
+ * The state of a unit `seconds` later, at the dispatch current.
+ * Its state of charge falls by exactly the current times the time.
  */
-export function step(unit: Unit, state: State, seconds: number): State {
+export function nextState(
+  unit: BatteryParameters,
+  state: BatteryState,
+  seconds: number,
+): BatteryState {
   const [tick, elapsed] = [state.tick + 1, state.elapsed + seconds];
   const wanted = unit.dispatchCurrent * dispatchShare(elapsed);
   const current = allowedCurrent(
@@ -218,5 +239,5 @@ export function step(unit: Unit, state: State, seconds: number): State {
     seconds,
   );
   const soc = state.soc - (current * seconds) / (unit.capacity * 36);
-  return settle(unit, { tick, elapsed, soc, current }, wanted);
+  return stateAt(unit, { tick, elapsed, soc, current }, wanted);
 }

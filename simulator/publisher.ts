@@ -2,8 +2,8 @@ import { performance } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
 import { connect, type MqttClient } from "mqtt";
 import type { Model } from "../configs/model";
-import { startFleet, stepFleet } from "./fleet";
-import { messages } from "./payload";
+import { startSimulation, advance } from "./units";
+import { messagesOf } from "./payload";
 
 /** The simulator's config file. */
 export interface SimulatorConfig {
@@ -18,29 +18,29 @@ export interface SimulatorConfig {
   units: number;
   /** Time between two messages of one unit, in ms. */
   intervalMs: number;
-  /** Seeds all noise. */
+  /** Seed of all noise. */
   seed: number;
 }
 
-/** What the simulator does beside publishing. */
-export interface Surroundings {
+/** What the simulator tells its process, and by what the process ends it. */
+export interface SimulatorHooks {
   /** Ends the simulation. */
   signal: AbortSignal;
-  /** Called at most once an interval, and only after the broker has acknowledged a message. */
+  /** Called when the broker has acknowledged a message, at most once per interval. */
   alive(): void;
   log(line: string): void;
 }
 
-/** Messages that wait for the broker before further ones are skipped: bounds the memory over a long outage. */
+/** Most unacknowledged messages; further ones are skipped, which limits memory in a long outage. */
 const maxPending = 10_000;
 
-/** Time that the last messages get to be acknowledged at the end, in ms. */
-const farewell = 2000;
+/** Longest wait for the last acknowledgements at the end, in ms. */
+const flushTimeout = 2000;
 
 /** Time between two log lines with counts, in ms. */
 const reportInterval = 60_000;
 
-/** Publishes, and counts what became of it. */
+/** Publishes messages, and counts those that are acknowledged or skipped. */
 class Outbox {
   private readonly counts = { published: 0, acknowledged: 0, skipped: 0 };
   private aliveDue = true;
@@ -50,12 +50,12 @@ class Outbox {
     private readonly alive: () => void,
   ) {}
 
-  /** Messages that the broker has not acknowledged yet. */
+  /** Number of messages that the broker has not acknowledged yet. */
   get pending(): number {
     return this.counts.published - this.counts.acknowledged;
   }
 
-  /** Opens a new interval: its first acknowledgement counts as a sign of life. */
+  /** Starts an interval: its first acknowledgement is reported as a sign of life. */
   nextInterval(): void {
     this.aliveDue = true;
   }
@@ -84,16 +84,16 @@ class Outbox {
   }
 }
 
-/** Says each outage once, however often the client retries. */
-function logOutages(client: MqttClient, log: Surroundings["log"]): void {
-  let told = false;
-  client.on("connect", () => (told = false));
+/** Logs each outage once, however often the client retries. */
+function logOutages(client: MqttClient, log: SimulatorHooks["log"]): void {
+  let logged = false;
+  client.on("connect", () => (logged = false));
   client.on("error", (error) => {
-    if (!told)
+    if (!logged)
       log(
         `broker not reached, trying on: ${error.message || (error as NodeJS.ErrnoException).code}`,
       );
-    told = true;
+    logged = true;
   });
 }
 
@@ -101,7 +101,10 @@ function logOutages(client: MqttClient, log: Surroundings["log"]): void {
 const pause = (ms: number, signal: AbortSignal): Promise<void> =>
   sleep(ms, undefined, { signal }).catch(() => undefined);
 
-/** Calls `tick` every `intervalMs` by the monotonic clock, with the seconds since the last call; late calls do not add up. */
+/**
+ * Calls `tick` every `intervalMs` with the seconds since the last call, until the signal aborts.
+ * It goes by the monotonic clock, so that delays do not add up.
+ */
 async function everyInterval(
   intervalMs: number,
   signal: AbortSignal,
@@ -117,17 +120,18 @@ async function everyInterval(
   }
 }
 
-async function leave(client: MqttClient, outbox: Outbox): Promise<void> {
-  const deadline = performance.now() + farewell;
+/** Waits for the last acknowledgements, and disconnects. */
+async function disconnect(client: MqttClient, outbox: Outbox): Promise<void> {
+  const deadline = performance.now() + flushTimeout;
   while (client.connected && outbox.pending > 0 && performance.now() < deadline) await sleep(20);
   await client.endAsync(!client.connected || outbox.pending > 0);
 }
 
-/** Publishes a simulated fleet at QoS 1 until the signal is aborted; reconnects as often as it takes. */
+/** Publishes simulated units at QoS 1 until the signal is aborted; it reconnects by itself. */
 export async function simulate(
   config: SimulatorConfig,
   password: string,
-  { signal, alive, log }: Surroundings,
+  { signal, alive, log }: SimulatorHooks,
 ): Promise<void> {
   const { model, units, intervalMs, seed } = config;
   const client = connect(config.url, {
@@ -142,17 +146,17 @@ export async function simulate(
     `${units} units of ${model.name} every ${intervalMs} ms to ${config.url} as ${config.username}`,
   );
   const reporter = setInterval(() => log(outbox.report()), reportInterval);
-  let fleet = startFleet(model, units, seed);
+  let simulated = startSimulation(model, units, seed);
   await everyInterval(intervalMs, signal, (seconds) => {
-    fleet = stepFleet(fleet, seconds);
+    simulated = advance(simulated, seconds);
     outbox.nextInterval();
     const now = Date.now();
-    for (const member of fleet) {
-      for (const [topic, payload] of messages(model, member, now))
+    for (const unit of simulated) {
+      for (const [topic, payload] of messagesOf(model, unit, now))
         outbox.publish(topic, JSON.stringify(payload));
     }
   });
   clearInterval(reporter);
-  await leave(client, outbox);
+  await disconnect(client, outbox);
   log(`stopped: ${outbox.report()}`);
 }

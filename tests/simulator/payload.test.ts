@@ -6,41 +6,63 @@ import {
   type Measurement,
   type Model,
 } from "../../configs/model";
-import { basePerUnit, sizeUnit, startFleet, stepFleet, type Member } from "../../simulator/fleet";
-import { valueAt, type Json } from "../../configs/message";
-import { messages } from "../../simulator/payload";
+import { type Json, valueAt } from "../../configs/message";
+import { type Message, messagesOf } from "../../simulator/payload";
+import { advance, basePerUnit, sizeUnit, startSimulation, type Unit } from "../../simulator/units";
 
 const root = join(__dirname, "../..");
-const fleetModel = loadModel(join(root, "configs/telemetry.yaml"));
+const defaultModel = loadModel(join(root, "configs/telemetry.yaml"));
 const m5bat = loadModel(join(root, "configs/models/m5bat.yaml"));
 const at = Date.UTC(2026, 10, 24, 12);
 
-/** Two simulated cycles of a fleet of three, three seconds a step. */
-function history(model: Model): Member[] {
-  let fleet = startFleet(model, 3, 1);
-  return Array.from({ length: 240 }, () => (fleet = stepFleet(fleet, 3))).flat();
+/** The states of three units over two dispatch cycles, every three seconds. */
+function history(model: Model): Unit[] {
+  let units = startSimulation(model, 3, 1);
+  return Array.from({ length: 240 }, () => (units = advance(units, 3))).flat();
+}
+
+/** The first that meets a condition. @throws Error where none does. */
+function first<T>(items: readonly T[], condition: (item: T) => boolean = () => true): T {
+  const found = items.find(condition);
+  if (found === undefined) throw new Error("no item meets the condition");
+  return found;
 }
 
 const fieldOf = (
   measurement: Measurement,
   quantity: Field["quantity"],
   circuit: Field["circuit"] = "dc",
-) => measurement.fields.find((f) => f.quantity === quantity && f.circuit === circuit)!;
+) => first(measurement.fields, (field) => field.quantity === quantity && field.circuit === circuit);
+
+/** A model's measurements with the messages of a unit. */
+const measured = (model: Model, unit: Unit) => {
+  const messages = messagesOf(model, unit, at);
+  expect(messages).toHaveLength(model.measurements.length);
+  return messages.map(([topic, payload], i) => ({
+    topic,
+    payload,
+    measurement: model.measurements[i] as Measurement,
+  }));
+};
+
+/** The payloads of a unit by the default model: `bess`, `battery` and `pcs`. */
+const payloadsOf = (unit: Unit) =>
+  messagesOf(defaultModel, unit, at).map(([, payload]) => payload) as [Json, Json, Json];
 
 /** What Telegraf would store of a field. */
 const stored = (payload: Json, field: Field) =>
   (valueAt(payload, field.path) as number) * field.scale;
 
 describe.each([
-  ["the fleet's model", fleetModel],
+  ["the default model", defaultModel],
   ["M5BAT's model", m5bat],
 ])("messages of %s", (_, model) => {
   const members = history(model);
 
   test("hold every field of every measurement, of its type and within its range", () => {
     for (const member of members) {
-      messages(model, member, at).forEach(([, payload], i) => {
-        for (const field of model.measurements[i].fields) {
+      for (const { payload, measurement } of measured(model, member)) {
+        for (const field of measurement.fields) {
           const value = valueAt(payload, field.path);
           expect([field.path, typeof value]).toEqual([
             field.path,
@@ -51,50 +73,47 @@ describe.each([
           expect(stored(payload, field)).toBeGreaterThanOrEqual(field.range[0]);
           expect(stored(payload, field)).toBeLessThanOrEqual(field.range[1]);
         }
-      });
+      }
     }
   });
 
   test("never stick to the end of a range: the unit is sized to the model", () => {
-    const measured = model.measurements.flatMap((m, i) => m.fields.map((field) => ({ field, i })));
-    const checked = measured.filter(
-      ({ field }) =>
-        field.range && ["voltage", "current", "power", "state_of_charge"].includes(field.quantity),
-    );
+    const quantities = ["voltage", "current", "power", "state_of_charge"];
     for (const member of members) {
-      const sent = messages(model, member, at);
-      for (const { field, i } of checked)
-        expect(field.range).not.toContain(stored(sent[i][1], field));
+      for (const { payload, measurement } of measured(model, member)) {
+        for (const field of measurement.fields) {
+          if (field.range && quantities.includes(field.quantity))
+            expect(field.range).not.toContain(stored(payload, field));
+        }
+      }
     }
   });
 
-  test("show all of charging, discharging and standby, and a state of charge that visibly moves", () => {
-    const first = members.filter((member) => member.number === 1);
-    expect(new Set(first.map((member) => member.state.mode))).toEqual(
+  test("show all modes, and a state of charge that visibly moves", () => {
+    const states = members.filter(({ number }) => number === 1).map(({ state }) => state);
+    expect(new Set(states.map(({ mode }) => mode))).toEqual(
       new Set(["charging", "discharging", "standby"]),
     );
-    const socs = first.map((member) => member.state.soc);
+    const socs = states.map(({ soc }) => soc);
     expect(Math.max(...socs) - Math.min(...socs)).toBeGreaterThan(10);
   });
 
   test("have a topic of the measurement's pattern", () => {
-    messages(model, members[0], at).forEach(([topic], i) => {
-      expect(topic).toMatch(
-        new RegExp(`^${model.measurements[i].topic.replace(/\+/g, "[^/+]+")}$`),
-      );
-    });
+    for (const { topic, measurement } of measured(model, first(members)))
+      expect(topic).toMatch(new RegExp(`^${measurement.topic.replace(/\+/g, "[^/+]+")}$`));
   });
 });
 
-describe("the fleet's messages", () => {
-  const running = history(fleetModel).find(
-    (member) =>
-      member.number === 2 && member.state.mode === "discharging" && member.state.current > 50,
-  )!;
-  const [[, bess], [, battery], [, pcs]] = messages(fleetModel, running, at);
+describe("messages of the default model", () => {
+  const all = history(defaultModel);
+  const running = first(
+    all,
+    ({ number, state }) => number === 2 && state.mode === "discharging" && state.current > 50,
+  );
+  const [bess, battery, pcs] = payloadsOf(running);
 
-  test("have the fleet's topics, ids, group and time", () => {
-    expect(messages(fleetModel, running, at).map(([topic]) => topic)).toEqual([
+  test("have its topics, ids, group and time", () => {
+    expect(messagesOf(defaultModel, running, at).map(([topic]) => topic)).toEqual([
       "bess/bess-2/status",
       "battery/battery-2/status",
       "pcs/pcs-2/status",
@@ -124,11 +143,9 @@ describe("the fleet's messages", () => {
     expect(watts / dcWatts).toBeCloseTo(running.unit.efficiency, 3);
   });
 
-  test("tell the direction by the sign of the current, the mode, and which of in and out flows", () => {
-    const charging = history(fleetModel).find(
-      (member) => member.state.mode === "charging" && member.state.current < -50,
-    )!;
-    const [[, bessCharging], [, batteryCharging]] = messages(fleetModel, charging, at);
+  test("show the direction by the current's sign, by the mode, and by current in or out", () => {
+    const charging = first(all, ({ state }) => state.mode === "charging" && state.current < -50);
+    const [bessCharging, batteryCharging] = payloadsOf(charging);
     expect(battery.current).toBeGreaterThan(0);
     expect(bess).toMatchObject({ operation_mode: "discharging", ac_current_in: 0 });
     expect(bess.ac_current_out).toBeGreaterThan(0);
@@ -139,12 +156,13 @@ describe("the fleet's messages", () => {
 });
 
 describe("M5BAT's messages", () => {
-  const [unit] = m5bat.measurements;
+  const measurement = first(m5bat.measurements);
+  const messageOf = (unit: Unit) => first(messagesOf(m5bat, unit, at));
   const all = history(m5bat);
 
   test("are one-hot in mode: the first while running, the second in standby", () => {
     for (const member of all) {
-      const [[topic, payload]] = messages(m5bat, member, at);
+      const [topic, payload] = messageOf(member);
       expect(topic).toBe(`m5bat/unit-${member.number}/evaluation`);
       const modes = [payload.Mode_PQ, payload.Mode_Stop, payload.Mode_Silent, payload.Mode_Wait];
       expect(modes).toEqual(member.state.mode === "standby" ? [0, 1, 0, 0] : [1, 0, 0, 0]);
@@ -152,11 +170,11 @@ describe("M5BAT's messages", () => {
   });
 
   test("balance power in kW with current and voltage in tenths", () => {
-    const running = all.find((member) => member.state.current > 300)!;
-    const [[, payload]] = messages(m5bat, running, at);
-    const dcWatts =
-      stored(payload, fieldOf(unit, "voltage")) * stored(payload, fieldOf(unit, "current"));
-    const acWatts = stored(payload, fieldOf(unit, "power")) * basePerUnit("kW");
+    const running = first(all, ({ state }) => state.current > 300);
+    const [, payload] = messageOf(running);
+    const value = (quantity: Field["quantity"]) => stored(payload, fieldOf(measurement, quantity));
+    const dcWatts = value("voltage") * value("current");
+    const acWatts = value("power") * basePerUnit("kW");
     expect(acWatts / dcWatts).toBeCloseTo(running.unit.efficiency, 2);
   });
 });
@@ -186,11 +204,12 @@ describe("any other model", () => {
         },
       ],
     });
-  const sent = (made: Model) => messages(made, stepFleet(startFleet(made, 1, 1), 1)[0], at)[0];
-  const value = (field: object) => valueAt(sent(model(field))[1], "data.inner.value");
+  const messageOf = (made: Model): Message =>
+    first(messagesOf(made, first(advance(startSimulation(made, 1, 1), 1)), at));
+  const value = (field: object) => valueAt(messageOf(model(field))[1], "data.inner.value");
 
   test("gets nested paths, and its tags in the topic's segments", () => {
-    const [topic, payload] = sent(model({ quantity: "state_of_charge" }));
+    const [topic, payload] = messageOf(model({ quantity: "state_of_charge" }));
     expect(topic).toBe("plant/cell-1/cell/cell-1");
     expect(payload).toMatchObject({
       meta: { at, maker: { id: "cell-1" } },
@@ -211,7 +230,7 @@ describe("any other model", () => {
     expect(Math.abs((value(field) as number) - expected)).toBeLessThanOrEqual(0.001 * expected);
   });
 
-  test("gets texts and truths where it asks for them", () => {
+  test("gets strings and booleans where it asks for them", () => {
     expect(value({ type: "string" })).toBe("ok");
     expect(value({ type: "bool" })).toBe(false);
     expect(typeof value({ type: "bool", quantity: "mode" })).toBe("boolean");
@@ -224,7 +243,7 @@ describe("any other model", () => {
     ["unix_us", at * 1e3],
     ["unix_ns", at * 1e6],
   ])("gets its time as %s", (format, expected) => {
-    expect(sent(model({}, { time: { path: "t", format } }))[1].t).toBe(expected);
+    expect(messageOf(model({}, { time: { path: "t", format } }))[1].t).toBe(expected);
   });
 
   test("sizes its unit by the tightest of its ranges", () => {
