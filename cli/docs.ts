@@ -4,7 +4,8 @@ import { Command } from "commander";
 import { fleetSchema } from "../configs/inventory";
 import { loadModel, modelSchema } from "../configs/model";
 import { siteSchema } from "../configs/site";
-import { modelReference, schemaReference } from "./reference";
+import { rules } from "../policy";
+import { modelReference, policyReference, schemaReference } from "./reference";
 import { editorSchemas } from "./schemas";
 
 const root = join(__dirname, "..");
@@ -28,6 +29,7 @@ export const pages = (): Record<string, string> => ({
     fleetSchema,
     "fleet/fleet.yaml",
   ),
+  "docs/policy.md": policyReference(rules),
   "docs/telemetry-model.md": schemaReference(
     "Telemetry model",
     "Keys of a model file, such as [configs/telemetry.yaml](../configs/telemetry.yaml). Names " +

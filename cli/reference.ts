@@ -1,6 +1,7 @@
 import { stringify } from "yaml";
 import type { z } from "zod";
 import type { Measurement, Model } from "../configs/model";
+import type { Rule } from "../policy";
 import { type AnnotatedSchema, annotatedSchema } from "./schemas";
 
 const code = (text: string) => `\`${text}\``;
@@ -149,6 +150,18 @@ export function schemaReference(
   ]);
   const head = ["key", "type, allowed values, unit", "default", "example", "meaning"];
   return page(title, introduction, table(head, body));
+}
+
+/** The reference of the rules that every site must keep, as Markdown. */
+export function policyReference(rules: readonly Pick<Rule, "name" | "description">[]): string {
+  const body = rules.map(({ name, description }) => [code(name), description]);
+  return page(
+    "Policy",
+    "Rules that every site must keep. A fleet's previews and rollouts check them, and stop at a " +
+      "violation. `pulumi preview --policy-pack policy` checks them for one stack. The inventory " +
+      "allows exceptions by name: [`allow`](inventory.md).",
+    table(["rule", "meaning"], body),
+  );
 }
 
 /** The reference of a telemetry model, as Markdown. */

@@ -3,7 +3,13 @@ import { z } from "zod";
 import { fleetSchema } from "../../configs/inventory";
 import { loadModel, modelSchema } from "../../configs/model";
 import { siteSchema } from "../../configs/site";
-import { exampleOf, keysOf, modelReference, schemaReference } from "../../cli/reference";
+import {
+  exampleOf,
+  keysOf,
+  modelReference,
+  policyReference,
+  schemaReference,
+} from "../../cli/reference";
 import { annotatedSchema, editorSchemas } from "../../cli/schemas";
 import { validator } from "../support/json-schema";
 
@@ -98,6 +104,11 @@ test("keys of lists and of maps are named as such", () => {
     "list[].port",
     "map.<name>.port",
   ]);
+});
+
+test("a rule's row has its name and its meaning", () => {
+  const rule = { name: "logs-limited", description: "Logs are limited." };
+  expect(policyReference([rule])).toContain("| `logs-limited` | Logs are limited. |");
 });
 
 describe("a model's reference", () => {
