@@ -98,13 +98,8 @@ export const healthCheck = [
   `http://127.0.0.1:${port}/health`,
 ];
 
-const api = { adminToken: paths.adminToken, port };
-
-/**
- * Beginning of a bash script that calls the API from within the container: `call METHOD PATH BODY`
- * sets `status` and `answer`.
- */
-export const apiScript = (): string => renderScript("influxdb-api.sh", api);
+/** Placeholders of every script that sources `influxdb-api.sh`. */
+export const apiPlaceholders = { adminToken: paths.adminToken, port };
 
 /** What {@link schemaScript} makes. */
 export interface Schema {
@@ -130,13 +125,15 @@ const quotedJson = (value: unknown) => `'${JSON.stringify(value).replaceAll("'",
  */
 export const schemaScript = (wanted: Schema): string =>
   renderScript("influxdb-schema.sh", {
-    ...api,
+    ...apiPlaceholders,
     databases: wanted.databases.map((body) => ({ database: quotedJson(body), name: body.db })),
     tables: wanted.tables.map((body) => ({ table: quotedJson(body), name: body.table })),
   });
 
 /** A bash script that makes the token named in `$TOKEN_NAME`, and prints it alone. */
-export const createTokenScript = (): string => renderScript("influxdb-create-token.sh", api);
+export const createTokenScript = (): string =>
+  renderScript("influxdb-create-token.sh", apiPlaceholders);
 
 /** A bash script that revokes the token named in `$TOKEN_NAME`; one that is gone is no error. */
-export const revokeTokenScript = (): string => renderScript("influxdb-revoke-token.sh", api);
+export const revokeTokenScript = (): string =>
+  renderScript("influxdb-revoke-token.sh", apiPlaceholders);

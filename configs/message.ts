@@ -1,14 +1,60 @@
-import type { Measurement } from "./model";
+import type { Field, Measurement, Tag } from "./model";
 
 /** A JSON object that is being built. */
 export type Json = Record<string, unknown>;
 
-/** Puts `value` at a dotted JSON path, making the objects on the way. */
+/** A message as a gateway publishes it. */
+export interface Message {
+  topic: string;
+  payload: Json;
+}
+
+/** What one message of a measurement says. */
+export interface MessageContent {
+  /** The event's own time, in ms since 1970. */
+  time: number;
+  /** Value of each tag, wherever the measurement has it: in the payload or in the topic. */
+  tag: (tag: Tag) => string;
+  /** Level of the topic for a `+` that is no tag. */
+  level: string;
+  /** Value of each field, as the payload carries it. A field that is left out is not sent. */
+  fields: Iterable<readonly [field: Field, value: number | string | boolean]>;
+}
+
+/** Builds a message of a measurement. */
+export function buildMessage(
+  measurement: Measurement,
+  { time, tag, level, fields }: MessageContent,
+): Message {
+  const payload: Json = {};
+  place(payload, measurement.time.path, formatTime(time, measurement.time.format));
+  for (const each of measurement.tags) if (each.path) place(payload, each.path, tag(each));
+  for (const [{ path }, value] of fields) place(payload, path, value);
+  return { topic: fillTopic(measurement, (inTopic) => (inTopic ? tag(inTopic) : level)), payload };
+}
+
+/**
+ * The topic of a message: the measurement's pattern, with each `+` replaced.
+ * @param level gives the level's text, of the tag that it stands for if there is one.
+ */
+export function fillTopic(
+  { topic, tags }: Measurement,
+  level: (tag: Tag | undefined) => string,
+): string {
+  return topic
+    .split("/")
+    .map((part, i) => (part === "+" ? level(tags.find(({ segment }) => segment === i)) : part))
+    .join("/");
+}
+
+/** Puts `value` at a dotted JSON path, and makes the objects on the way. */
 export function place(object: Json, path: string, value: unknown): void {
   const keys = path.split(".");
-  const last = keys.pop()!;
-  const parent = keys.reduce<Json>((at, key) => (at[key] ??= {}) as Json, object);
-  parent[last] = value;
+  let parent = object;
+  keys.forEach((key, i) => {
+    if (i === keys.length - 1) parent[key] = value;
+    else parent = (parent[key] ??= {}) as Json;
+  });
 }
 
 /** The value at a dotted JSON path, or undefined. */
@@ -18,15 +64,7 @@ export function valueAt(object: Json, path: string): unknown {
     .reduce<unknown>((at, key) => (at as Json | null | undefined)?.[key], object);
 }
 
-/** The topic with every `+` replaced by what `level` gives for its segment, counted from 0. */
-export function fillTopic(topic: string, level: (segment: number) => string): string {
-  return topic
-    .split("/")
-    .map((part, segment) => (part === "+" ? level(segment) : part))
-    .join("/");
-}
-
-/** Units of each format in a millisecond, as numerator and denominator: a factor of 0.001 would not be exact. */
+/** Units of each format in a millisecond, as a fraction: a factor of 0.001 would not be exact. */
 const epoch = {
   unix: [1, 1000],
   unix_ms: [1, 1],

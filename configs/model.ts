@@ -314,6 +314,18 @@ export type Model = z.output<typeof modelSchema>;
 export type Measurement = Model["measurements"][number];
 /** One field of a measurement. */
 export type Field = Measurement["fields"][number];
+/** One tag of a measurement: what tells one unit from another. */
+export type Tag = Measurement["tags"][number];
+
+/**
+ * The first entry of a list that the model's schema keeps from being empty.
+ * @throws RangeError if it is empty.
+ */
+export function first<T>(list: readonly T[]): T {
+  const [entry] = list;
+  if (entry === undefined) throw new RangeError("a list of a validated model is empty");
+  return entry;
+}
 
 /** Whether one topic can match two patterns that have `+` as their only wildcard. */
 function topicsOverlap(a: string, b: string): boolean {

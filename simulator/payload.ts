@@ -1,6 +1,6 @@
-import type { Field, Measurement, Model } from "../configs/model";
+import type { Field, Measurement, Model, Tag } from "../configs/model";
 import { basePerUnit, type Unit } from "./units";
-import { fillTopic, formatTime, place, type Json } from "../configs/message";
+import { buildMessage, type Json } from "../configs/message";
 import { noise, phases, type BatteryState } from "./physics";
 
 /** A message that is published. */
@@ -101,27 +101,17 @@ const idOf = (measurement: Measurement, { number }: Unit): string =>
  * Value of a tag. The first tag names the part itself, any other the unit that it belongs to, by
  * the model's first measurement.
  */
-function tagValue(
-  model: Model,
-  measurement: Measurement,
-  unit: Unit,
-  tag: Measurement["tags"][number],
-): string {
+function tagValue(model: Model, measurement: Measurement, unit: Unit, tag: Tag): string {
   // oxlint-disable-next-line typescript/no-non-null-assertion -- the schema asks for a measurement
   return idOf(tag === measurement.tags[0] ? measurement : model.measurements[0]!, unit);
 }
 
 function messageOf(model: Model, measurement: Measurement, unit: Unit, time: number): Message {
-  const payload: Json = {};
-  place(payload, measurement.time.path, formatTime(time, measurement.time.format));
-  for (const tag of measurement.tags) {
-    if (tag.path) place(payload, tag.path, tagValue(model, measurement, unit, tag));
-  }
-  for (const field of measurement.fields)
-    place(payload, field.path, valueOf(field, measurement, unit));
-  const topic = fillTopic(measurement.topic, (segment) => {
-    const tag = measurement.tags.find((t) => t.segment === segment);
-    return tag ? tagValue(model, measurement, unit, tag) : idOf(measurement, unit);
+  const { topic, payload } = buildMessage(measurement, {
+    time,
+    tag: (tag) => tagValue(model, measurement, unit, tag),
+    level: idOf(measurement, unit),
+    fields: measurement.fields.map((field) => [field, valueOf(field, measurement, unit)] as const),
   });
   return [topic, payload];
 }

@@ -110,10 +110,7 @@ function givenTags(
 /** The topic that rows of the measurement are published to. */
 function topicOf(measurement: Measurement, choices: Choices): string {
   const given = givenTags(measurement, choices);
-  return fillTopic(measurement.topic, (segment) => {
-    const tag = measurement.tags.find((t) => t.segment === segment);
-    return (tag && given(tag.name)) ?? choices.unit;
-  });
+  return fillTopic(measurement, (tag) => (tag && given(tag.name)) ?? choices.unit);
 }
 
 const inPayload = (measurement: Measurement) =>

@@ -1,11 +1,12 @@
 import { spawn } from "node:child_process";
-import { databases, apiScript } from "../../configs/influxdb";
-import type { Model } from "../../configs/model";
+import { apiPlaceholders, databases } from "../../configs/influxdb";
+import { buildMessage } from "../../configs/message";
+import { first, type Model } from "../../configs/model";
+import { renderScript } from "../../configs/scripts";
 import { isSsh, quoted, type SshTarget, remoteLine } from "../../configs/ssh";
 import { durationSeconds } from "../../configs/units";
 import { port as grafanaPort } from "../../configs/grafana";
 import { sources } from "../../dashboards";
-import { fillTopic, formatTime, type Json, place } from "../../configs/message";
 
 /** Where a site's engine is. */
 interface At {
@@ -31,31 +32,38 @@ export interface GateArgs extends At {
 /** Tag value of the gate's own messages. */
 const marker = "rollout-gate";
 
-interface Mark {
+/** The gate's own message, and the InfluxQL query that finds it. */
+interface GateMessage {
   topic: string;
   payload: string;
   query: string;
 }
 
 /**
- * A message as the gateway would publish it, marked. Its time lies before what dashboards and their variables look at,
- * and within the retention, so that nobody takes it for a battery.
+ * A message as the gateway would publish it, marked by its tags. Its time lies before what dashboards
+ * and their variables look at, and within the retention, so that nobody takes it for a battery's.
+ * @param now ms since 1970.
  */
-export function mark(model: Model, retention: string, now: number): Mark {
-  const [measurement] = model.measurements;
+export function gateMessage(model: Model, retention: string, now: number): GateMessage {
+  const measurement = first(model.measurements);
+  const { fields } = measurement;
   const time = now - Math.min(8 * 86_400, durationSeconds(retention) / 2) * 1000;
-  const payload: Json = {};
-  place(payload, measurement.time.path, formatTime(time, measurement.time.format));
-  for (const { path } of measurement.tags) if (path) place(payload, path, marker);
-  const field =
-    measurement.fields.find(({ type }) => type === "float" || type === "int") ??
-    measurement.fields[0];
-  place(payload, field.path, field.type === "bool" ? false : field.type === "string" ? marker : 0);
-  const at = [Math.floor(time / 1000) * 1000, Math.floor(time / 1000) * 1000 + 999];
+  const field = fields.find(({ type }) => type === "float" || type === "int") ?? first(fields);
+  const value = { float: 0, int: 0, bool: false, string: marker }[field.type];
+  const { topic, payload } = buildMessage(measurement, {
+    time,
+    tag: () => marker,
+    level: marker,
+    fields: [[field, value]],
+  });
+  const second = Math.floor(time / 1000) * 1000;
   return {
-    topic: fillTopic(measurement.topic, () => marker),
+    topic,
     payload: JSON.stringify(payload),
-    query: `SELECT "${field.name}" FROM "${measurement.name}" WHERE "${measurement.tags[0].name}" = '${marker}' AND time >= ${at[0]}ms AND time <= ${at[1]}ms`,
+    query:
+      `SELECT "${field.name}" FROM "${measurement.name}" ` +
+      `WHERE "${first(measurement.tags).name}" = '${marker}' ` +
+      `AND time >= ${second}ms AND time <= ${second + 999}ms`,
   };
 }
 
@@ -87,38 +95,32 @@ export function docker({ engine, ssh }: At, args: string[], input = ""): Promise
   });
 }
 
-/** The broker's client reads its options from a file: an argument could be read in the process list. */
-const publishing = `set -e; umask 077; mkdir -p /tmp/gate; trap 'rm -rf /tmp/gate' EXIT; cat > /tmp/gate/mosquitto_pub; XDG_CONFIG_HOME=/tmp/gate mosquitto_pub`;
+/** A shell script for the broker's container; its standard input is mosquitto_pub's options. */
+export const publishScript = (): string => renderScript("gate-publish.sh");
 
-/** A script for InfluxDB's container, which reaches Grafana too: waits until both answer with the marked message. */
-export function checking(
-  { query }: Mark,
+/**
+ * A bash script for InfluxDB's container, which reaches Grafana too. It waits until both answer with
+ * the marked message, and prints what did not happen in time.
+ */
+export function checkScript(
+  { query }: Pick<GateMessage, "query">,
   { grafanaPassword, limitSeconds }: Pick<GateArgs, "grafanaPassword" | "limitSeconds">,
 ): string {
-  const asked = {
+  const grafanaQuery = {
     refId: "A",
     datasource: { uid: sources.telemetry },
     query,
     rawQuery: true,
     resultFormat: "table",
   };
-  const body = JSON.stringify({ from: "0", to: "now", queries: [asked] });
-  return `${apiScript()}
-wait_for() { # what command
-  until "$2" | grep -q rollout_gate_found; do
-    [ $SECONDS -lt ${limitSeconds} ] || { echo "$1 within ${limitSeconds} s"; exit 0; }
-    sleep 0.5
-  done
-}
-found() { grep -q "$1" && echo rollout_gate_found || true; }
-stored() { call GET ${quoted(`/query?db=${databases.telemetry}&q=${encodeURIComponent(query)}`)} ''; printf '%s' "$answer" | found '"values"'; }
-shown() {
-  curl -sS -m 10 -K <(printf 'user = "admin:%s"\\n' ${quoted(grafanaPassword)}) -H 'Content-Type: application/json' \\
-    -d ${quoted(body)} http://grafana:${grafanaPort}/api/ds/query | found '"values":\\[\\['
-}
-wait_for "the marked message was not in InfluxDB" stored
-wait_for "Grafana's data source did not answer with the marked message" shown
-`;
+  return renderScript("gate-check.sh", {
+    ...apiPlaceholders,
+    limitSeconds,
+    query: quoted(`/query?db=${databases.telemetry}&q=${encodeURIComponent(query)}`),
+    grafanaPassword: quoted(grafanaPassword),
+    grafanaQuery: quoted(JSON.stringify({ from: "0", to: "now", queries: [grafanaQuery] })),
+    grafanaPort,
+  });
 }
 
 /** What is wrong with containers: one that is missing, not healthy, or was restarted too often. */
@@ -157,7 +159,7 @@ export async function unwell({
 export async function gate(args: GateArgs): Promise<string[]> {
   const before = await unwell(args);
   if (before.length > 0) return before;
-  const marked = mark(args.model, args.retention, Date.now());
+  const marked = gateMessage(args.model, args.retention, Date.now());
   const options = [
     "-u gateway",
     `-P ${args.gatewayPassword}`,
@@ -169,7 +171,7 @@ export async function gate(args: GateArgs): Promise<string[]> {
   try {
     await docker(
       args,
-      ["exec", "-i", `${args.site}-mosquitto`, "sh", "-c", publishing],
+      ["exec", "-i", `${args.site}-mosquitto`, "sh", "-c", publishScript()],
       `${options.join("\n")}\n`,
     );
   } catch (error) {
@@ -178,7 +180,7 @@ export async function gate(args: GateArgs): Promise<string[]> {
   const answer = await docker(
     args,
     ["exec", "-i", `${args.site}-influxdb`, "bash", "-s"],
-    checking(marked, args),
+    checkScript(marked, args),
   );
   return [...answer.trim().split("\n").filter(Boolean), ...(await unwell(args))];
 }

@@ -8,6 +8,7 @@ import { loadModel } from "../../configs/model";
 import { preflightScript } from "../../configs/preflight";
 import { bootScript, dockerScript, udevScript, updatesScript } from "../../configs/prepare";
 import { renderScript, scriptFolder } from "../../configs/scripts";
+import { checkScript, gateMessage, publishScript } from "../../fleet/rollout/gate";
 import { program } from "../support/programs";
 
 /** What the real shellcheck finds in a bash script; a script's own first line may name another shell. */
@@ -30,6 +31,8 @@ const turnedOff = (file: string) =>
   [...stored(file).matchAll(/# shellcheck disable=(\S+)/g)].map(([, code]) => `--exclude=${code}`);
 
 const schema = (file: string) => influxdb.schemaScript(influxdb.schema(loadModel(file), "90d"));
+const model = loadModel("configs/telemetry.yaml");
+const gateArgs = { grafanaPassword: "it's a secret", limitSeconds: 60 };
 const udev = [
   { symlink: "bms", vendor: "0403", product: "6001", serial: "A50285BI" },
   { symlink: "meter", vendor: "10c4", product: "ea60" },
@@ -37,6 +40,8 @@ const udev = [
 
 const rendered: [file: string, of: string, script: string][] = [
   ["explorer-start.sh", "any site", explorerStart()],
+  ["gate-check.sh", "any site", checkScript(gateMessage(model, "90d", 0), gateArgs)],
+  ["gate-publish.sh", "any site", `#!/bin/sh\n${publishScript()}`],
   ["grafana-start.sh", "any site", grafanaStart()],
   ["host-boot.sh", "any site", bootScript()],
   ["host-docker.sh", "the user pi", dockerScript("pi")],
@@ -49,7 +54,6 @@ const rendered: [file: string, of: string, script: string][] = [
   ],
   ["host-udev.sh", "two rules", udevScript("pi", udev)],
   ["host-updates.sh", "any site", updatesScript()],
-  ["influxdb-api.sh", "any site", influxdb.apiScript()],
   ["influxdb-create-token.sh", "any site", influxdb.createTokenScript()],
   ["influxdb-revoke-token.sh", "any site", influxdb.revokeTokenScript()],
   ["influxdb-schema.sh", "the default model", schema("configs/telemetry.yaml")],

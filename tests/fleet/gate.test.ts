@@ -1,7 +1,7 @@
 import { chmodSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { loadModel } from "../../configs/model";
-import { docker, gate, mark, unwell } from "../../fleet/rollout/gate";
+import { docker, gate, gateMessage, unwell } from "../../fleet/rollout/gate";
 import { temporaryFolder } from "../support/programs";
 
 const model = loadModel(join(__dirname, "../../configs/telemetry.yaml"));
@@ -77,11 +77,11 @@ describe("the containers of a site", () => {
 
 test("the marked message lies before what dashboards show, and within the retention", () => {
   const now = Date.parse("2026-11-24T12:00:00.123Z");
-  const { topic, payload, query } = mark(model, "90d", now);
+  const { topic, payload, query } = gateMessage(model, "90d", now);
   expect(topic).toBe("bess/rollout-gate/status");
   expect(JSON.parse(payload)).toMatchObject({ timestamp: "2026-11-16T12:00:00.123Z" });
   expect(query).toContain(`time >= ${Date.parse("2026-11-16T12:00:00Z")}ms`);
-  expect(JSON.parse(mark(model, "2d", now).payload)).toMatchObject({
+  expect(JSON.parse(gateMessage(model, "2d", now).payload)).toMatchObject({
     timestamp: "2026-11-23T12:00:00.123Z",
   });
 });
