@@ -1,6 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import { Site } from "./components/site";
 import type { Settings } from "./configs/inventory";
+import { parseSite } from "./configs/site";
 import { openedSite } from "./configs/sites";
 import { InputError } from "./configs/validation";
 
@@ -12,7 +13,7 @@ export = async () => {
   const [stack, config] = [pulumi.getStack(), new pulumi.Config()];
   const commit = config.get("commit");
   try {
-    const site = new Site(stack, openedSite(stack, config.getObject<Settings>("site")));
+    const site = new Site(stack, parseSite(openedSite(stack, config.getObject<Settings>("site"))));
     const { addresses, revision, gatewayPassword, grafanaPassword } = site;
     return { addresses, revision, gatewayPassword, grafanaPassword, ...(commit && { commit }) };
   } catch (error) {

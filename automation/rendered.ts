@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import * as pulumi from "@pulumi/pulumi";
 import { Site } from "../components/site";
+import { parseSite } from "../configs/site";
 import { invoke, planChange, reveal, secret } from "../rehearsal";
 import { masked, placeholders, type SitePlan, type Step, type Values } from "./plan";
 
@@ -102,7 +103,7 @@ export async function renderedPlan(stack: string, input: unknown): Promise<Rende
   // Pulumi notes a stack trace with every promise, which here would take most of the time.
   Error.stackTraceLimit = 0;
   try {
-    new Site(stack, input, { transformations: [observe] });
+    new Site(stack, parseSite(input), { transformations: [observe] });
   } finally {
     await pulumi.runtime.disconnect();
     Error.stackTraceLimit = stackTraceLimit;

@@ -3,8 +3,8 @@ import * as random from "@pulumi/random";
 import * as mosquitto from "../configs/mosquitto";
 import type { Model } from "../configs/model";
 import type { Profile } from "../configs/profiles";
-import type { SiteConfig } from "../configs/site";
 import { password } from "./secrets";
+import type { LateValues } from "./site-args";
 import { dataVolume, type File, type PublishedPort, Service, type ServiceContext } from "./service";
 
 /** What a stack decides about its broker. */
@@ -39,7 +39,7 @@ export interface MosquittoArgs extends ServiceContext {
    * }
    * ```
    */
-  mqtt: SiteConfig["mqtt"];
+  mqtt: LateValues["mqtt"];
   /**
    * Whether the data volume is deleted with the stack.
    * @example
@@ -55,7 +55,7 @@ export interface MosquittoArgs extends ServiceContext {
    * { rotate: { gateway: "2026-11" } }
    * ```
    */
-  rotate: SiteConfig["rotate"];
+  rotate: LateValues["rotate"];
   /**
    * Name of the Docker network of the broker's clients on the site.
    * @example
@@ -157,7 +157,7 @@ const passwordsOf = (users: BrokerUser[]) =>
     pulumi.Output<string>
   >;
 
-const ports = ({ address, port, websocket, tls }: SiteConfig["mqtt"]): PublishedPort[] => [
+const ports = ({ address, port, websocket, tls }: LateValues["mqtt"]): PublishedPort[] => [
   { internal: mosquitto.ports.mqtt, external: port, address },
   ...(websocket.enabled
     ? [{ internal: mosquitto.ports.websocket, external: websocket.port, address }]

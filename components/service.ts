@@ -3,17 +3,24 @@ import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 import type { Service as ServiceName } from "../configs/images";
 import type { SiteConfig } from "../configs/site";
+import {
+  type FileTransform,
+  type SiteTransform,
+  type TransformableContainer,
+  transformContainer,
+  transformText,
+} from "./transform";
 
 /** A file inside a service's container. It belongs to root: the service can read it alone. */
 export interface File {
   /**
-   * Where it lies in the container.
+   * Where it lies in the container. It is no `Input`: a transform finds the file by it.
    * @example
    * ```ts
    * { path: "/etc/telegraf/telegraf.conf" }
    * ```
    */
-  path: pulumi.Input<string>;
+  path: string;
   /**
    * What it holds, as text.
    * @example
@@ -104,6 +111,15 @@ export interface ServiceContext {
    * ```
    */
   memory: Record<ServiceName, pulumi.Input<number>>;
+  /**
+   * What is changed of a service's container and rendered files before they are made.
+   * @default nothing
+   * @example
+   * ```ts
+   * { transform: { telegraf: { container: { cpus: "0.5" } } } }
+   * ```
+   */
+  transform?: SiteTransform | undefined;
 }
 
 /** What one service needs. */
@@ -227,8 +243,20 @@ export class Service extends pulumi.ComponentResource {
   constructor(name: string, args: ServiceArgs, opts: pulumi.ComponentResourceOptions) {
     super("bess:index:Service", name, {}, opts);
     const image = this.image(name, args);
-    this.revision = revisionOf(args);
-    this.container = this.createContainer(name, args, image);
+    const files = transformedFiles(args);
+    const container = this.transformedContainer(name, args);
+    this.revision = revisionOf(args, files, container.changes);
+    this.container = new docker.Container(
+      name,
+      {
+        ...container.args,
+        name: pulumi.interpolate`${args.site}-${args.service}`,
+        image,
+        uploads: files?.map(containerUpload),
+        labels: this.labels(args, container.args.labels),
+      },
+      { ...container.opts, parent: this },
+    );
     this.registerOutputs({ container: this.container, revision: this.revision });
   }
 
@@ -242,66 +270,65 @@ export class Service extends pulumi.ComponentResource {
       .imageId;
   }
 
-  private createContainer(
-    name: string,
-    args: ServiceArgs,
-    image: pulumi.Input<string>,
-  ): docker.Container {
-    return new docker.Container(
-      name,
-      {
-        ...hardened,
-        name: pulumi.interpolate`${args.site}-${args.service}`,
-        image,
-        hostname: args.service,
-        networksAdvanced: args.networks.map((network) => ({
-          name: network,
-          aliases: [args.service],
-        })),
-        ports: args.ports?.map(containerPort),
-        volumes: args.volumes?.map((volume) => ({
-          volumeName: volume.name,
-          containerPath: volume.path,
-        })),
-        uploads: args.files?.map(containerUpload),
-        user: args.user,
-        entrypoints: args.entrypoints,
-        command: args.command,
-        envs: args.environment,
-        healthcheck: { ...healthCheckTimes, tests: args.healthCheck },
-        wait: true,
-        waitTimeout: args.waitSeconds ?? 180,
-        memory: args.memory[args.service],
-        memorySwap: args.memory[args.service],
-        labels: [
-          { label: labels.site, value: args.site },
-          { label: labels.revision, value: this.revision },
-        ],
-      },
-      {
-        parent: this,
-        // A container's name can be had only once.
-        deleteBeforeReplace: true,
-        // The engine cannot change these in place, though the provider says that it did.
-        replaceOnChanges: ["healthcheck", "tmpfs"],
-        // The provider adds the host's own log options, which would look like a change for ever.
-        ignoreChanges: ["logOpts"],
-      },
-    );
+  /** The container's arguments and options, and what the transform has changed of the arguments. */
+  private transformedContainer(name: string, args: ServiceArgs) {
+    const transform = args.transform?.[args.service]?.container;
+    const changed = transformContainer(transform, name, containerArgs(args), containerOptions);
+    const changes = transform && changesOf(containerArgs(args), changed.args);
+    return { ...changed, changes };
+  }
+
+  private labels(args: ServiceArgs, added: TransformableContainer["labels"]) {
+    const own = [
+      { label: labels.site, value: args.site },
+      { label: labels.revision, value: this.revision },
+    ];
+    return added ? pulumi.output(added).apply((others = []) => [...others, ...own]) : own;
   }
 }
 
+/** A container's arguments, but for those that a transform has no part in. */
+const containerArgs = (args: ServiceArgs): TransformableContainer => ({
+  ...hardened(),
+  hostname: args.service,
+  networksAdvanced: args.networks.map((network) => ({ name: network, aliases: [args.service] })),
+  ports: args.ports?.map(containerPort),
+  volumes: args.volumes?.map(({ name, path }) => ({ volumeName: name, containerPath: path })),
+  user: args.user,
+  entrypoints: args.entrypoints,
+  command: args.command,
+  envs: args.environment,
+  healthcheck: {
+    tests: args.healthCheck,
+    interval: "10s",
+    timeout: "5s",
+    retries: 3,
+    startPeriod: "2m0s",
+  },
+  wait: true,
+  waitTimeout: args.waitSeconds ?? 180,
+  memory: args.memory[args.service],
+  memorySwap: args.memory[args.service],
+});
+
+const containerOptions: pulumi.CustomResourceOptions = {
+  // A container's name can be had only once.
+  deleteBeforeReplace: true,
+  // The engine cannot change these in place, though the provider says that it did.
+  replaceOnChanges: ["healthcheck", "tmpfs"],
+  // The provider adds the host's own log options, which would look like a change for ever.
+  ignoreChanges: ["logOpts"],
+};
+
 /** What every container of a site has in common. */
-const hardened = {
+const hardened = () => ({
   restart: "unless-stopped",
   logDriver: "json-file",
   logOpts: { "max-size": "10m", "max-file": "3" },
   capabilities: { drops: ["ALL"] },
   securityOpts: ["no-new-privileges:true"],
   destroyGraceSeconds: 30,
-} satisfies Partial<docker.ContainerArgs>;
-
-const healthCheckTimes = { interval: "10s", timeout: "5s", retries: 3, startPeriod: "2m0s" };
+});
 
 const containerPort = ({ internal, external, address }: PublishedPort) => ({
   internal,
@@ -317,13 +344,63 @@ const containerUpload = ({ path, content, executable, secret }: File) => ({
   permissions: executable ? "0755" : "0644",
 });
 
-function revisionOf(args: ServiceArgs): pulumi.Output<string> {
+function transformedFiles({ files, service, transform }: ServiceArgs): File[] | undefined {
+  const changes: Partial<Record<string, FileTransform>> = transform?.[service]?.files ?? {};
+  return files?.map((file) => {
+    const change = file.secret ? undefined : changes[file.path];
+    if (!change) return file;
+    const content = pulumi
+      .output(file.content)
+      .apply((text) => transformText(file.path, change, text));
+    return { ...file, content };
+  });
+}
+
+/** @param container what a transform has changed of the container's arguments, if there is one. */
+function revisionOf(
+  args: ServiceArgs,
+  files: File[] = [],
+  container?: pulumi.Output<object | undefined>,
+): pulumi.Output<string> {
   const { service, images, entrypoints, command, environment, healthCheck } = args;
-  const files = args.files?.filter((file) => !file.secret) ?? [];
   return pulumi
-    .output({ image: images[service], entrypoints, command, environment, healthCheck, files })
+    .output({
+      image: images[service],
+      entrypoints,
+      command,
+      environment,
+      healthCheck,
+      files: files.filter((file) => !file.secret),
+      container,
+    })
     .apply((made) => createHash("sha256").update(JSON.stringify(made)).digest("hex").slice(0, 12));
 }
+
+/** Arguments that differ, as they are after; undefined if none does. Secret ones are left out. */
+function changesOf(
+  before: TransformableContainer,
+  after: TransformableContainer,
+): pulumi.Output<object | undefined> {
+  return pulumi.all([withoutSecrets(before), withoutSecrets(after)]).apply(([from, to]) => {
+    const changed = Object.keys({ ...from, ...to }).filter(
+      (key) => JSON.stringify(from[key]) !== JSON.stringify(to[key]),
+    );
+    return changed.length === 0
+      ? undefined
+      : Object.fromEntries(changed.sort().map((key) => [key, to[key] ?? null]));
+  });
+}
+
+const withoutSecrets = (args: object): pulumi.Output<Record<string, unknown>> =>
+  pulumi.output(
+    Object.fromEntries(
+      Object.entries(args).map(([key, value]) => {
+        const resolved = pulumi.output<unknown>(value);
+        const isSecret = pulumi.output(pulumi.isSecret(resolved));
+        return [key, isSecret.apply((secret) => (secret ? undefined : resolved))];
+      }),
+    ),
+  );
 
 /** What a service's data volume needs. */
 export interface DataVolumeArgs {

@@ -2,6 +2,7 @@ import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import { buildSync } from "esbuild";
 import type { Model } from "../configs/model";
+import { healthCheck, paths } from "../configs/simulator";
 import type { SiteConfig } from "../configs/site";
 import { durationSeconds } from "../configs/units";
 import { type File, Service, type ServiceContext } from "./service";
@@ -50,13 +51,6 @@ export interface SimulatorArgs extends ServiceContext {
   password: pulumi.Input<string>;
 }
 
-/** Paths inside the simulator's container. */
-const paths = {
-  program: "/opt/simulator/main.js",
-  config: "/opt/simulator/config.json",
-  password: "/run/secrets/mqtt_password",
-} as const;
-
 /** A simulated BESS, in the place of the battery's gateway. */
 export class Simulator extends pulumi.ComponentResource {
   /** Its container. */
@@ -99,12 +93,6 @@ function files({ broker, model, simulator, password }: SimulatorArgs, intervalMs
     { path: paths.password, content: password, secret: true },
   ];
 }
-
-/** The simulator touches a file whenever the broker has acknowledged what it published. */
-const healthCheck = (intervalMs: number): string[] => {
-  const age = `Date.now()-require("fs").statSync("/tmp/alive").mtimeMs`;
-  return ["CMD", "node", "-e", `process.exit(${age}<${intervalMs * 5 + 5000}?0:1)`];
-};
 
 let bundled: string | undefined;
 

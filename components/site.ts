@@ -4,26 +4,58 @@ import * as pulumi from "@pulumi/pulumi";
 import { loadModel, type Model } from "../configs/model";
 import { profiles, type Profile } from "../configs/profiles";
 import { storage } from "../configs/host";
-import {
-  parseSite,
-  publishedPorts,
-  siteImages,
-  type SiteConfig,
-  siteServices,
-} from "../configs/site";
+import { publishedPorts, siteImages, type SiteConfig, siteServices } from "../configs/site";
 import { apiTunnel, apiUrl, isSsh } from "../configs/ssh";
 import { Explorer } from "./explorer";
 import { Grafana } from "./grafana";
 import { Host } from "./host";
 import { InfluxDb } from "./influxdb";
 import { Mosquitto } from "./mosquitto";
-import { labels, type Service, type ServiceContext } from "./service";
+import { labels, type ServiceContext } from "./service";
 import { Simulator } from "./simulator";
+import { type LateValues, resolveSite, type SiteArgs } from "./site-args";
 import { Telegraf } from "./telegraf";
+import { checkTransform } from "./transform";
 
-/** A BESS site's telemetry pipeline on one Docker engine. */
+/**
+ * A BESS site's telemetry pipeline on one Docker engine: broker, Telegraf, InfluxDB, Explorer,
+ * Grafana, and a simulated BESS where it is asked for.
+ *
+ * @example
+ * #### A laptop with a simulated BESS
+ *
+ * ```ts
+ * new Site("dev", { name: "dev", simulator: { enabled: true } });
+ * ```
+ *
+ * #### A Raspberry Pi that is reached over SSH
+ *
+ * ```ts
+ * const site = new Site("kiel-1", {
+ *   name: "kiel-1",
+ *   engine: "ssh://pi@kiel-1.example",
+ *   profile: "pi",
+ *   mqtt: { address: "0.0.0.0" },
+ * });
+ * export const grafanaPassword = site.grafanaPassword;
+ * ```
+ *
+ * #### A site that needs what no key sets
+ *
+ * ```ts
+ * new Site("kiel-1", {
+ *   name: "kiel-1",
+ *   transform: {
+ *     telegraf: {
+ *       container: { cpus: "0.5" },
+ *       files: { "/etc/telegraf/telegraf.conf": (text) => `${text}\n[[inputs.net]]\n` },
+ *     },
+ *   },
+ * });
+ * ```
+ */
 export class Site extends pulumi.ComponentResource {
-  /** Where each service is reached on the host. */
+  /** Where each service is reached on the host, by its name. */
   readonly addresses: Record<string, string>;
   /** Digest of all that the site is made from but its secrets. */
   readonly revision: pulumi.Output<string>;
@@ -33,31 +65,29 @@ export class Site extends pulumi.ComponentResource {
   readonly grafanaPassword: pulumi.Output<string>;
 
   private readonly config: SiteConfig;
+  private readonly late: LateValues;
   private readonly model: Model;
   private readonly profile: Profile;
   private readonly context: ServiceContext;
 
   /**
-   * @param input the stack's `bess-telemetry:site`, as {@link SiteConfig} describes it.
+   * @param name prefix of the names of all resources; usually that of the stack.
    * @throws InputError before any resource is made, with every key that is wrong.
    */
-  constructor(name: string, input: unknown, opts?: pulumi.ComponentResourceOptions) {
-    const config = parseSite(input);
-    const model = loadModel(
-      isAbsolute(config.model) ? config.model : join(__dirname, "..", config.model),
-    );
-    const host = hostOf(name, config, model);
-    const engine = host?.engine ?? config.engine;
+  constructor(name: string, args: SiteArgs, opts?: pulumi.ComponentResourceOptions) {
+    const { transform, ...settings } = args;
+    checkTransform(transform);
+    const { config, late } = resolveSite(settings);
+    const model = loadModel(modelFile(config));
+    const host = createHost(name, config, model);
     super(
       "bess:index:Site",
       name,
       {},
-      {
-        ...opts,
-        providers: [new docker.Provider(name, { host: engine, sshOpts: host?.sshOptions })],
-      },
+      { ...opts, providers: [dockerProvider(name, config, host)] },
     );
     this.config = config;
+    this.late = late;
     this.model = model;
     this.profile = profiles[config.profile];
     this.context = {
@@ -65,30 +95,28 @@ export class Site extends pulumi.ComponentResource {
       images: siteImages(config),
       pull: config.images.pull,
       memory: this.profile.memory,
+      transform,
     };
 
-    const field = this.network(name, "field");
-    const data = this.network(name, "data");
-    const mosquitto = this.mosquitto(name, field);
-    const influxdb = this.influxdb(name, data);
-    const telegraf = this.telegraf(name, [field, data], mosquitto, influxdb);
-    const explorer = this.explorer(name, data, influxdb);
-    const grafana = this.grafana(name, data, influxdb, host);
-    const simulator = this.simulator(name, field, mosquitto);
+    const field = this.createNetwork(name, "field");
+    const data = this.createNetwork(name, "data");
+    const mosquitto = this.createMosquitto(name, field);
+    const influxdb = this.createInfluxDb(name, data);
+    const telegraf = this.createTelegraf(name, [field, data], mosquitto, influxdb);
+    const explorer = this.createExplorer(name, data, influxdb);
+    const grafana = this.createGrafana(name, data, influxdb, host);
+    const simulator = this.createSimulator(name, field, mosquitto);
 
-    const services = [mosquitto, influxdb, telegraf, explorer, grafana, simulator].flatMap(
-      (made): Service[] => (made ? [made.service] : []),
-    );
-    this.addresses = this.reached();
-    this.revision = pulumi
-      .all(services.map((service) => service.revision))
-      .apply((all) => all.join("-"));
+    const components = [mosquitto, influxdb, telegraf, explorer, grafana, simulator];
+    const revisions = components.flatMap((made) => (made ? [made.service.revision] : []));
+    this.addresses = addressesOf(config);
+    this.revision = pulumi.all(revisions).apply((all) => all.join("-"));
     this.gatewayPassword = mosquitto.passwords.gateway;
     this.grafanaPassword = grafana.adminPassword;
     this.registerOutputs({ addresses: this.addresses, revision: this.revision });
   }
 
-  private network(name: string, kind: "field" | "data"): pulumi.Output<string> {
+  private createNetwork(name: string, kind: "field" | "data"): pulumi.Output<string> {
     const label = { label: labels.site, value: this.config.name };
     return new docker.Network(
       `${name}-${kind}`,
@@ -97,8 +125,9 @@ export class Site extends pulumi.ComponentResource {
     ).name;
   }
 
-  private mosquitto(name: string, network: pulumi.Input<string>) {
-    const { mqtt, purge, rotate } = this.config;
+  private createMosquitto(name: string, network: pulumi.Input<string>) {
+    const { purge } = this.config;
+    const { mqtt, rotate } = this.late;
     return new Mosquitto(
       `${name}-mosquitto`,
       { ...this.context, model: this.model, profile: this.profile, mqtt, purge, rotate, network },
@@ -106,7 +135,7 @@ export class Site extends pulumi.ComponentResource {
     );
   }
 
-  private influxdb(name: string, network: pulumi.Input<string>) {
+  private createInfluxDb(name: string, network: pulumi.Input<string>) {
     const {
       retention = this.profile.retention,
       purge,
@@ -121,7 +150,7 @@ export class Site extends pulumi.ComponentResource {
     );
   }
 
-  private telegraf(
+  private createTelegraf(
     name: string,
     networks: pulumi.Input<string>[],
     mosquitto: Mosquitto,
@@ -136,17 +165,17 @@ export class Site extends pulumi.ComponentResource {
         broker: mosquitto.url,
         influxdb: influxdb.url,
         passwords: mosquitto.passwords,
-        token: influxdb.token("telegraf", this.config.rotate.influxTelegraf),
+        token: influxdb.token("telegraf", this.late.rotate.influxTelegraf),
       },
       // A column's first write would decide its type: the tables come first.
       { parent: this, dependsOn: [mosquitto.service.container, influxdb.schema] },
     );
   }
 
-  private explorer(name: string, network: pulumi.Input<string>, influxdb: InfluxDb) {
-    const { explorer, purge, rotate } = this.config;
+  private createExplorer(name: string, network: pulumi.Input<string>, influxdb: InfluxDb) {
+    const { explorer, purge } = this.config;
     if (!explorer.enabled) return undefined;
-    const token = influxdb.token("explorer", rotate.influxExplorer);
+    const token = influxdb.token("explorer", this.late.rotate.influxExplorer);
     return new Explorer(
       `${name}-explorer`,
       { ...this.context, network, port: explorer.port, token, purge },
@@ -154,13 +183,14 @@ export class Site extends pulumi.ComponentResource {
     );
   }
 
-  private grafana(
+  private createGrafana(
     name: string,
     network: pulumi.Input<string>,
     influxdb: InfluxDb,
     host: Host | undefined,
   ) {
-    const { grafana, purge, rotate } = this.config;
+    const { grafana, purge } = this.config;
+    const { rotate } = this.late;
     const token = influxdb.token("grafana", rotate.influxGrafana);
     const url = apiUrl(this.config);
     const args = {
@@ -179,7 +209,7 @@ export class Site extends pulumi.ComponentResource {
     return new Grafana(`${name}-grafana`, args, { parent: this });
   }
 
-  private simulator(name: string, network: pulumi.Input<string>, mosquitto: Mosquitto) {
+  private createSimulator(name: string, network: pulumi.Input<string>, mosquitto: Mosquitto) {
     const { simulator } = this.config;
     if (!simulator.enabled) return undefined;
     const args = {
@@ -195,22 +225,30 @@ export class Site extends pulumi.ComponentResource {
       dependsOn: [mosquitto.service.container],
     });
   }
-
-  private reached(): Record<string, string> {
-    const { mqtt, influxdb, explorer, grafana } = this.config;
-    return {
-      grafana: grafana.url ?? `http://127.0.0.1:${grafana.port}`,
-      mqtt: `mqtt://${mqtt.address}:${mqtt.port}`,
-      ...(mqtt.websocket.enabled && { websocket: `ws://${mqtt.address}:${mqtt.websocket.port}` }),
-      ...(mqtt.tls && { mqtts: `mqtts://${mqtt.address}:${mqtt.tls.port}` }),
-      ...(influxdb && { influxdb: `http://${influxdb.address}:${influxdb.port}` }),
-      ...(explorer.enabled && { explorer: `http://127.0.0.1:${explorer.port}` }),
-    };
-  }
 }
 
-/** The host of a site that is reached over SSH; any other needs no looking after. */
-function hostOf(name: string, config: SiteConfig, model: Model): Host | undefined {
+/** The telemetry model's file; a relative path starts at this package. */
+const modelFile = ({ model }: SiteConfig): string =>
+  isAbsolute(model) ? model : join(__dirname, "..", model);
+
+/** The site's engine, which is reached once the host has been checked. */
+const dockerProvider = (name: string, { engine }: SiteConfig, host: Host | undefined) =>
+  new docker.Provider(name, { host: host?.engine ?? engine, sshOpts: host?.sshOptions });
+
+/** Where each service is reached on the host. */
+function addressesOf({ mqtt, influxdb, explorer, grafana }: SiteConfig): Record<string, string> {
+  return {
+    grafana: grafana.url ?? `http://127.0.0.1:${grafana.port}`,
+    mqtt: `mqtt://${mqtt.address}:${mqtt.port}`,
+    ...(mqtt.websocket.enabled && { websocket: `ws://${mqtt.address}:${mqtt.websocket.port}` }),
+    ...(mqtt.tls && { mqtts: `mqtts://${mqtt.address}:${mqtt.tls.port}` }),
+    ...(influxdb && { influxdb: `http://${influxdb.address}:${influxdb.port}` }),
+    ...(explorer.enabled && { explorer: `http://127.0.0.1:${explorer.port}` }),
+  };
+}
+
+/** The host of a site that is reached over SSH; any other is neither prepared nor checked. */
+function createHost(name: string, config: SiteConfig, model: Model): Host | undefined {
   const { engine, ssh, host } = config;
   if (!isSsh(engine)) return undefined;
   const profile = profiles[config.profile];

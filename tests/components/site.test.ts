@@ -1,89 +1,23 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import * as pulumi from "@pulumi/pulumi";
 import { parseDocument } from "yaml";
-import { Site } from "../../components/site";
+import type { SiteArgs } from "../../components";
 import { images, type Service } from "../../configs/images";
 import { profiles } from "../../configs/profiles";
+import {
+  deployOnMocks,
+  isSecret,
+  type MockedContainer as Container,
+  type RegisteredResource,
+} from "../support/mocked-site";
 import { temporaryFolder } from "../support/programs";
 
-/** A container's inputs, with Pulumi's marks of secrets taken off. */
-interface Container {
-  name: string;
-  image: string;
-  user?: string;
-  hostname: Service;
-  ports?: { internal: number; external: number; ip: string }[];
-  uploads: { file: string; content: string }[];
-  labels: { label: string; value: string }[];
-  networksAdvanced: { name: string }[];
-  [key: string]: unknown;
-}
+let registered: RegisteredResource[] = [];
 
-/** A resource as it was registered; `retained` is its retainOnDelete. */
-interface Registered {
-  type: string;
-  name: string;
-  inputs: Record<string, unknown>;
-  retained: boolean | undefined;
-}
-
-const secretMark = "4dabf18193072939515e22adb298388d";
-const unwrap = (value: unknown): unknown => {
-  if (Array.isArray(value)) return value.map(unwrap);
-  if (value === null || typeof value !== "object") return value;
-  if (secretMark in value) return unwrap((value as { value?: unknown }).value ?? null);
-  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, unwrap(inner)]));
-};
-const isSecret = (value: unknown) =>
-  value !== null && typeof value === "object" && secretMark in value;
-
-let registered: Registered[] = [];
-const retained = new Map<string, boolean | undefined>();
-
-/** What the providers would answer. */
-const outputs: Record<
-  string,
-  (name: string, inputs: { keepers?: { rotation: string } }) => object
-> = {
-  "random:index/randomPassword:RandomPassword": (name, { keepers }) => ({
-    result: `secret-${name}${keepers?.rotation ?? ""}`,
-  }),
-  "random:index/randomBytes:RandomBytes": (name) => ({
-    base64: Buffer.alloc(12, name).toString("base64"),
-  }),
-  "random:index/randomId:RandomId": () => ({ hex: "ab12cd34" }),
-  "command:local:Command": (name) => ({ stdout: `apiv3_${name}\n` }),
-  "docker:index/remoteImage:RemoteImage": (name) => ({ imageId: `sha256:${name}` }),
-};
-
-/** Deploys a site on mocks, and waits until every resource is registered. */
-async function deploy(config: unknown): Promise<Record<Service, Container>> {
+/** Deploys a site on mocks. */
+async function deploy(args: SiteArgs): Promise<Record<Service, Container>> {
   registered = [];
-  retained.clear();
-  pulumi.runtime.setMocks({
-    call: (call) => call.inputs,
-    newResource: (resource) => {
-      registered.push({ ...resource, retained: retained.get(`${resource.type} ${resource.name}`) });
-      return {
-        id: `${resource.name}-id`,
-        state: { ...resource.inputs, ...outputs[resource.type]?.(resource.name, resource.inputs) },
-      };
-    },
-  });
-  const noteOptions: pulumi.ResourceTransformation = ({ type, name, opts }) =>
-    void retained.set(`${type} ${name}`, opts.retainOnDelete);
-  try {
-    new Site("dev", config, { transformations: [noteOptions] });
-  } finally {
-    await pulumi.runtime.disconnect();
-  }
-  return Object.fromEntries(
-    ofType("docker:index/container:Container").map((found) => [
-      found.inputs.hostname,
-      unwrap(found.inputs) as Container,
-    ]),
-  ) as Record<Service, Container>;
+  return (await deployOnMocks(args, registered)).containers;
 }
 
 const ofType = (type: string) => registered.filter((resource) => resource.type === type);
@@ -311,7 +245,7 @@ describe("a refused site makes nothing:", () => {
     ["no name", {}],
     ["a model that is missing", { ...dev, model: "configs/none.yaml" }],
   ])("%s", async (_, config) => {
-    await expect(deploy(config)).rejects.toMatchObject({ name: "InputError" });
+    await expect(deploy(config as SiteArgs)).rejects.toMatchObject({ name: "InputError" });
     expect(registered).toEqual([]);
   });
 });

@@ -1,0 +1,634 @@
+import * as pulumi from "@pulumi/pulumi";
+import type { z } from "zod";
+import type { Service } from "../configs/images";
+import type { profiles } from "../configs/profiles";
+import {
+  parseSite,
+  rotatable,
+  type Rotatable,
+  type SiteConfig,
+  type siteSchema,
+} from "../configs/site";
+import { InputError } from "../configs/validation";
+import type { SiteTransform } from "./transform";
+
+/**
+ * What a program decides about a site: the keys of docs/configuration.md, and `transform`.
+ *
+ * Most values are plain, and no `Input`: they decide which resources there are, and are checked
+ * before any is made. A value that a program may know only later, or that is a secret, is an
+ * `Input`: the TLS certificate and its key, and the values of `rotate`.
+ */
+export interface SiteArgs {
+  /**
+   * Name of the site. Containers, networks and volumes are named after it.
+   * @example
+   * ```ts
+   * { name: "kiel-1" }
+   * ```
+   */
+  name: string;
+  /**
+   * Docker engine to deploy on: `unix:///path`, `ssh://user@host` or `tcp://127.0.0.1:port`. A host
+   * that is reached over SSH is checked first.
+   * @default `DOCKER_HOST`, else the local engine
+   * @example
+   * ```ts
+   * { engine: "ssh://pi@bess-pi.local" }
+   * ```
+   */
+  engine?: string | undefined;
+  /**
+   * How OpenSSH reaches the host, where your own ssh config does not say it already.
+   * @default `{}`
+   * @example
+   * ```ts
+   * { ssh: { identity: "~/.ssh/sites", jump: "bastion.example" } }
+   * ```
+   */
+  ssh?: SshArgs | undefined;
+  /**
+   * What is done to a host that is reached over SSH before anything is deployed on it.
+   * @default `{}`: it is checked, and left as it is
+   * @example
+   * ```ts
+   * { host: { prepare: true, reboot: true } }
+   * ```
+   */
+  host?: HostPreparationArgs | undefined;
+  /**
+   * Size of the host: `dev` is a laptop, `pi` a Raspberry Pi with 4 GB, `server` a server with 16
+   * GB.
+   * @default `"dev"`
+   * @example
+   * ```ts
+   * { profile: "pi" }
+   * ```
+   */
+  profile?: keyof typeof profiles | undefined;
+  /**
+   * Telemetry model of the site: a YAML file, by an absolute path or relative to this package.
+   * @default `"configs/telemetry.yaml"`
+   * @example
+   * ```ts
+   * { model: "configs/models/m5bat.yaml" }
+   * ```
+   */
+  model?: string | undefined;
+  /**
+   * How long data is kept: a whole number and one of ms, s, m, h, d, w; at least `1h`.
+   * @default by profile: `30d` for dev, `90d` for pi, `365d` for server
+   * @example
+   * ```ts
+   * { retention: "90d" }
+   * ```
+   */
+  retention?: string | undefined;
+  /**
+   * Whether `destroy` deletes the data volumes; an `up` must have seen it first.
+   * @default `false`
+   * @example
+   * ```ts
+   * { purge: true }
+   * ```
+   */
+  purge?: boolean | undefined;
+  /**
+   * The broker: where it listens, and who may publish.
+   * @default `{}`: MQTT on 127.0.0.1:1883, with passwords
+   * @example
+   * ```ts
+   * { mqtt: { address: "0.0.0.0", websocket: { enabled: true } } }
+   * ```
+   */
+  mqtt?: MqttArgs | undefined;
+  /**
+   * Publishes InfluxDB's API on the host.
+   * @default off: only the site's own containers reach it
+   * @example
+   * ```ts
+   * { influxdb: {} }
+   * ```
+   */
+  influxdb?: InfluxDbPortArgs | undefined;
+  /**
+   * InfluxDB 3 Explorer.
+   * @default `{}`: it runs
+   * @example
+   * ```ts
+   * { explorer: { enabled: false } }
+   * ```
+   */
+  explorer?: ExplorerPortArgs | undefined;
+  /**
+   * Grafana: where it listens, and what it allows without a login.
+   * @default `{}`: on 127.0.0.1:3000, with a login
+   * @example
+   * ```ts
+   * { grafana: { anonymous: true } }
+   * ```
+   */
+  grafana?: GrafanaAccessArgs | undefined;
+  /**
+   * A simulated BESS, in the place of the battery's gateway.
+   * @default `{}`: off
+   * @example
+   * ```ts
+   * { simulator: { enabled: true, units: 4 } }
+   * ```
+   */
+  simulator?: SimulationArgs | undefined;
+  /**
+   * Images other than the pinned ones, by service, and where they come from.
+   * @default `{}`: the pinned images, from Docker Hub
+   * @example
+   * ```ts
+   * { images: { grafana: "grafana/grafana:13.1.1", mirror: "mirror.lan:5000" } }
+   * ```
+   */
+  images?: ImageArgs | undefined;
+  /**
+   * A new value makes a new secret, and touches only who uses it. The secrets: {@link Rotatable}.
+   * @default `{}`: the first secrets stay
+   * @example
+   * ```ts
+   * { rotate: { gateway: "2026-11" } }
+   * ```
+   */
+  rotate?: { [S in Rotatable]?: pulumi.Input<string> | undefined } | undefined;
+  /**
+   * What is changed of a service's container and rendered files before they are made, where no key
+   * does: docs/transform.md.
+   * @default nothing
+   * @example
+   * ```ts
+   * { transform: { telegraf: { container: { cpus: "0.5" } } } }
+   * ```
+   */
+  transform?: SiteTransform | undefined;
+}
+
+/**
+ * Images other than the pinned ones, by service, and where they come from. Each is pinned by a tag
+ * other than latest, or by a digest.
+ */
+export interface ImageArgs extends Partial<Record<Service, string | undefined>> {
+  /**
+   * Registry that mirrors Docker Hub: the site pulls from it every image that names no registry.
+   * @default none: from Docker Hub
+   * @example
+   * ```ts
+   * { images: { mirror: "mirror.lan:5000" } }
+   * ```
+   */
+  mirror?: string | undefined;
+  /**
+   * Whether the site's engine pulls an image that it lacks; `never` where images are loaded by
+   * hand (`bess images`).
+   * @default `"missing"`
+   * @example
+   * ```ts
+   * { images: { pull: "never" } }
+   * ```
+   */
+  pull?: "missing" | "never" | undefined;
+}
+
+/** A simulated BESS. */
+export interface SimulationArgs {
+  /**
+   * Whether a simulated BESS publishes in the model's topics.
+   * @default `false`
+   * @example
+   * ```ts
+   * { simulator: { enabled: true } }
+   * ```
+   */
+  enabled?: boolean | undefined;
+  /**
+   * How many units it simulates.
+   * @default `2`
+   * @example
+   * ```ts
+   * { simulator: { units: 4 } }
+   * ```
+   */
+  units?: number | undefined;
+  /**
+   * Time between two messages of one unit.
+   * @default `"1s"`
+   * @example
+   * ```ts
+   * { simulator: { interval: "500ms" } }
+   * ```
+   */
+  interval?: string | undefined;
+}
+
+/** Grafana: where it listens, and what it allows without a login. */
+export interface GrafanaAccessArgs {
+  /**
+   * Address that Grafana listens on.
+   * @default `"127.0.0.1"`
+   * @example
+   * ```ts
+   * { grafana: { address: "0.0.0.0" } }
+   * ```
+   */
+  address?: string | undefined;
+  /**
+   * Port of Grafana on the host.
+   * @default `3000`
+   * @example
+   * ```ts
+   * { grafana: { port: 4000 } }
+   * ```
+   */
+  port?: number | undefined;
+  /**
+   * Where Grafana's API is reached from where Pulumi runs.
+   * @default `http://127.0.0.1` and the port, or a tunnel's own port where engine is `ssh://`
+   * @example
+   * ```ts
+   * { grafana: { url: "http://127.0.0.1:3000" } }
+   * ```
+   */
+  url?: string | undefined;
+  /**
+   * Whether other pages may embed panels.
+   * @default `false`
+   * @example
+   * ```ts
+   * { grafana: { embedding: true } }
+   * ```
+   */
+  embedding?: boolean | undefined;
+  /**
+   * Whether anybody who reaches Grafana may view without a login.
+   * @default `false`
+   * @example
+   * ```ts
+   * { grafana: { anonymous: true } }
+   * ```
+   */
+  anonymous?: boolean | undefined;
+}
+
+/** InfluxDB 3 Explorer: whether it runs, and where it listens. */
+export interface ExplorerPortArgs {
+  /**
+   * Whether InfluxDB 3 Explorer runs.
+   * @default `true`
+   * @example
+   * ```ts
+   * { explorer: { enabled: false } }
+   * ```
+   */
+  enabled?: boolean | undefined;
+  /**
+   * Port of InfluxDB 3 Explorer on the host's 127.0.0.1.
+   * @default `8888`
+   * @example
+   * ```ts
+   * { explorer: { port: 9888 } }
+   * ```
+   */
+  port?: number | undefined;
+}
+
+/** Where InfluxDB's API is published on the host. */
+export interface InfluxDbPortArgs {
+  /**
+   * Address that InfluxDB listens on.
+   * @default `"127.0.0.1"`
+   * @example
+   * ```ts
+   * { influxdb: { address: "0.0.0.0" } }
+   * ```
+   */
+  address?: string | undefined;
+  /**
+   * Port of InfluxDB's HTTP API on the host.
+   * @default `8181`
+   * @example
+   * ```ts
+   * { influxdb: { port: 9181 } }
+   * ```
+   */
+  port?: number | undefined;
+}
+
+/** The broker: where it listens, and who may publish. */
+export interface MqttArgs {
+  /**
+   * Address that the broker listens on.
+   * @default `"127.0.0.1"`
+   * @example
+   * ```ts
+   * { mqtt: { address: "0.0.0.0" } }
+   * ```
+   */
+  address?: string | undefined;
+  /**
+   * Port of MQTT on the host.
+   * @default `1883`
+   * @example
+   * ```ts
+   * { mqtt: { port: 2883 } }
+   * ```
+   */
+  port?: number | undefined;
+  /**
+   * Whether a gateway that has no password may publish the model's topics.
+   * @default `false`
+   * @example
+   * ```ts
+   * { mqtt: { anonymous: true } }
+   * ```
+   */
+  anonymous?: boolean | undefined;
+  /**
+   * MQTT over WebSocket.
+   * @default `{}`: off
+   * @example
+   * ```ts
+   * { mqtt: { websocket: { enabled: true } } }
+   * ```
+   */
+  websocket?: WebSocketArgs | undefined;
+  /**
+   * MQTT over TLS.
+   * @default off
+   * @example
+   * ```ts
+   * { mqtt: { tls: { certificate, key: config.requireSecret("brokerKey") } } }
+   * ```
+   */
+  tls?: MqttTlsArgs | undefined;
+}
+
+/** MQTT over TLS. */
+export interface MqttTlsArgs {
+  /**
+   * Port of MQTT over TLS on the host.
+   * @default `8883`
+   * @example
+   * ```ts
+   * { mqtt: { tls: { port: 9883, certificate, key } } }
+   * ```
+   */
+  port?: number | undefined;
+  /**
+   * The broker's certificate with its chain, PEM.
+   * @example
+   * ```ts
+   * { mqtt: { tls: { certificate: readFileSync("broker.crt", "utf8"), key } } }
+   * ```
+   */
+  certificate: pulumi.Input<string>;
+  /**
+   * The certificate's key, PEM; a secret.
+   * @example
+   * ```ts
+   * { mqtt: { tls: { certificate, key: config.requireSecret("brokerKey") } } }
+   * ```
+   */
+  key: pulumi.Input<string>;
+}
+
+/** MQTT over WebSocket. */
+export interface WebSocketArgs {
+  /**
+   * Whether MQTT over WebSocket is offered.
+   * @default `false`
+   * @example
+   * ```ts
+   * { mqtt: { websocket: { enabled: true } } }
+   * ```
+   */
+  enabled?: boolean | undefined;
+  /**
+   * Port of MQTT over WebSocket on the host.
+   * @default `9001`
+   * @example
+   * ```ts
+   * { mqtt: { websocket: { port: 10001 } } }
+   * ```
+   */
+  port?: number | undefined;
+}
+
+/** What is done to a host before anything is deployed on it. */
+export interface HostPreparationArgs {
+  /**
+   * Whether up prepares the host: Docker Engine, its group and log limits, kernel lines and udev
+   * rules. Its user needs sudo without a password.
+   * @default `false`
+   * @example
+   * ```ts
+   * { host: { prepare: true } }
+   * ```
+   */
+  prepare?: boolean | undefined;
+  /**
+   * Whether prepare may reboot the host where a kernel line asks for it.
+   * @default `false`
+   * @example
+   * ```ts
+   * { host: { prepare: true, reboot: true } }
+   * ```
+   */
+  reboot?: boolean | undefined;
+  /**
+   * Whether prepare turns on unattended security updates.
+   * @default `false`
+   * @example
+   * ```ts
+   * { host: { prepare: true, updates: true } }
+   * ```
+   */
+  updates?: boolean | undefined;
+  /**
+   * Stable names of USB serial adapters.
+   * @default `[]`
+   * @example
+   * ```ts
+   * { host: { prepare: true, udev: [{ symlink: "bms", vendor: "0403", product: "6001" }] } }
+   * ```
+   */
+  udev?: UdevRuleArgs[] | undefined;
+}
+
+/** One USB serial adapter's stable name. */
+export interface UdevRuleArgs {
+  /**
+   * Name of the link in /dev.
+   * @example
+   * ```ts
+   * { host: { prepare: true, udev: [{ symlink: "bms", vendor: "0403", product: "6001" }] } }
+   * ```
+   */
+  symlink: string;
+  /**
+   * USB vendor id, as lsusb shows it.
+   * @example
+   * ```ts
+   * { host: { prepare: true, udev: [{ symlink: "bms", vendor: "0403", product: "6001" }] } }
+   * ```
+   */
+  vendor: string;
+  /**
+   * USB product id, as lsusb shows it.
+   * @example
+   * ```ts
+   * { host: { prepare: true, udev: [{ symlink: "bms", vendor: "0403", product: "6001" }] } }
+   * ```
+   */
+  product: string;
+  /**
+   * Serial number of the adapter.
+   * @default any adapter with these ids
+   * @example
+   * ```ts
+   * {
+   *   host: {
+   *     prepare: true,
+   *     udev: [{ symlink: "bms", vendor: "0403", product: "6001", serial: "A50285BI" }],
+   *   },
+   * }
+   * ```
+   */
+  serial?: string | undefined;
+}
+
+/** How OpenSSH reaches a host. */
+export interface SshArgs {
+  /**
+   * Private key file for the site.
+   * @default the agent's keys, and those of your ssh config
+   * @example
+   * ```ts
+   * { ssh: { identity: "~/.ssh/sites" } }
+   * ```
+   */
+  identity?: string | undefined;
+  /**
+   * Host to jump over, as `ssh -J` takes it.
+   * @default none
+   * @example
+   * ```ts
+   * { ssh: { jump: "bastion.example" } }
+   * ```
+   */
+  jump?: string | undefined;
+  /**
+   * File that holds the site's host key.
+   * @default that of your ssh config
+   * @example
+   * ```ts
+   * { ssh: { knownHosts: "~/.ssh/known_sites" } }
+   * ```
+   */
+  knownHosts?: string | undefined;
+}
+
+/** A site's configuration as a stack's `bess-telemetry:site` has it: without what is filled in. */
+export type SiteInput = z.input<typeof siteSchema>;
+
+/** Values of a site that may be known later than the rest. */
+export interface LateValues {
+  mqtt: Omit<SiteConfig["mqtt"], "tls"> & {
+    tls?:
+      | { port: number; certificate: pulumi.Input<string>; key: pulumi.Input<string> }
+      | undefined;
+  };
+  rotate: { [S in Rotatable]?: pulumi.Input<string> | undefined };
+}
+
+/** One value that may be an Output: what is checked in its place, and where it stands. */
+interface LateKey {
+  standIn: string;
+  read: (site: SiteConfig) => string | undefined;
+}
+
+const pem = (kind: string) => `-----BEGIN ${kind}-----\nlater\n-----END ${kind}-----`;
+
+const lateKeys: Partial<Record<string, LateKey>> = {
+  "mqtt.tls.certificate": {
+    standIn: pem("CERTIFICATE"),
+    read: (site) => site.mqtt.tls?.certificate,
+  },
+  "mqtt.tls.key": { standIn: pem("PRIVATE KEY"), read: (site) => site.mqtt.tls?.key },
+  ...Object.fromEntries(
+    rotatable.map((secret): [string, LateKey] => [
+      `rotate.${secret}`,
+      { standIn: "later", read: (site) => site.rotate[secret] },
+    ]),
+  ),
+};
+
+/**
+ * Checks a site's configuration, and fills in its defaults. A value that is an `Input` is checked
+ * once it is known.
+ * @returns the configuration, with stand-ins for what is known later, and those values themselves.
+ * @throws InputError with every finding: the key, its value and what is allowed.
+ */
+export function resolveSite(args: Omit<SiteArgs, "transform">): {
+  config: SiteConfig;
+  late: LateValues;
+} {
+  const { plain, outputs } = withoutOutputs(args);
+  const config = parseSite(plain);
+  const late = (key: string) => {
+    const [output, lateKey] = [outputs.get(key), lateKeys[key]];
+    return lateKey && output?.apply((value) => lateKey.read(parseSite(setIn(plain, key, value))));
+  };
+  const known = <T>(key: string, value: T) => (late(key) as pulumi.Output<T> | undefined) ?? value;
+  const { mqtt, rotate } = config;
+  const tls = mqtt.tls && {
+    port: mqtt.tls.port,
+    certificate: known("mqtt.tls.certificate", mqtt.tls.certificate),
+    key: known("mqtt.tls.key", mqtt.tls.key),
+  };
+  const rotations = Object.entries(rotate).map(([secret, value]) => [
+    secret,
+    known(`rotate.${secret}`, value),
+  ]);
+  return { config, late: { mqtt: { ...mqtt, tls }, rotate: Object.fromEntries(rotations) } };
+}
+
+/** A value with stand-ins for the Outputs in it, and those by their key. */
+function withoutOutputs(args: object) {
+  const outputs = new Map<string, pulumi.Output<unknown>>();
+  const findings: string[] = [];
+  const strip = (value: unknown, key: string): unknown => {
+    if (pulumi.Output.isInstance(value) || value instanceof Promise) {
+      outputs.set(key, pulumi.output(value));
+      if (!lateKeys[key])
+        findings.push(`${key} is an Output: it must be known before any resource is made`);
+      return lateKeys[key]?.standIn;
+    }
+    if (Array.isArray(value)) return value.map((item, index) => strip(item, `${key}[${index}]`));
+    if (typeof value !== "object" || value === null) return value;
+    return Object.fromEntries(
+      Object.entries(value).map(([name, inner]) => [name, strip(inner, join(key, name))]),
+    );
+  };
+  const join = (key: string, name: string) => (key ? `${key}.${name}` : name);
+  const plain = strip(args, "");
+  if (findings.length > 0) {
+    const allowed = `an Output is allowed at ${Object.keys(lateKeys).join(", ")}`;
+    throw new InputError("the site", [...findings, allowed]);
+  }
+  return { plain, outputs };
+}
+
+/** A copy of a nested object with another value at a key such as `mqtt.tls.key`. */
+function setIn(object: unknown, key: string, value: unknown): unknown {
+  const [first = "", ...rest] = key.split(".");
+  const inner = (object as Record<string, unknown> | undefined)?.[first];
+  return {
+    ...(object as object | undefined),
+    [first]: rest.length > 0 ? setIn(inner, rest.join("."), value) : value,
+  };
+}
