@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 // Behind every npm command: makes sure of the packages, then runs a tool of this folder. Plain JavaScript, for
 // before `npm ci` nothing here can read TypeScript.
 const { spawnSync } = require("node:child_process");
