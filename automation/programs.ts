@@ -173,13 +173,13 @@ async function pulumi(): Promise<Part> {
     state: "missing",
     note: `install the Pulumi CLI ${pulumiVersion} or newer: https://www.pulumi.com/docs/install/`,
   };
-  console.log(`fetching  ${name}: ${pulumiVersion}, into ${cache}`);
+  console.error(`fetching  ${name}: ${pulumiVersion}, into ${cache}`);
   const refused = await download();
   if (refused === undefined)
     return { name, state: "installed", note: `${pulumiVersion}, downloaded from get.pulumi.com` };
   if (!locate("go"))
     return { ...missing, note: `${missing.note}, or Go to build it (get.pulumi.com: ${refused})` };
-  console.log(
+  console.error(
     `building  ${name}: get.pulumi.com cannot be had (${refused}); from the Go module proxy, which takes minutes`,
   );
   const failed = build(name, {
@@ -289,14 +289,15 @@ const sets = {
 export const line = ({ name, state, note }: Part) => `${state.padEnd(9)} ${name}: ${note}`;
 
 /**
- * Makes sure of what a command needs, and says one line for each part.
+ * Makes sure of what a command needs, and prints one line for each part: to standard error, for
+ * standard output may be a report.
  * @returns whether all is there.
  */
 export async function setUp(purpose: keyof typeof sets): Promise<boolean> {
   let complete = true;
   for (const make of sets[purpose]) {
     const part = await make();
-    console.log(line(part));
+    console.error(line(part));
     complete &&= part.state !== "missing";
   }
   return complete;

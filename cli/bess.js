@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// Behind every npm command: makes sure of the packages, then runs a tool of this folder. Plain JavaScript, for
-// before `npm ci` nothing here can read TypeScript.
+// The program `bess`: makes sure of the packages, then runs a command of cli/program.ts. Plain
+// JavaScript, for before `npm ci` nothing here can read TypeScript.
 const { spawnSync } = require("node:child_process");
 const { existsSync, lstatSync, readFileSync } = require("node:fs");
 const { join } = require("node:path");
@@ -21,10 +21,11 @@ function installed() {
 }
 
 if (!installed()) {
-  console.log("installing packages: npm ci");
+  // Standard output may be a report.
+  console.error("installing packages: npm ci");
   const { status } = spawnSync("npm", ["ci", "--no-audit", "--no-fund", "--fetch-retries=1"], {
     cwd: root,
-    stdio: ["ignore", "inherit", "inherit"],
+    stdio: ["ignore", 2, 2],
   });
   if (status !== 0) {
     console.error(
@@ -34,9 +35,17 @@ if (!installed()) {
   }
 }
 
-const [tool, ...args] = process.argv.slice(2);
-process.argv = [process.argv[0], join(__dirname, tool), ...args];
 require("ts-node").register({ project: join(root, "tsconfig.json") });
-// Pulumi's SDK takes a stack trace for every promise: telling each in TypeScript's lines takes half of a preview's time.
+// Pulumi's SDK takes a stack trace for every promise. To read each as TypeScript's lines takes half
+// of a preview's time.
 if (!process.env.NODE_DEBUG) delete Error.prepareStackTrace;
-require(`./${tool}`);
+
+const args = process.argv.slice(2);
+// A file of the project, relative to this folder, is run as it is: a benchmark, or a test's program.
+const file = args[0]?.startsWith("../") ? join(__dirname, args[0]) : undefined;
+if (file) {
+  process.argv = [process.argv[0], file, ...args.slice(1)];
+  require(file);
+} else {
+  require("./program").run(args);
+}

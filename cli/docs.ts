@@ -1,17 +1,19 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Command } from "commander";
 import { fleetSchema } from "../configs/inventory";
 import { loadModel, modelSchema } from "../configs/model";
 import { siteSchema } from "../configs/site";
 import { rules } from "../policy";
+import { cliReference } from "./cli-reference";
+import { acting, type BessCommand, bessCommand } from "./command";
 import { modelReference, policyReference, schemaReference } from "./reference";
 import { editorSchemas } from "./schemas";
 
 const root = join(__dirname, "..");
 
 /** Every generated file of docs/, by its path in the project. */
-export const pages = (): Record<string, string> => ({
+export const pages = (program: BessCommand): Record<string, string> => ({
+  "docs/cli.md": cliReference(program),
   "docs/configuration.md": schemaReference(
     "Configuration of a site",
     "Keys of `bess-telemetry:site` in `Pulumi.<stack>.yaml`. A key that is unknown, or has a " +
@@ -48,31 +50,32 @@ export const pages = (): Record<string, string> => ({
 
 /**
  * Generated files that are missing, or differ from what the schemas and the model say now.
+ * @param program the program that docs/cli.md describes.
  * @param folder the project, by default this one.
  */
-export function outdated(folder = root): string[] {
+export function outdated(program: BessCommand, folder = root): string[] {
   const text = (path: string) => (existsSync(path) ? readFileSync(path, "utf8") : undefined);
-  return Object.entries(pages()).flatMap(([path, wanted]) =>
+  return Object.entries(pages(program)).flatMap(([path, wanted]) =>
     text(join(folder, path)) === wanted ? [] : [path],
   );
 }
 
-/** `npx bess docs`: writes the generated files of docs/, or checks them. */
-function main() {
-  const command = new Command("bess docs")
-    .description("Writes the generated pages and JSON Schemas in docs/.")
-    .option("--check", "write nothing; fail if a file is out of date");
-  const { check } = command.parse().opts<{ check?: boolean }>();
-  const stale = outdated();
+/** Writes the generated files, or checks them. @returns the exit code. */
+function renew(program: BessCommand, check?: boolean): number {
+  const stale = outdated(program);
   if (check) {
     for (const path of stale) console.error(`${path} is out of date: npx bess docs renews it`);
-    process.exitCode = stale.length > 0 ? 1 : 0;
-    return;
+    return stale.length > 0 ? 1 : 0;
   }
-  for (const [path, text] of Object.entries(pages()))
+  for (const [path, text] of Object.entries(pages(program)))
     if (stale.includes(path)) writeFileSync(join(root, path), text);
   console.log(stale.length > 0 ? `written: ${stale.join(", ")}` : "all files are up to date");
+  return 0;
 }
 
-// Run as a command, which cli/bess.js begins; a test only imports it.
-if (require.main?.path === __dirname) main();
+/** Renews the generated files of docs/. @param program what docs/cli.md describes. */
+export const docs = (program: BessCommand) =>
+  bessCommand("docs", "Writes the generated pages and JSON Schemas in docs/.")
+    .option("--check", "write nothing; fail if a file is out of date")
+    .example("After a change of a schema or a command", "docs")
+    .action(acting(({ check }: { check?: boolean }) => renew(program, check)));

@@ -1,7 +1,8 @@
 import { execFileSync } from "node:child_process";
-import { Command } from "commander";
+import { openTunnel, pulumiEnvironment, sshTargetOf } from "../automation";
 import { port as influxdbPort } from "../configs/influxdb";
-import { InputError } from "../configs/validation";
+import type { SiteConfig } from "../configs/site";
+import { findSite, siteConfig } from "../configs/sites";
 import {
   destination,
   type Forward,
@@ -10,21 +11,20 @@ import {
   type SshTarget,
   sharedOptions,
 } from "../configs/ssh";
-import { pulumiEnvironment } from "../automation/backend";
-import type { SiteConfig } from "../configs/site";
-import { findSite, siteConfig } from "../configs/sites";
-import { openTunnel, reachOf } from "../automation/tunnel";
+import { InputError } from "../configs/validation";
+import { acting, bessCommand, stackOption } from "./command";
 
 /** What a person opens of a site, and where it listens on the host. */
-export interface Door extends Forward {
+export interface Endpoint extends Forward {
   name: string;
 }
 
 /**
- * The doors of a site.
- * @param influxdb address of InfluxDB's container, for a site that does not publish its API. Default: no door.
+ * The endpoints of a site.
+ * @param influxdb address of InfluxDB's container, for a site that does not publish its API.
+ *   Default: InfluxDB is not among them.
  */
-export function doorsOf(site: SiteConfig, influxdb?: string): Door[] {
+export function endpointsOf(site: SiteConfig, influxdb?: string): Endpoint[] {
   const local = localPorts(site.name);
   const api = site.influxdb
     ? { remote: site.influxdb.port }
@@ -40,23 +40,22 @@ export function doorsOf(site: SiteConfig, influxdb?: string): Door[] {
   ];
 }
 
-/** Where each door is on this machine. */
-export const addressLines = (doors: Door[], tunnelled: boolean): string[] =>
-  doors.map(
-    (door) => `${door.name.padEnd(10)}http://127.0.0.1:${tunnelled ? door.local : door.remote}`,
+/** Where each endpoint is on this machine. */
+export const addressLines = (endpoints: Endpoint[], tunnelled: boolean): string[] =>
+  endpoints.map(
+    (endpoint) =>
+      `${endpoint.name.padEnd(10)}http://127.0.0.1:${tunnelled ? endpoint.local : endpoint.remote}`,
   );
 
 /** How to see the passwords: they are shown by Pulumi alone, and never by this command. */
 function passwordLines(stack: string): string[] {
   const env = pulumiEnvironment();
-  const own = ["PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE_FILE"].filter(
-    (key) => env[key] && env[key] !== process.env[key],
-  );
+  const own = ["PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE_FILE"].flatMap((key) => {
+    const value = env[key];
+    return value && value !== process.env[key] ? [`${key}=${quoted(value)}`] : [];
+  });
   const output = (name: string) =>
-    [
-      ...own.map((key) => `${key}=${quoted(env[key]!)}`),
-      `pulumi stack output ${name} --show-secrets --stack ${stack}`,
-    ].join(" ");
+    [...own, `pulumi stack output ${name} --show-secrets --stack ${stack}`].join(" ");
   return [
     `Grafana's user is admin; its password: ${output("grafanaPassword")}`,
     `The broker's user is gateway; its password: ${output("gatewayPassword")}`,
@@ -64,59 +63,57 @@ function passwordLines(stack: string): string[] {
 }
 
 /** Address of InfluxDB's container at the site; none while it does not run. */
-function influxdbAddress(reach: SshTarget, site: string): string | undefined {
-  const inspect = `docker inspect --format '{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}' ${site}-influxdb`;
+function influxdbAddress(target: SshTarget, site: string): string | undefined {
+  const format = "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}";
+  const inspect = `docker inspect --format '${format}' ${site}-influxdb`;
   try {
-    const told = execFileSync(
+    const addresses = execFileSync(
       "ssh",
-      [...sharedOptions(reach), "-T", ...destination(reach), inspect],
+      [...sharedOptions(target), "-T", ...destination(target), inspect],
       { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] },
     );
-    return told.trim().split(" ")[0] || undefined;
+    return addresses.trim().split(" ")[0] || undefined;
   } catch {
     return undefined;
   }
 }
 
 /** Opens a site, and stays until it is closed. @returns the exit code. */
-async function open(stack: string): Promise<number> {
-  const site = siteConfig(findSite(stack));
-  const reach = reachOf(site);
-  const doors = doorsOf(
-    site,
-    reach && !site.influxdb ? influxdbAddress(reach, site.name) : undefined,
-  );
-  const tunnel = reach && (await openTunnel(reach, doors));
-  console.log([...addressLines(doors, tunnel !== undefined), ...passwordLines(stack)].join("\n"));
-  if (!reach || !tunnel) return 0;
+async function open(name: string): Promise<number> {
+  const found = findSite(name);
+  const site = siteConfig(found);
+  const target = sshTargetOf(site);
+  const influxdb = target && !site.influxdb ? influxdbAddress(target, site.name) : undefined;
+  const endpoints = endpointsOf(site, influxdb);
+  const tunnel = target && (await openTunnel(target, endpoints));
+  const lines = [...addressLines(endpoints, tunnel !== undefined), ...passwordLines(found.stack)];
+  console.log(lines.join("\n"));
+  if (!target || !tunnel) return 0;
   console.log("Open until Ctrl-C.");
   let closed = false;
   for (const signal of ["SIGINT", "SIGTERM"] as const)
     process.once(signal, () => ((closed = true), tunnel.close()));
-  const said = await tunnel.ended;
+  const reason = await tunnel.ended;
   if (closed) return 0;
   console.error(
-    `The connection to ${reach.engine} has ended: ${said.trim() || "the site closed it"}`,
+    `The connection to ${target.engine} has ended: ${reason.trim() || "the site closed it"}`,
   );
   return 1;
 }
 
-// Run as a command, which cli/bess.js begins; a test only imports it.
-if (require.main?.path === __dirname) {
-  const command = new Command("npm run open --")
-    .description("Opens a site's Grafana, Explorer and InfluxDB on this machine, until Ctrl-C.")
-    .option("--stack <name>", "stack of the site", "dev")
-    .showHelpAfterError();
-  const { stack } = command.parse().opts<{ stack: string }>();
-  open(stack).then(
-    (code) => process.exit(code),
-    (error: Error) => {
-      console.error(
-        error instanceof InputError
-          ? error.message
-          : `The site of ${stack} is not opened: ${error.message}`,
-      );
-      process.exit(1);
-    },
-  );
-}
+/** Opens a site's user interfaces on this machine. */
+export const openCommand = () =>
+  bessCommand(
+    "open",
+    "Opens a site's Grafana, Explorer and InfluxDB on this machine, until Ctrl-C.",
+  )
+    .addOption(stackOption().default("dev"))
+    .example("A site behind SSH", "open --stack kiel-1")
+    .action(
+      acting(({ stack }: { stack: string }) =>
+        open(stack).catch((error: Error) => {
+          if (error instanceof InputError) throw error;
+          throw new Error(`The site of ${stack} is not opened: ${error.message}`);
+        }),
+      ),
+    );

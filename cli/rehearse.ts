@@ -1,9 +1,23 @@
-import { CommandError } from "@pulumi/pulumi/automation";
+import type { Stack } from "@pulumi/pulumi/automation";
+import { Argument, Option } from "commander";
+import { deployedStack, rehearsedStack, setUp } from "../automation";
+import { findSite } from "../configs/sites";
 import type { Engine, Fault } from "../rehearsal";
-import { deployedStack, rehearsedStack } from "../automation/inline";
+import { acting, bessCommand, diffOption, faultHelp, parseFault, stackOption } from "./command";
+import { operationOptions } from "./pulumi";
+
+const operations = ["up", "preview", "refresh", "destroy"] as const;
 
 /** What can be rehearsed. */
-export type Operation = "up" | "preview" | "refresh" | "destroy";
+export type Operation = (typeof operations)[number];
+
+interface Rehearsal {
+  stack: string;
+  diff?: boolean;
+  fault?: Fault[];
+}
+
+const notice = "REHEARSAL: nothing is deployed; Pulumi's engine works on a simulated site.";
 
 const print = (text: string) => void process.stdout.write(text);
 
@@ -23,56 +37,80 @@ function listening({ state }: Engine): string {
  * Rehearses an operation: Pulumi's real engine, state and diffs on a simulated site.
  * @returns the exit code.
  */
-export async function rehearseOperation(
+export async function rehearse(
   operation: Operation,
-  stackName: string,
-  options: { faults?: readonly Fault[]; diff?: boolean } = {},
+  { stack: name, diff, fault = [] }: Rehearsal,
 ): Promise<number> {
-  console.log(rehearsed);
-  const code = await within(rehearsedStack(stackName, options), async ({ stack, engine }) => {
-    const shared = { onOutput: print, diff: options.diff };
-    if (operation === "up") await stack.up(shared);
-    else if (operation === "preview") await stack.preview(shared);
-    else await stack[operation]({ onOutput: print });
+  const found = findSite(name);
+  // A rehearsal has a backend of its own, which knows no organizations.
+  const stackName = found.stack.split("/").at(-1) ?? found.stack;
+  if (!(await setUp("rehearse"))) return 1;
+  console.log(notice);
+  const opening = rehearsedStack(stackName, { faults: fault });
+  const code = await withStack(opening, async ({ stack, engine }) => {
+    await stack[operation]({ onOutput: print, ...operationOptions({ ...(diff && { diff }) }) });
     if (operation !== "preview") console.log(listening(engine()));
   });
-  console.log(`${rehearsed} npm run up -- --stack ${stackName} deploys it, where Docker is.`);
+  console.log(`${notice} npx bess up --stack ${name} deploys it, where Docker is.`);
   return code;
 }
-
-const rehearsed = "REHEARSAL: nothing is deployed; Pulumi's engine works on a simulated site.";
 
 /**
  * Previews a deployed stack from its state alone, without any contact to its site.
  * @returns the exit code.
  */
 export async function previewOffline(
-  stackName: string,
+  name: string,
   options: { diff?: boolean } = {},
 ): Promise<number> {
+  const found = findSite(name);
   console.log(
-    "OFFLINE: planned from the stack's state; the site is not contacted, so what changed there behind Pulumi's back is not seen.",
+    "OFFLINE: planned from the stack's state. The site is not contacted, " +
+      "so what changed there behind Pulumi's back is not seen.",
   );
-  return within(
-    deployedStack(stackName, { offline: true }),
-    async ({ stack }) => void (await stack.preview({ onOutput: print, diff: options.diff })),
+  return withStack(
+    deployedStack(found.stack, { offline: true }),
+    async ({ stack }) =>
+      void (await stack.preview({ onOutput: print, ...operationOptions(options) })),
   );
 }
 
-/** Works on a stack, and closes it. @returns the exit code; Pulumi has told its own errors by then. */
-async function within<T extends { close(): void }>(
+/** Works on a stack, and closes it. @returns the exit code; Pulumi has shown its own errors. */
+async function withStack<T extends { stack: Stack; close(): void }>(
   opening: Promise<T>,
-  work: (inline: T) => Promise<void>,
+  work: (opened: T) => Promise<void>,
 ): Promise<number> {
-  let inline: T | undefined;
+  const opened = await opening;
   try {
-    inline = await opening;
-    await work(inline);
+    await work(opened);
     return 0;
   } catch (error) {
-    if (!inline || !(error instanceof CommandError)) console.error((error as Error).message);
+    const { CommandError } =
+      require("@pulumi/pulumi/automation") as typeof import("@pulumi/pulumi/automation");
+    if (!(error instanceof CommandError)) console.error((error as Error).message);
     return 1;
   } finally {
-    inline?.close();
+    opened.close();
   }
 }
+
+const faults = (text: string, previous: Fault[] = []) => [...previous, parseFault(text)];
+
+/** Works on a simulated site. */
+export const rehearseCommand = () =>
+  bessCommand(
+    "rehearse",
+    "Works on a simulated site, through Pulumi's real engine: nothing is deployed.",
+  )
+    .addArgument(new Argument("<operation>", "what to rehearse").choices(operations))
+    .addOption(stackOption().default("dev"))
+    .addOption(diffOption())
+    .addOption(
+      new Option("--fault <fault...>", "what goes wrong: RESOURCE=KIND[:SECONDS]").argParser(
+        faults,
+      ),
+    )
+    .addHelpText("after", faultHelp)
+    .example("The first deployment of a site", "rehearse up --stack kiel-1")
+    .example("With a slow Grafana", "rehearse up --stack kiel-1 --fault kiel-1-grafana=slow:10")
+    .action(acting((operation: Operation, asked: Rehearsal) => rehearse(operation, asked)));

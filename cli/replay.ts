@@ -2,19 +2,23 @@ import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { performance } from "node:perf_hooks";
 import { SingleBar } from "cli-progress";
-import { Command, InvalidArgumentError, Option } from "commander";
+import { InvalidArgumentError, Option } from "commander";
+import { pulumiEnvironment } from "../automation";
 import { loadModel } from "../configs/model";
+import type { SiteConfig } from "../configs/site";
+import { findSite, siteConfig } from "../configs/sites";
 import { InputError } from "../configs/validation";
+import { acting, bessCommand, number, pairs, refuse, stackOption } from "./command";
+import { isWatched } from "./progress";
 import { open, send, type Progress } from "./replay/send";
 import { openSource, type Row } from "./replay/source";
-import { pulumiEnvironment } from "../automation/backend";
 
 interface Options {
-  model: string;
+  model?: string;
   measurement?: string;
   unit: string;
   tag: Record<string, string>;
-  url: string;
+  url?: string;
   username: string;
   passwordFile?: string;
   stack?: string;
@@ -24,33 +28,17 @@ interface Options {
   limit: number;
 }
 
-const epilogue = `
-The file is CSV, whose header names the JSON paths of the model's payload (docs/telemetry.md), or NDJSON: one payload
-a line, or one recorded message {"topic": ..., "payload": ...} a line. Either may be gzipped.
+const details = `
+The file is CSV, whose header names the JSON paths of the model's payload (docs/telemetry.md), or
+NDJSON: one payload a line, or one recorded message {"topic": ..., "payload": ...} a line. Either
+may be gzipped.
 
-The password is taken from --password-file, else from --stack, else from MQTT_PASSWORD; without one the replay logs in
-as nobody. TLS: give an mqtts:// URL, and the broker's own CA by NODE_EXTRA_CA_CERTS.
+The password is taken from --password-file, else from --stack, else from MQTT_PASSWORD; without one
+the replay logs in as nobody. TLS: give an mqtts:// URL, and the broker's own CA by
+NODE_EXTRA_CA_CERTS. To record messages: mosquitto_sub -h HOST -t '#' -F %J > fleet.ndjson
 
-Examples:
-  A day of one battery unit into the site "lab", as fast as the broker takes it:
-    npm run replay -- day.csv.gz --model configs/models/m5bat.yaml --unit 10 --stack lab
-  The same, 60 times real time:
-    npm run replay -- day.csv.gz --model configs/models/m5bat.yaml --unit 10 --stack lab --speed 60
-  Rows of a battery whose file lacks the tags:
-    npm run replay -- soc.csv --measurement battery --unit 1 --tag id=battery-1 --tag group_id=bess-1 --stack lab
-  Record a fleet, and replay it elsewhere:
-    mosquitto_sub -h old -t '#' -F %J > fleet.ndjson
-    npm run replay -- fleet.ndjson --stack lab
-
-Exit code 0: the broker has acknowledged every row. 1: not so; the reason is told, and --from for the rest.`;
-
-/** Parses a whole number from 1 to `most`. */
-const count = (most: number) => (text: string) => {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 1 || value > most)
-    throw new InvalidArgumentError(`Write a whole number from 1 to ${most}.`);
-  return value;
-};
+Exit code 0: the broker has acknowledged every row. 1: not so; the reason is printed, and --from for
+the rest.`;
 
 function speed(text: string): number {
   const value = text === "max" ? Infinity : Number(text);
@@ -64,7 +52,7 @@ function level(text: string): string {
   return text;
 }
 
-function url(text: string): string {
+function brokerUrl(text: string): string {
   if (!/^(mqtts?|wss?):\/\/[^\s@]+$/.test(text))
     throw new InvalidArgumentError(
       "Write mqtt://, mqtts://, ws:// or wss://, a host and a port, and no user.",
@@ -72,47 +60,72 @@ function url(text: string): string {
   return text;
 }
 
-function tag(text: string, previous: Record<string, string>): Record<string, string> {
-  const [, name, value] = /^([^=]+)=(.+)$/.exec(text) ?? [];
-  if (name === undefined)
-    throw new InvalidArgumentError("Write NAME=VALUE, such as group_id=bess-1.");
-  return { ...previous, [name]: value };
-}
+/** Replays a recorded file. */
+export const replayCommand = () =>
+  bessCommand(
+    "replay",
+    "Publishes a recorded file as a site's gateway would: " +
+      "one message a row, each acknowledged by the broker.",
+  )
+    .summary("Publishes a recorded file as a site's gateway would.")
+    .argument("<file>", "CSV, NDJSON or JSONL file, also with .gz")
+    .addOption(stackOption())
+    .option(
+      "--model <path>",
+      "telemetry model of the rows (default: the stack's, else configs/telemetry.yaml)",
+    )
+    .option(
+      "--measurement <name>",
+      "measurement that the rows are (default: the model's only one, or by each line's topic)",
+    )
+    .option("--unit <id>", "unit that fills the + levels of the topic", level, "1")
+    .addOption(
+      new Option("--tag <name=value>", "tag that the file lacks; repeatable")
+        .argParser(pairs("group_id=bess-1"))
+        .default({}, "none"),
+    )
+    .option(
+      "--url <url>",
+      "the broker (default: the stack's, else mqtt://127.0.0.1:1883)",
+      brokerUrl,
+    )
+    .option("--username <name>", "user of the broker", "gateway")
+    .option("--password-file <path>", "file that holds the password (default: the stack's own)")
+    .addOption(
+      new Option("--speed <n>", "times real time by the rows' own times, or max")
+        .argParser(speed)
+        .default(Infinity, "max"),
+    )
+    .option(
+      "--inflight <n>",
+      "most messages that wait for their acknowledgement",
+      number(1, 65535),
+      1000,
+    )
+    .option("--from <n>", "first row to send, counted from 1", number(1), 1)
+    .addOption(
+      new Option("--limit <n>", "most rows to send").argParser(number(1)).default(Infinity, "all"),
+    )
+    .example("A day of one unit, as fast as the broker takes it", "replay day.csv.gz --stack dev")
+    .example("The same, 60 times real time", "replay day.csv.gz --stack dev --speed 60")
+    .example(
+      "Rows of a battery whose file lacks the tags",
+      "replay soc.csv --measurement battery --tag id=battery-1 --tag group_id=bess-1 --stack dev",
+    )
+    .addHelpText("after", details)
+    .action(
+      acting(async (file: string, options: Options) => ((await replay(file, options)) ? 0 : 1)),
+    );
 
-const command = new Command("npm run replay --")
-  .description(
-    "Publishes a recorded file as a site's gateway would: one message a row, each acknowledged by the broker.",
-  )
-  .argument("<file>", "CSV, NDJSON or JSONL file, also with .gz")
-  .option("--model <path>", "telemetry model that the rows follow", "configs/telemetry.yaml")
-  .option(
-    "--measurement <name>",
-    "measurement that the rows are (default: the model's only one, or by each line's topic)",
-  )
-  .option("--unit <id>", "unit that fills the + levels of the topic", level, "1")
-  .addOption(
-    new Option("--tag <name=value>", "tag that the file lacks; repeatable")
-      .argParser(tag)
-      .default({}, "none"),
-  )
-  .option("--url <url>", "the broker", url, "mqtt://127.0.0.1:1883")
-  .option("--username <name>", "user of the broker", "gateway")
-  .option("--password-file <path>", "file that holds the password")
-  .option("--stack <name>", "Pulumi stack whose output gatewayPassword is the password")
-  .addOption(
-    new Option("--speed <n>", "times real time by the rows' own times, or max")
-      .argParser(speed)
-      .default(Infinity, "max"),
-  )
-  .option("--inflight <n>", "most messages that wait for their acknowledgement", count(65535), 1000)
-  .option("--from <n>", "first row to send, counted from 1", count(Number.MAX_SAFE_INTEGER), 1)
-  .addOption(
-    new Option("--limit <n>", "most rows to send")
-      .argParser(count(Number.MAX_SAFE_INTEGER))
-      .default(Infinity, "all"),
-  )
-  .addHelpText("after", epilogue)
-  .showHelpAfterError("(--help tells more)");
+/**
+ * The broker of a site as this machine reaches it: on the site's host, unless the broker listens
+ * there on a loopback address alone.
+ */
+function brokerOf({ engine, mqtt }: SiteConfig): string {
+  const loopback = "127.0.0.1";
+  const host = engine?.startsWith("ssh://") ? new URL(engine).hostname : loopback;
+  return `mqtt://${mqtt.address === loopback ? loopback : host}:${mqtt.port}`;
+}
 
 /** The stack's own password, read by the Pulumi CLI that the project already needs. */
 function stackPassword(stack: string): string {
@@ -125,7 +138,7 @@ function stackPassword(stack: string): string {
     }).trimEnd();
   } catch (error) {
     const { stderr, message } = error as Error & { stderr?: string };
-    throw new InputError("the command line", [`--stack is ${stack}: ${stderr?.trim() || message}`]);
+    return refuse(`--stack is ${stack}: ${stderr?.trim() || message}`);
   }
 }
 
@@ -133,9 +146,7 @@ function filePassword(file: string): string {
   try {
     return readFileSync(file, "utf8").trimEnd();
   } catch (error) {
-    throw new InputError("the command line", [
-      `--password-file is ${file}: ${(error as Error).message}`,
-    ]);
+    return refuse(`--password-file is ${file}: ${(error as Error).message}`);
   }
 }
 
@@ -160,17 +171,22 @@ async function* limited(
   }
 }
 
-const tellInterval = 5000;
+/** Time between two lines of progress where there is no terminal, in ms. */
+const reportInterval = 5000;
 
-/** Shows the progress on the terminal, or tells it every few seconds where there is none; returns what ends that. */
+/**
+ * Shows the progress on the terminal, or prints it every few seconds where there is none.
+ * @returns what ends that.
+ */
 function show(progress: Progress, share: () => number): () => void {
   const began = performance.now();
   const text = () =>
-    `${progress.read} rows read, ${progress.acknowledged} acknowledged (${rate(progress.acknowledged, began)}/s)`;
-  if (!process.stderr.isTTY) {
+    `${progress.read} rows read, ${progress.acknowledged} acknowledged ` +
+    `(${rate(progress.acknowledged, began)}/s)`;
+  if (!isWatched()) {
     const timer = setInterval(
       () => console.error(`${Math.floor(share() * 100)} %: ${text()}`),
-      tellInterval,
+      reportInterval,
     );
     return () => clearInterval(timer);
   }
@@ -199,22 +215,27 @@ function summarize(
 ): boolean {
   const seconds = ((performance.now() - began) / 1000).toFixed(1);
   console.log(
-    `${read} rows read, ${acknowledged} acknowledged by the broker in ${seconds} s (${rate(acknowledged, began)}/s)`,
+    `${read} rows read, ${acknowledged} acknowledged by the broker ` +
+      `in ${seconds} s (${rate(acknowledged, began)}/s)`,
   );
   if (unheard > 0)
     console.error(`${unheard} of them reached nobody: no client has subscribed to their topic.`);
   if (failure === undefined) return true;
   console.error(
-    `${failure}\nrows sent but not acknowledged: ${read - acknowledged}; resume with --from ${resumeAt}`,
+    `${failure}\nrows sent but not acknowledged: ${read - acknowledged}; ` +
+      `resume with --from ${resumeAt}`,
   );
   return false;
 }
 
 /** Replays a file; true if the broker has acknowledged every row. */
-async function replay(file: string, options: Options): Promise<boolean> {
+async function replay(file: string, asked: Options): Promise<boolean> {
+  const found = asked.stack === undefined ? undefined : findSite(asked.stack);
+  const site = found && siteConfig(found);
+  const options = { ...asked, ...(found && { stack: found.stack }) };
   const choices = { measurement: options.measurement, unit: options.unit, tags: options.tag };
   const source = openSource(file, {
-    model: loadModel(options.model),
+    model: loadModel(options.model ?? site?.model ?? "configs/telemetry.yaml"),
     choices,
     from: options.from,
     note: console.error,
@@ -222,7 +243,7 @@ async function replay(file: string, options: Options): Promise<boolean> {
   const first = await source.rows.next();
   if (first.done) throw new InputError(file, [`it has no row ${options.from}`]);
   const { client, most } = await open({
-    url: options.url,
+    url: options.url ?? (site ? brokerOf(site) : "mqtt://127.0.0.1:1883"),
     username: options.username,
     password: readPassword(options),
   });
@@ -243,16 +264,3 @@ async function replay(file: string, options: Options): Promise<boolean> {
   end();
   return summarize(progress, began);
 }
-
-async function main(): Promise<void> {
-  command.parse();
-  try {
-    process.exitCode = (await replay(command.args[0], command.opts<Options>())) ? 0 : 1;
-  } catch (error) {
-    if (!(error instanceof InputError)) throw error;
-    console.error(error.message);
-    process.exitCode = 1;
-  }
-}
-
-void main();

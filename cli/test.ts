@@ -1,16 +1,120 @@
-import { spawnSync } from "node:child_process";
+import { spawn, type StdioOptions } from "node:child_process";
+import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { environment, setUp } from "../automation/programs";
+import { performance } from "node:perf_hooks";
+import pLimit from "p-limit";
+import { environment, root, setUp } from "../automation";
+import { acting, bessCommand } from "./command";
 
-/** `npm test`: sets up what the tests need, checks the types, and runs jest with coverage. */
-const bin = (name: string) => join(__dirname, "../node_modules/.bin", name);
-const run = (name: string, args: string[]) => {
-  const { status } = spawnSync(bin(name), args, { stdio: "inherit", env: environment() });
-  if (status !== 0) process.exit(status ?? 1);
-};
+/** A program of the packages that checks the project. */
+interface Check {
+  name: string;
+  program: string;
+  args: readonly string[];
+}
 
-setUp("test").then((complete) => {
-  if (!complete) process.exit(1);
-  run("tsc", ["-p", "."]);
-  run("jest", ["--coverage", ...process.argv.slice(2)]);
-});
+/** The program and the rooms. */
+const sources = (require("../tsconfig.json") as { include: string[] }).include.filter(
+  (path) => path !== "tests",
+);
+
+/** What a person writes in prose. */
+const pages = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs"].filter((page) =>
+  existsSync(join(root, page)),
+);
+
+const checks: readonly Check[] = [
+  { name: "types", program: "tsc", args: ["-p", "."] },
+  { name: "format", program: "oxfmt", args: ["--check"] },
+  { name: "lint", program: "oxlint", args: ["--deny-warnings"] },
+  { name: "rooms", program: "depcruise", args: sources },
+  { name: "references", program: "node", args: ["cli/bess.js", "docs", "--check"] },
+  { name: "links", program: "remark", args: ["--quiet", "--frail", "--no-stdout", ...pages] },
+  {
+    name: "spelling",
+    program: "cspell",
+    args: ["--no-progress", "--no-summary", "--dot", ...pages.map((page) => `${page}*/**`)],
+  },
+];
+
+/** Runs a program of the packages. @returns its exit code and, unless inherited, its output. */
+function run(program: string, args: readonly string[], stdio: StdioOptions) {
+  const path = [join(root, "node_modules/.bin"), environment().PATH].join(":");
+  const env = { ...environment(), PATH: path };
+  const child = spawn(program, args, { cwd: root, stdio, env });
+  let output = "";
+  for (const stream of [child.stdout, child.stderr])
+    stream?.on("data", (data: Buffer) => (output += data.toString()));
+  return new Promise<{ code: number | null; output: string }>((resolve, reject) => {
+    child.once("error", reject);
+    child.once("close", (code) => resolve({ code, output }));
+  });
+}
+
+/** Runs every check, two at once, and prints a line for each. @returns how many failed. */
+async function runChecks(): Promise<number> {
+  const limit = pLimit(2);
+  const codes = await Promise.all(
+    checks.map(({ name, program, args }) =>
+      limit(async () => {
+        const began = performance.now();
+        const { code, output } = await run(program, args, ["ignore", "pipe", "pipe"]);
+        const seconds = ((performance.now() - began) / 1000).toFixed(1);
+        console.log(`${code === 0 ? "passed" : "FAILED"}    ${name}: ${seconds} s`);
+        if (code !== 0) console.log(output.trimEnd());
+        return code;
+      }),
+    ),
+  );
+  return codes.filter((code) => code !== 0).length;
+}
+
+const jestReport = join(root, ".cache/jest.json");
+
+interface JestReport {
+  numPassedTests: number;
+  numFailedTests: number;
+  numRuntimeErrorTestSuites: number;
+  numPendingTests: number;
+  numTodoTests: number;
+}
+
+/** Runs jest. @returns its exit code, and what it counted, if it came that far. */
+async function runJest(args: readonly string[]) {
+  rmSync(jestReport, { force: true });
+  const report = ["--json", `--outputFile=${jestReport}`];
+  const { code } = await run("jest", ["--coverage", ...report, ...args], "inherit");
+  const counted = existsSync(jestReport)
+    ? (JSON.parse(readFileSync(jestReport, "utf8")) as JestReport)
+    : undefined;
+  return { code, counted };
+}
+
+async function testAll(jestArgs: readonly string[]): Promise<number> {
+  if (!(await setUp("test"))) return 1;
+  const failed = await runChecks();
+  const { code, counted } = await runJest(jestArgs);
+  if (counted) {
+    const passing = checks.length - failed + counted.numPassedTests;
+    const failing = failed + counted.numFailedTests + counted.numRuntimeErrorTestSuites;
+    const skipped = counted.numPendingTests + counted.numTodoTests;
+    console.log(`${passing} passed, ${failing} failed, ${skipped} skipped`);
+  }
+  return code === 0 && failed === 0 ? 0 : 1;
+}
+
+/** Checks the project without running it. */
+export const lint = () =>
+  bessCommand("lint", "Checks types, format, imports, references, links and spelling.")
+    .example("In about 20 seconds", "lint")
+    .action(acting(async () => ((await runChecks()) === 0 ? 0 : 1)));
+
+/** Checks the project, and runs its tests. */
+export const test = () =>
+  bessCommand("test", "Installs what the tests need, checks all that lint checks, and runs jest.")
+    .argument("[jest...]", "what jest takes, such as the path of a test")
+    .allowUnknownOption()
+    .passThroughOptions()
+    .example("Everything", "test")
+    .example("One test", "test tests/configs/sites.test.ts")
+    .action(acting((jestArgs: string[]) => testAll(jestArgs)));

@@ -45,10 +45,14 @@ export interface StackSite {
   sources: SiteSource[];
 }
 
+/** The three of some names that are most like one. */
+export const nearestNames = (name: string, names: readonly string[]): string[] =>
+  [...names].sort((a, b) => distance(name, a) - distance(name, b)).slice(0, 3);
+
 /** A stack that has no site. */
 export class UnknownStackError extends InputError {
   constructor(stack: string, names: readonly string[]) {
-    const nearest = [...names].sort((a, b) => distance(stack, a) - distance(stack, b)).slice(0, 3);
+    const nearest = nearestNames(stack, names);
     const finding = `no site in ${stackFile(stack)} or ${inventoryFile}`;
     super(`stack ${stack}`, [finding]);
     this.message =

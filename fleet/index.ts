@@ -8,7 +8,7 @@ export {
   groupSites,
   type SiteGroup,
 } from "./report";
-export type { Operating, RollingOut } from "./operate";
+export type { Operating, RollingOut, RolloutResult, SiteDrift, Status } from "./operate";
 
 // Loaded when it is first called: it brings Pulumi's SDK along.
 type Operate = typeof import("./operate");

@@ -1,12 +1,10 @@
 import { createInterface } from "node:readline/promises";
-import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type EngineEvent, StackNotFoundError } from "@pulumi/pulumi/automation";
 import { InputError } from "../configs/validation";
 import { withSecretPlaceholders } from "../configs/secret-placeholders";
 import type { Fault } from "../rehearsal";
 import { rehearsals } from "../automation/inline";
-import { setUp } from "../automation/programs";
 import type { Fleet, FleetSite } from "../configs/inventory";
 import { planFromEvents, type SitePlan, withRenderedFiles } from "../automation/plan";
 import { plural } from "./plural";
@@ -35,6 +33,8 @@ export interface RollingOut extends Operating {
   backoff: number;
   /** What CI calls it. */
   rollout?: string;
+  /** Standard output is a report for a program: progress goes to standard error. */
+  json?: boolean;
 }
 
 const records = (rehearse?: boolean) =>
@@ -51,10 +51,6 @@ const opener = (
         fault.filter(({ site }) => site === name || site === "*").map(({ fault: one }) => one),
       )
     : rollout.real(sites, { existing: makes ? undefined : "asked" });
-
-const sayRehearsal = ({ rehearse }: Operating) =>
-  rehearse &&
-  console.log("REHEARSAL: nothing is deployed; Pulumi's engine works on simulated sites.");
 
 /** The revision that is checked out; asked for by its commit, that commit's own. */
 function revisions(): { current: rollout.Revision; at: (commit: string) => rollout.Revision } {
@@ -84,19 +80,24 @@ const moves = {
   rollback: (args: rollout.RolloutArgs) => rollout.rollback(args),
 };
 
-/**
- * Rolls out to sites, goes on, or goes back.
- * @returns the exit code.
- */
+/** What a rollout did. */
+export interface RolloutResult {
+  record: rollout.RolloutRecord;
+  /** The record's file. */
+  file: string;
+  /** What it did, and what to do now, for a person. */
+  summary: string;
+  exitCode: number;
+}
+
+/** Rolls out to sites, goes on, or goes back. */
 export async function roll(
   kind: keyof typeof moves,
   fleet: Fleet,
   sites: readonly FleetSite[],
   asked: RollingOut,
   wave?: string,
-): Promise<number> {
-  if (!(await setUp(asked.rehearse ? "rehearse" : "deploy"))) return 1;
-  sayRehearsal(asked);
+): Promise<RolloutResult> {
   const { current, at } = revisions();
   const openStack = opener(fleet.sites, asked, true);
   if (kind !== "rollback") await requirePolicy(fleet, sites, current);
@@ -110,7 +111,7 @@ export async function roll(
   const interrupt = () => {
     if (stop.signal.aborted)
       process.exit(exitCodeOf({ outcome: "stopped" } as rollout.RolloutRecord));
-    console.log(
+    console.error(
       "interrupted: what runs is finished, and nothing further is started; once more ends at once",
     );
     stop.abort();
@@ -118,6 +119,7 @@ export async function roll(
   process.on("SIGINT", interrupt).on("SIGTERM", interrupt);
   const shown = progress(
     new Map(fleet.waves.map((name) => [name, sites.filter((site) => site.wave === name).length])),
+    asked.json ? process.stderr : process.stdout,
   );
   const kept = records(asked.rehearse);
   const {
@@ -144,9 +146,8 @@ export async function roll(
     },
     current.commit,
   ).finally(() => shown.end());
-  console.log(summary(record, kept.file(record.id)));
-  sayRehearsal(asked);
-  return exitCodeOf(record);
+  const file = kept.file(record.id);
+  return { record, file, summary: summary(record, file), exitCode: exitCodeOf(record) };
 }
 
 /** @throws InputError naming each rule that a site breaks; what a rollback goes back to was judged when it was rolled out. */
@@ -220,7 +221,7 @@ const standingOf = (site: FleetSite, revision: rollout.Revision, openStack: roll
   rollout.within(site, revision, openStack, (session) => session.standing());
 
 /** One site's line in `status`. */
-interface Status {
+export interface Status {
   site: string;
   wave: string;
   revision?: string;
@@ -266,51 +267,43 @@ export async function status(
 
 const told = (error: Error) => rollout.reasonOf(error);
 
-/** What differs at sites from their state, as Markdown; `refresh` takes it into the state. @returns the exit code. */
+/** What differs at one site from its state, or why it could not be looked at. */
+export interface SiteDrift {
+  site: string;
+  differences: string[];
+}
+
+/** What differs at sites from their state; `refresh` takes it into the state. */
 export async function drift(
   sites: readonly FleetSite[],
-  asked: Operating & { markdown?: string },
+  asked: Operating,
   refresh = false,
-): Promise<number> {
-  if (!(await setUp(asked.rehearse ? "rehearse" : "deploy"))) return 1;
+): Promise<SiteDrift[]> {
   const current = rollout.workingTree();
   const found = await rollout.each(sites, asked.parallel, (site) =>
     rollout.within(site, current, opener(sites, asked), (session) =>
       refresh ? session.refresh() : session.drift(),
     ),
   );
-  const rows = [...found]
-    .filter(([, steps]) => steps.length > 0)
-    .map(([site, steps]) => `| ${site} | ${steps.join("<br>").replaceAll("|", "\\|")} |`);
-  const text = rows.length
-    ? `| site | differs from its state, or why it could not be looked at |\n| --- | --- |\n${rows.join("\n")}\n`
-    : "";
-  if (asked.markdown && text) writeFileSync(asked.markdown, text);
-  console.log(text || `Nothing differs at ${plural(sites.length, "site")}.`);
-  return 0;
+  return [...found].map(([site, differences]) => ({ site, differences }));
 }
 
-/** Passes a site through its gate. @returns the exit code. */
-export async function verify(site: FleetSite, asked: Operating): Promise<number> {
+/** Passes a site through its gate. @returns why it does not pass; nothing where it does. */
+export async function verify(site: FleetSite, asked: Operating): Promise<string[]> {
   const current = rollout.workingTree();
-  const findings = await rollout
+  return rollout
     .within(site, current, opener([site], asked), (session) => session.verify())
     .catch((error: Error) => {
       if (error instanceof InputError) throw error;
       return [rollout.reasonOf(error)];
     });
-  const passed = asked.rehearse
-    ? "every simulated container is there and healthy; no message can flow there"
-    : "a marked message arrived in InfluxDB and Grafana, and every container is healthy";
-  console.log(`${site.name}: ${findings.length === 0 ? passed : findings.join("; ")}`);
-  return findings.length === 0 ? 0 : 2;
 }
 
-/** Removes a site; its data volumes stay unless it says purge. @returns the exit code. */
+/** Removes a site; its data volumes stay unless it says purge. @throws InputError where a person said no. */
 export async function down(
   site: FleetSite,
   asked: Operating & { yesDestroy?: string },
-): Promise<number> {
+): Promise<void> {
   if (asked.yesDestroy !== undefined && asked.yesDestroy !== site.name)
     throw new InputError("--yes-destroy", [
       `it is ${asked.yesDestroy}: to remove ${site.name}, write ${site.name}`,
@@ -331,8 +324,6 @@ export async function down(
   }
   const current = rollout.workingTree();
   await rollout.within(site, current, opener([site], asked), (session) => session.destroy());
-  console.log(`${site.name}: removed; what its data volumes hold stays unless it said purge`);
-  return 0;
 }
 
 /** Plans of sites against their stacks' state: `offline` contacts no site. */

@@ -77,6 +77,13 @@ export function checkOut(commit: string, folder: string): void {
   else run("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund"], base);
 }
 
+/** How a checkout runs its own `bess fleet`; undefined where it had no fleet yet, and so no sites. */
+function fleetCommand(base: string): string[] | undefined {
+  if (existsSync(join(base, "cli/bess.js"))) return ["cli/bess.js", "fleet"];
+  // As it was until November 2026.
+  return existsSync(join(base, "fleet/cli.ts")) ? ["tools/run.js", "../fleet/cli"] : undefined;
+}
+
 /**
  * Plans by which each site would go from an earlier revision to what stands here: both sides are rendered, each by its
  * own code, and compared. No site is contacted, no state is read, and no secret is needed.
@@ -94,13 +101,9 @@ export async function* plansSince(
   try {
     checkOut(commitOf(ref), folder);
     mkdirSync(rendered, { recursive: true });
-    // A base that had no fleet yet deployed none of these sites.
-    if (existsSync(join(folder, "base/fleet/cli.ts")))
-      run(
-        process.execPath,
-        ["cli/bess.js", "fleet", "render", "--out", rendered],
-        join(folder, "base"),
-      );
+    const base = join(folder, "base");
+    const command = fleetCommand(base);
+    if (command) run(process.execPath, [...command, "render", "--out", rendered], base);
     for (const site of sites)
       yield comparePlans(
         { site: site.name, stack: site.stack, wave: site.wave },

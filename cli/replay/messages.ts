@@ -14,7 +14,7 @@ export interface Message {
 /** What the command line tells about the messages. */
 export interface Choices {
   /** The only measurement that rows are read as. */
-  measurement?: string;
+  measurement?: string | undefined;
   /** What every `+` level of a topic is filled with. */
   unit: string;
   /** Values of tags that the file lacks, by the tag's name. */
@@ -101,7 +101,8 @@ function givenTags(
       "the command line",
       ...unknown.map(
         (name) =>
-          `--tag ${name}=${tags[name]} is no tag of ${measurement.name}: it has ${names(measurement.tags)}`,
+          `--tag ${name}=${tags[name]} is no tag of ${measurement.name}: ` +
+          `it has ${names(measurement.tags)}`,
       ),
     );
   return (name) => tags[name];
@@ -127,7 +128,8 @@ function headerFindings(measurement: Measurement, header: string[], choices: Cho
   const findings = header.flatMap((column, i) => {
     if (!allowed.includes(column))
       return [
-        `column ${i + 1} is "${column}", which ${measurement.name} does not declare; allowed: ${allowed.join(", ")}`,
+        `column ${i + 1} is "${column}", which ${measurement.name} does not declare; ` +
+          `allowed: ${allowed.join(", ")}`,
       ];
     return header.indexOf(column) < i
       ? [`column ${i + 1} is "${column}" again: write each column once`]
@@ -189,7 +191,8 @@ function columnsOf(measurement: Measurement, header: string[]): Column[] {
 
 /**
  * Makes the messages of a CSV file, whose header names JSON paths.
- * The returned function makes one of a row's cells; an empty cell is left away. `source` names the row in a refusal.
+ * The returned function makes one of a row's cells; an empty cell is left away. `source` names the
+ * row in a refusal.
  * @throws InputError with everything that is wrong with the header, or with a row.
  */
 export function csvMessages(
@@ -205,9 +208,10 @@ export function csvMessages(
   return (cells, source) => {
     const payload: Json = {};
     columns.forEach(({ path, read, allowed }, i) => {
-      if (cells[i] === "") return;
-      const value = read(cells[i]);
-      if (value === undefined) refuse(source, `${path} is ${JSON.stringify(cells[i])}: ${allowed}`);
+      const cell = cells[i];
+      if (cell === undefined || cell === "") return;
+      const value = read(cell);
+      if (value === undefined) refuse(source, `${path} is ${JSON.stringify(cell)}: ${allowed}`);
       place(payload, path, value);
     });
     for (const tag of constant) place(payload, tag.path, choices.tags[tag.name]);
@@ -243,7 +247,10 @@ function matches(pattern: string, topic: string): boolean {
   );
 }
 
-/** A recorded line, as `mosquitto_sub -F %j` or `-F %J` writes it, or undefined if the line is a payload itself. */
+/**
+ * A recorded line, as `mosquitto_sub -F %j` or `-F %J` writes it; undefined if the line is a payload
+ * itself.
+ */
 function recorded(line: Json, source: string): { topic: string; payload: Json } | undefined {
   const { topic, payload } = line;
   if (typeof topic !== "string" || payload === undefined) return undefined;
@@ -260,7 +267,8 @@ function payloadFindings(measurement: Measurement, payload: Json): string[] {
   return [
     ...missing.map(
       (tag) =>
-        `${tag.path} is missing: write it in the line, or give it for all with --tag ${tag.name}=VALUE`,
+        `${tag.path} is missing: write it in the line, ` +
+        `or give it for all with --tag ${tag.name}=VALUE`,
     ),
     ...(fields.some((path) => valueAt(payload, path) !== undefined)
       ? []
@@ -269,8 +277,9 @@ function payloadFindings(measurement: Measurement, payload: Json): string[] {
 }
 
 /**
- * Makes the messages of NDJSON lines. A line is a payload, or a recorded message `{"topic": …, "payload": …}`,
- * which goes to its own topic. A tag from `choices` fills in for one that a line lacks.
+ * Makes the messages of NDJSON lines. A line is a payload, or a recorded message
+ * `{"topic": …, "payload": …}`, which goes to its own topic. A tag from `choices` fills in for one
+ * that a line lacks.
  * @throws InputError naming what is wrong with a line, by `source`.
  */
 export function ndjsonMessages(
@@ -306,7 +315,8 @@ export function ndjsonMessages(
       found ??
       refuse(
         source,
-        `topic is "${topic}": the model ${model.name} has ${candidates.map((m) => m.topic).join(", ")}`,
+        `topic is "${topic}": the model ${model.name} has ` +
+          candidates.map((m) => m.topic).join(", "),
       )
     );
   };

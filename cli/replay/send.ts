@@ -9,7 +9,7 @@ export interface Broker {
   url: string;
   username: string;
   /** Without one the client logs in as nobody, which a broker may allow. */
-  password?: string;
+  password?: string | undefined;
 }
 
 /** How fast the messages go. */
@@ -39,10 +39,13 @@ const noSubscribers = 16;
 const longestTimer = 2 ** 31 - 1;
 
 /** A failed connection to an address with several IPs has no message of its own, only a code. */
-const reasonOf = (error: Error): string =>
+const failureReason = (error: Error): string =>
   error.message || (error as NodeJS.ErrnoException).code || error.name;
 
-/** MQTT 5 lets a broker say how many unacknowledged messages it takes; sending more ends the connection. */
+/**
+ * How many unacknowledged messages a broker takes, which MQTT 5 lets it say: more end the
+ * connection.
+ */
 const receiveMaximum = (packet: IConnackPacket): number =>
   packet.properties?.receiveMaximum ?? 65535;
 
@@ -72,7 +75,7 @@ export async function open({
     client.end(true);
     const login = password === undefined ? "without a password" : `as user ${username}`;
     throw new InputError("the connection", [
-      `--url is ${url}: the broker takes no connection ${login}: ${reasonOf(error as Error)}`,
+      `--url is ${url}: the broker takes no connection ${login}: ${failureReason(error as Error)}`,
     ]);
   }
 }
@@ -112,8 +115,9 @@ class Replay {
       this.fail(error.message);
     }
     await this.until(() => this.unanswered === 0);
-    const [first] = this.open;
-    this.progress.resumeAt = this.progress.failure === undefined ? undefined : (first ?? next);
+    const [first = next] = this.open;
+    delete this.progress.resumeAt;
+    if (this.progress.failure !== undefined && first !== undefined) this.progress.resumeAt = first;
   }
 
   /** The rows, each when its time has come and the broker has room for it; none after a failure. */
@@ -136,7 +140,7 @@ class Replay {
     this.client.publish(message.topic, message.payload, { qos: 1 }, (error) => {
       this.unanswered -= 1;
       if (error) {
-        this.fail(`row ${number} to ${message.topic} was refused: ${reasonOf(error)}`);
+        this.fail(`row ${number} to ${message.topic} was refused: ${failureReason(error)}`);
       } else {
         this.open.delete(number);
         this.progress.acknowledged += 1;
@@ -145,7 +149,7 @@ class Replay {
     });
   }
 
-  /** Resolves at a moment of the monotonic clock, in steps that a timer can hold, or at a failure. */
+  /** Resolves at a moment of the monotonic clock, or at a failure; in steps that a timer holds. */
   private async due(moment: number): Promise<void> {
     const { signal } = this.stop;
     for (
@@ -157,7 +161,7 @@ class Replay {
     }
   }
 
-  /** Resolves when the condition holds, which only an answer of the broker can change, or the connection is gone. */
+  /** Resolves when the condition holds, which the broker's answers change, or without connection. */
   private async until(condition: () => boolean): Promise<void> {
     while (!condition() && this.client.connected)
       await new Promise<void>((resolve) => (this.wake = resolve));
@@ -165,9 +169,10 @@ class Replay {
 }
 
 /**
- * Publishes rows at QoS 1 in their order and waits for every acknowledgement. A lost connection, a refused message,
- * a bad row and the signal end it: `progress` then has the reason, and the row to resume at. It does not reconnect,
- * because a message in flight would then be sent twice and out of order.
+ * Publishes rows at QoS 1 in their order and waits for every acknowledgement. A lost connection, a
+ * refused message, a bad row and the signal end it: `progress` then has the reason, and the row to
+ * resume at. It does not reconnect, because a message in flight would then be sent twice and out of
+ * order.
  */
 export async function send(
   client: MqttClient,
@@ -179,7 +184,7 @@ export async function send(
   const replay = new Replay(client, pace, progress);
   const lost = () => replay.fail("the connection to the broker was lost");
   client.on("error", (error) =>
-    replay.fail(`the connection to the broker failed: ${reasonOf(error)}`),
+    replay.fail(`the connection to the broker failed: ${failureReason(error)}`),
   );
   client.on("close", lost);
   client.on("packetreceive", (packet) => {

@@ -13,7 +13,10 @@ import {
   type Message,
 } from "./messages";
 
-/** A message and the row of the file that it is, counted from 1 without the header and without empty lines. */
+/**
+ * A message and the row of the file that it is, counted from 1 without the header and without empty
+ * lines.
+ */
 export interface Row {
   number: number;
   message: Message;
@@ -57,7 +60,8 @@ async function* csvRows(
       const absent = absentFields(measurement, cells);
       if (absent.length > 0)
         note(
-          `${file} has no column for these fields of ${measurement.name}, which stay empty: ${absent.join(", ")}`,
+          `${file} has no column for these fields of ${measurement.name}, ` +
+            `which stay empty: ${absent.join(", ")}`,
         );
       continue;
     }
@@ -70,7 +74,7 @@ async function* linesOf(input: Readable): AsyncGenerator<string, void, undefined
   let rest = "";
   for await (const chunk of input.setEncoding("utf8") as AsyncIterable<string>) {
     const lines = (rest + chunk).split("\n");
-    rest = lines.pop()!;
+    rest = lines.pop() ?? "";
     yield* lines;
   }
   yield rest;

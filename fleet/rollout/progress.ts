@@ -2,20 +2,25 @@ import { MultiBar, Presets, type SingleBar } from "cli-progress";
 import type { RolloutRecord } from "./record";
 import type { Report } from "./rollout";
 
-/** Shows a rollout as it goes: on a terminal a bar for each wave and what went wrong above them, else a line for each event. */
+/**
+ * Shows a rollout as it goes: on a terminal a bar for each wave and what went wrong above them,
+ * else, and in CI, a line for each event.
+ */
 export function progress(
   waves: ReadonlyMap<string, number>,
-  terminal = process.stdout.isTTY === true,
+  stream: NodeJS.WriteStream = process.stdout,
 ): { report: Report; end(): void } {
-  if (!terminal)
+  if (!stream.isTTY || process.env.CI)
     return {
       report: ({ wave, site, text }) =>
-        console.log([new Date().toISOString(), wave, site, text].filter(Boolean).join("  ")),
+        void stream.write(
+          `${[new Date().toISOString(), wave, site, text].filter(Boolean).join("  ")}\n`,
+        ),
       end: () => undefined,
     };
   const format = "{wave} {bar} {value}/{total} {note}";
   const screen = new MultiBar(
-    { format, clearOnComplete: false, hideCursor: true, forceRedraw: true },
+    { format, stream, clearOnComplete: false, hideCursor: true, forceRedraw: true },
     Presets.rect,
   );
   const width = Math.max(...[...waves.keys()].map((wave) => wave.length));
@@ -36,8 +41,8 @@ const nextSteps: Record<RolloutRecord["outcome"], string> = {
   done: "",
   running: "",
   halted:
-    "See the reasons above. With a fix committed: npm run fleet -- resume. Back to what each site had: npm run fleet -- rollback.",
-  stopped: "npm run fleet -- resume goes on, npm run fleet -- rollback goes back.",
+    "See the reasons above. With a fix committed: npx bess fleet resume. Back to what each site had: npx bess fleet rollback.",
+  stopped: "npx bess fleet resume goes on, npx bess fleet rollback goes back.",
 };
 
 /** What a rollout did, and what to do now. */
@@ -57,7 +62,7 @@ export function summary(record: RolloutRecord, file: string): string {
   );
   const missed =
     record.outcome === "done" && exitCodeOf(record) !== exitCodes.done
-      ? "npm run fleet -- resume takes the sites that are not there yet."
+      ? "npx bess fleet resume takes the sites that are not there yet."
       : "";
   return [
     `${record.kind} ${record.outcome}${record.reason ? `: ${record.reason}` : ""}`,

@@ -1,27 +1,30 @@
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { outdated, pages } from "../../cli/docs";
+import { bess } from "../../cli/program";
 import { temporaryFolder } from "../support/programs";
 
+const program = bess();
+
 const rowOf = (path: string, key: string) =>
-  pages()
+  pages(program)
     [path]?.split("\n")
     .find((line) => line.startsWith(`| \`${key}\` |`));
 
 test("the committed files are what the schemas and the model say; npx bess docs renews them", () => {
-  expect(outdated()).toEqual([]);
+  expect(outdated(program)).toEqual([]);
 });
 
 test("a file that was edited and one that is missing are named", () => {
   const folder = temporaryFolder();
-  for (const [path, text] of Object.entries(pages())) {
+  for (const [path, text] of Object.entries(pages(program))) {
     mkdirSync(join(folder.path, dirname(path)), { recursive: true });
     writeFileSync(join(folder.path, path), text);
   }
-  expect(outdated(folder.path)).toEqual([]);
+  expect(outdated(program, folder.path)).toEqual([]);
   writeFileSync(join(folder.path, "docs/telemetry.md"), "edited");
   rmSync(join(folder.path, "docs/schemas/stack.json"));
-  expect(outdated(folder.path)).toEqual(["docs/telemetry.md", "docs/schemas/stack.json"]);
+  expect(outdated(program, folder.path)).toEqual(["docs/telemetry.md", "docs/schemas/stack.json"]);
   folder.remove();
 });
 

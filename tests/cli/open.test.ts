@@ -1,5 +1,5 @@
 import { siteSchema } from "../../configs/site";
-import { addressLines, doorsOf } from "../../cli/open";
+import { addressLines, endpointsOf } from "../../cli/open";
 
 const site = (change: object) =>
   siteSchema.parse({ name: "pi", engine: "ssh://pi@host", ...change });
@@ -32,19 +32,19 @@ describe("what a person opens of a site", () => {
     ],
   ])("%s", (_, change, influxdb, expected) => {
     expect(
-      doorsOf(site(change), influxdb).map(
+      endpointsOf(site(change), influxdb).map(
         ({ name, address = "127.0.0.1", remote }) => `${name} ${address}:${remote}`,
       ),
     ).toEqual(expected);
   });
 
   test("is at the site's own local ports through a tunnel, and at the services' own without one", () => {
-    const doors = doorsOf(site({}));
-    expect(addressLines(doors, true)).toEqual([
+    const endpoints = endpointsOf(site({}));
+    expect(addressLines(endpoints, true)).toEqual([
       "Grafana   http://127.0.0.1:23209",
       "Explorer  http://127.0.0.1:23210",
     ]);
-    expect(addressLines(doors, false)).toEqual([
+    expect(addressLines(endpoints, false)).toEqual([
       "Grafana   http://127.0.0.1:3000",
       "Explorer  http://127.0.0.1:8888",
     ]);

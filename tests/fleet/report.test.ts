@@ -104,8 +104,7 @@ describe("golden comments", () => {
         {
           site: "husum-1",
           steps: [],
-          failed:
-            "it leaves the inventory, so no rollout changes it any more: take it down first",
+          failed: "it leaves the inventory, so no rollout changes it any more: take it down first",
         },
       ],
     ],

@@ -1,0 +1,133 @@
+import { Command, InvalidArgumentError, Option } from "commander";
+import { InputError } from "../configs/validation";
+import type { Fault } from "../rehearsal";
+import { exitCodeHelp } from "./exit-codes";
+
+// Loaded where it is asked for: it brings Pulumi's SDK along.
+const rehearsal = () => require("../rehearsal") as typeof import("../rehearsal");
+
+/** A line that a person can run, and what it does. */
+export interface Example {
+  does: string;
+  line: string;
+}
+
+/** A command of `bess`: its help ends with examples. */
+export class BessCommand extends Command {
+  readonly examples: Example[] = [];
+
+  override createCommand(name?: string): BessCommand {
+    return new BessCommand(name);
+  }
+
+  /** @param line what follows `npx bess`. */
+  example(does: string, line: string): this {
+    this.examples.push({ does, line: `npx bess ${line}` });
+    return this;
+  }
+
+  /** Sub-commands are of this class too: {@link createCommand} makes them. */
+  get bessCommands(): BessCommand[] {
+    return this.commands.filter((command) => command instanceof BessCommand);
+  }
+}
+
+const examplesHelp = ({ examples }: BessCommand) =>
+  examples.map(({ does, line }) => `  ${does}:\n    ${line}`).join("\n");
+
+/** A command of its own. Its help lists its sub-commands with an example each. */
+export function bessCommand(name: string, description: string): BessCommand {
+  const command = new BessCommand(name).description(description);
+  return command
+    .showHelpAfterError(`(npx bess ${name === "bess" ? "" : `${name} `}--help tells more)`)
+    .configureHelp({
+      subcommandTerm: (sub) => sub.name(),
+      subcommandDescription: (sub) => {
+        const example = sub instanceof BessCommand ? sub.examples[0]?.line : undefined;
+        return [sub.summary() || sub.description(), ...(example ? [`  ${example}`] : [])].join(
+          "\n",
+        );
+      },
+    })
+    .addHelpText("after", () => {
+      const examples = examplesHelp(command);
+      const codes = command.commands.length > 0 ? `\n\n${exitCodeHelp}` : "";
+      return (examples ? `\nExamples:\n${examples}` : "") + codes;
+    });
+}
+
+/** What went wrong, as a person is told: the stack trace of a slip in this program, else a line. */
+const problem = (error: Error): string =>
+  error instanceof TypeError || error instanceof ReferenceError || error instanceof RangeError
+    ? (error.stack ?? error.message)
+    : error.message;
+
+/** Runs a command's work, and keeps its exit code; a refusal is printed without a stack trace. */
+export const acting =
+  <Args extends unknown[]>(work: (...args: Args) => number | void | Promise<number | void>) =>
+  async (...args: Args): Promise<void> => {
+    try {
+      process.exitCode = (await work(...args)) ?? 0;
+    } catch (error) {
+      console.error(problem(error as Error));
+      process.exitCode = 1;
+    }
+  };
+
+/** Refuses the command line. */
+export const refuse = (finding: string): never => {
+  throw new InputError("the command line", [finding]);
+};
+
+/** The same for every command that takes it. */
+export const stackOption = () =>
+  new Option(
+    "--stack <name>",
+    "stack of the site, in Pulumi.<name>.yaml or fleet/fleet.yaml; the site's name will do",
+  );
+export const yesOption = () =>
+  new Option("--yes", "do it without asking").default(!process.stdin.isTTY, "without a terminal");
+export const refreshOption = () => new Option("--refresh", "look at what is really there first");
+export const diffOption = () => new Option("--diff", "show every property that changes");
+export const jsonOption = () => new Option("--json", "print the report as JSON");
+
+/** A number in a range, as an option takes it. */
+export const number =
+  (least: number, most = Infinity, whole = true) =>
+  (text: string): number => {
+    const value = Number(text);
+    const range = most === Infinity ? `of at least ${least}` : `from ${least} to ${most}`;
+    if (!(value >= least && value <= most) || (whole && !Number.isInteger(value)))
+      throw new InvalidArgumentError(`Write a ${whole ? "whole " : ""}number ${range}.`);
+    return value;
+  };
+
+/** Collects NAME=VALUE pairs of a repeatable option. @param example of such a pair. */
+export const pairs =
+  (example: string) =>
+  (text: string, previous: Record<string, string>): Record<string, string> => {
+    const [, name, value] = /^([^=]+)=(.+)$/.exec(text) ?? [];
+    if (name === undefined || value === undefined)
+      throw new InvalidArgumentError(`Write NAME=VALUE, such as ${example}.`);
+    return { ...previous, [name]: value };
+  };
+
+/** A fault of a rehearsed site. */
+export const parseFault = (text: string): Fault => rehearsal().parseFault(text);
+
+/** Help text that lists the kinds of faults. */
+export const faultHelp = () => `\nFaults: ${rehearsal().faultHelp}`;
+
+/** Rows in columns, the first row its head. */
+export function table(rows: readonly (readonly string[])[]): string {
+  const widths: number[] = [];
+  for (const row of rows)
+    row.forEach((cell, i) => (widths[i] = Math.max(widths[i] ?? 0, cell.length)));
+  return rows
+    .map((row) => row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join("  "))
+    .map((line) => line.trimEnd())
+    .join("\n");
+}
+
+/** Prints a report for a program to read. */
+export const printJson = (report: unknown) => console.log(JSON.stringify(report, null, 2));

@@ -1,0 +1,120 @@
+import { InvalidArgumentError, Option } from "commander";
+import picomatch from "picomatch";
+import { setUp } from "../../automation";
+import type { Operating } from "../../fleet";
+import {
+  type Fleet,
+  type FleetSite,
+  inventoryFile,
+  type Labels,
+  loadFleet,
+} from "../../configs/inventory";
+import { nearestNames } from "../../configs/sites";
+import { type BessCommand, faultHelp, number, pairs, parseFault, refuse } from "../command";
+
+/** Which sites a command is about. */
+export interface Selection {
+  site?: string[];
+  label: Labels;
+  wave?: string;
+}
+
+const collect = (text: string, previous: string[] = []) => [
+  ...previous,
+  ...text.split(",").filter(Boolean),
+];
+
+export const labelOption = (what: string) =>
+  new Option("--label <name=value>", what).argParser(pairs("region=north")).default({}, "none");
+
+/** Gives a command the options by which its sites are chosen. */
+export const selecting = (command: BessCommand): BessCommand =>
+  command
+    .addOption(
+      new Option(
+        "--site <glob>",
+        "only sites whose name matches; repeatable, or with commas",
+      ).argParser(collect),
+    )
+    .addOption(labelOption("only sites with this label; repeatable, all must fit"))
+    .option("--wave <name>", "only sites of this wave");
+
+/** Whether a site was asked for by its name and labels. */
+export const isSelected = ({ site, label: wanted }: Selection) => {
+  const isNamed = site ? picomatch(site) : () => true;
+  return ({ name, labels }: Pick<FleetSite, "name" | "labels">) =>
+    isNamed(name) && Object.entries(wanted).every(([key, value]) => labels[key] === value);
+};
+
+/**
+ * The sites that were asked for.
+ * @throws InputError if there are none: a slip in a glob must not look like success.
+ */
+export function selected({ waves, sites }: Fleet, selection: Selection): FleetSite[] {
+  const { wave } = selection;
+  if (wave !== undefined && !waves.includes(wave))
+    refuse(`--wave is ${wave}: allowed here: ${waves.join(", ")}`);
+  const found = sites.filter(
+    (site) => isSelected(selection)(site) && (wave === undefined || site.wave === wave),
+  );
+  if (found.length === 0)
+    refuse(`no site of ${inventoryFile} fits; npx bess fleet list shows them`);
+  return found;
+}
+
+/** The site of that name. @throws InputError with the nearest names where there is none. */
+export function siteNamed(name: string): FleetSite {
+  const { sites } = loadFleet();
+  const nearest = nearestNames(
+    name,
+    sites.map((site) => site.name),
+  );
+  return (
+    sites.find((site) => site.name === name) ??
+    refuse(`site is ${name}: ${inventoryFile} has no such site; the nearest: ${nearest.join(", ")}`)
+  );
+}
+
+function siteFault(text: string, previous: Operating["fault"] = []): Operating["fault"] {
+  const [, site, fault] = /^([^:]+):(.+)$/.exec(text) ?? [];
+  if (!site || !fault)
+    throw new InvalidArgumentError(
+      "Write SITE:RESOURCE=KIND[:SECONDS], such as kiel-1:engine=fail.",
+    );
+  return [...previous, { site, fault: parseFault(fault) }];
+}
+
+/** Gives a command the options of those that work on stacks. */
+export const operating = (command: BessCommand): BessCommand =>
+  command
+    .option("--parallel <n>", "most sites at once", number(1), 4)
+    .option("--limit <seconds>", "how long the gate waits for its message", number(1), 60)
+    .option("--restarts <n>", "restarts that the gate forgives a container", number(0), 0)
+    .option("--rehearse", "on simulated sites: nothing is deployed")
+    .addOption(
+      new Option(
+        "--fault <fault>",
+        "with --rehearse: SITE:RESOURCE=KIND[:SECONDS]; repeatable",
+      ).argParser(siteFault),
+    )
+    .addHelpText("after", faultHelp);
+
+const rehearsalNotice = "REHEARSAL: nothing is deployed; Pulumi's engine works on simulated sites.";
+
+/**
+ * Runs work on stacks once this machine has what it needs; says so where it is a rehearsal.
+ * @param contact whether the sites themselves are contacted.
+ * @returns the exit code.
+ */
+export async function onStacks(
+  { rehearse, json }: Operating & { json?: boolean },
+  work: () => Promise<number>,
+  contact = true,
+): Promise<number> {
+  if (!(await setUp(rehearse || !contact ? "rehearse" : "deploy"))) return 1;
+  const notice = () => rehearse && !json && console.log(rehearsalNotice);
+  notice();
+  const code = await work();
+  notice();
+  return code;
+}

@@ -1,0 +1,45 @@
+import { bessCommand } from "./command";
+import { docs } from "./docs";
+import { down } from "./down";
+import { fleet } from "./fleet";
+import { imagesCommand } from "./images";
+import { list } from "./list";
+import { openCommand } from "./open";
+import { preview } from "./preview";
+import { refresh } from "./refresh";
+import { rehearseCommand } from "./rehearse";
+import { replayCommand } from "./replay";
+import { lint, test } from "./test";
+import { up } from "./up";
+
+const commands = [
+  up,
+  preview,
+  refresh,
+  down,
+  openCommand,
+  imagesCommand,
+  replayCommand,
+  rehearseCommand,
+  list,
+  fleet,
+  docs,
+  lint,
+  test,
+];
+
+/** The program `bess` with all its commands. */
+export function bess() {
+  const program = bessCommand("bess", "Deploys and runs the telemetry pipelines of battery sites.")
+    .usage("<command> [options]")
+    .enablePositionalOptions();
+  for (const make of commands) program.addCommand(make(program));
+  return program.example("What a command takes", "up --help");
+}
+
+/** Runs a command line. @param args what follows `npx bess`. */
+export const run = (args: readonly string[]) =>
+  // Rehearsed providers and tunnels would keep the process: it ends with its command.
+  bess()
+    .parseAsync(args, { from: "user" })
+    .then(() => process.exit());
