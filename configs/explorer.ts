@@ -12,7 +12,7 @@ export const paths = {
   start: "/app-root/config/start.sh",
 } as const;
 
-/** The connection that a person finds ready in the Explorer. */
+/** The Explorer's config: a connection to the site's InfluxDB, ready to use. */
 export const connection = (site: string, influxdb: string, token: string) =>
   JSON.stringify({
     DEFAULT_INFLUX_SERVER: `http://${influxdb}:${influxdbPort}`,
@@ -28,5 +28,6 @@ export const startScript = (): string =>
 /** Proves that the page answers. */
 export const healthCheck = [
   "CMD-SHELL",
-  `curl -fsS -o /dev/null http://127.0.0.1:${port}/ || wget -q -O /dev/null http://127.0.0.1:${port}/`,
+  `curl -fsS -o /dev/null http://127.0.0.1:${port}/ || ` +
+    `wget -q -O /dev/null http://127.0.0.1:${port}/`,
 ];

@@ -7,9 +7,9 @@ export const port = 3000;
 export const paths = {
   data: "/var/lib/grafana",
   password: "/run/secrets/grafana-admin-password",
-  /** The key that a new volume is begun with; Grafana encrypts what it stores by it. */
+  /** Secret key for a new volume. Grafana encrypts with it what it stores. */
   seed: "/run/secrets/grafana-secret-key",
-  /** The key in force: it lives with the data that it encrypts, and so outlives the stack. */
+  /** Secret key in use: it lies beside the data that it encrypts, and so outlives the stack. */
   secretKey: "/var/lib/grafana/.secret-key",
   start: "/etc/grafana/start.sh",
 } as const;
@@ -20,7 +20,7 @@ export interface GrafanaOptions {
   anonymous: boolean;
 }
 
-/** Settings as Grafana's environment variables; secrets stand in files that they name. */
+/** Grafana's settings as environment variables. Secrets are in the files that they name. */
 export const environment = (options: GrafanaOptions): string[] => [
   `GF_SECURITY_ADMIN_PASSWORD__FILE=${paths.password}`,
   `GF_SECURITY_SECRET_KEY__FILE=${paths.secretKey}`,
@@ -28,7 +28,7 @@ export const environment = (options: GrafanaOptions): string[] => [
   `GF_AUTH_ANONYMOUS_ENABLED=${options.anonymous}`,
   "GF_AUTH_ANONYMOUS_ORG_ROLE=Viewer",
   "GF_USERS_ALLOW_SIGN_UP=false",
-  // A site behind a slow link talks to nobody it need not talk to.
+  // A site behind a slow link makes no connection that it does not need.
   "GF_ANALYTICS_REPORTING_ENABLED=false",
   "GF_ANALYTICS_CHECK_FOR_UPDATES=false",
   "GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES=false",
@@ -37,7 +37,7 @@ export const environment = (options: GrafanaOptions): string[] => [
   "GF_DASHBOARDS_MIN_REFRESH_INTERVAL=1s",
 ];
 
-/** Entrypoint: a volume that is there already keeps its key, and takes the stack's admin password. */
+/** Entrypoint: a volume with data keeps its secret key, and takes the stack's admin password. */
 export const startScript = (): string => {
   const { secretKey, seed, data, password } = paths;
   return renderScript("grafana-start.sh", { secretKey, seed, data, password });

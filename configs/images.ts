@@ -1,4 +1,4 @@
-/** The image of every service, pinned; the only place that names a version. architectures.json tells their architectures. */
+/** The pinned image of each service. Its architectures are in architectures.json. */
 export const images = {
   mosquitto: "eclipse-mosquitto:2.1.2-alpine",
   telegraf: "telegraf:1.39.3-alpine",
@@ -12,14 +12,17 @@ export const images = {
 export type Service = keyof typeof images;
 
 /**
- * An image as a mirror of Docker Hub has it; one that names a registry of its own stays.
- * @param mirror such as `mirror.lan:5000`. Default: none.
+ * The name of an image at a mirror of Docker Hub. An image that names its own registry keeps its
+ * name.
+ * @param mirror such as `mirror.lan:5000`; undefined for none.
  */
 export function fromMirror(mirror: string | undefined, image: string): string {
-  const [first, ...rest] = image.split("/");
-  if (mirror === undefined || (rest.length > 0 && /[.:]|^localhost$/.test(first))) return image;
-  return rest.length > 0 ? `${mirror}/${image}` : `${mirror}/library/${image}`;
+  if (mirror === undefined) return image;
+  const slash = image.indexOf("/");
+  if (slash === -1) return `${mirror}/library/${image}`;
+  const namesRegistry = /[.:]|^localhost$/.test(image.slice(0, slash));
+  return namesRegistry ? image : `${mirror}/${image}`;
 }
 
-/** An image that is pinned: by a tag other than latest, or by a digest. */
+/** Matches an image that is pinned: by a tag other than latest, or by a digest. */
 export const pinnedImage = /^[^\s@]+(:(?!latest$)[\w.-]+|@sha256:[0-9a-f]{64})$/;

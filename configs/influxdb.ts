@@ -5,20 +5,20 @@ import { durationSeconds } from "./units";
 /** Port of InfluxDB's HTTP and Flight SQL API inside its container. */
 export const port = 8181;
 
-/** The site's databases: what the battery says, and what the pipeline says of itself. */
+/** The site's databases: the battery's telemetry, and the pipeline's own metrics. */
 export const databases = { telemetry: "bess", pipeline: "pipeline" } as const;
 
 /** Paths inside InfluxDB's container. */
 export const paths = {
   data: "/var/lib/influxdb3",
-  /** The token that a new volume is begun with. */
+  /** Admin token for a new volume. */
   seed: "/run/secrets/influxdb-admin-token",
-  /** The token in force: it lives with the data that knows it, and so outlives the stack. */
+  /** Admin token in use: it lies beside the data that knows it, and so outlives the stack. */
   adminToken: "/var/lib/influxdb3/.admin-token",
   start: "/etc/influxdb3/start.sh",
 } as const;
 
-/** How long the pipeline's own health is kept. */
+/** How long the pipeline's own metrics are kept. */
 export const pipelineRetention = "30d";
 
 const columnTypes = {
@@ -36,7 +36,10 @@ export interface Table {
   fields: { name: string; type: (typeof columnTypes)[Field["type"]] }[];
 }
 
-/** The tables of a model, each column with its type: a first message of a wrong type can then not decide it. */
+/**
+ * The tables of a model. Each column's type is declared, because otherwise the first value that is
+ * written decides it.
+ */
 export function tables(model: Model): Table[] {
   return model.measurements.map((m) => ({
     db: databases.telemetry,
@@ -46,35 +49,41 @@ export function tables(model: Model): Table[] {
   }));
 }
 
-/** The offline token file that InfluxDB reads while it has no admin token; only the name `_admin` closes the open door. */
+/**
+ * Content of the file that InfluxDB reads while it has no admin token. The token must be named
+ * `_admin`: with any other name, anybody can create the admin token without credentials.
+ */
 export const adminTokenFile = (token: string) => JSON.stringify({ token, name: "_admin" });
 
 /**
- * Parquet files that a query over the whole retention may read: one per ten minutes and table,
- * and a tenth for the blocks that are not yet merged. InfluxDB's default of 432 fails from 72 h on.
+ * Parquet files that a query over the whole retention may read: one for each ten minutes, and a
+ * tenth more for those that are not merged yet. With InfluxDB's default of 432, a query over 72 h fails.
+ * @param retention such as `90d`.
  */
 export const queryFileLimit = (retention: string) =>
   Math.max(432, Math.ceil((durationSeconds(retention) / 600) * 1.1));
 
-/** Arguments of `influxdb3 serve`. */
+/**
+ * Arguments of `influxdb3`.
+ * @param options `node`: InfluxDB's node id; `retention`: such as `90d`; `memoryMiB`: the
+ * container's memory limit. Queries get 40 % of it and the Parquet cache 10 %; at 30 %, a snapshot is
+ * forced.
+ */
 export function serveArguments(options: {
   node: string;
   retention: string;
   memoryMiB: number;
-  adminToken?: string;
-  data?: string;
-  bind?: string;
 }): string[] {
   return [
     "serve",
     `--node-id=${options.node}`,
     "--object-store=file",
-    `--data-dir=${options.data ?? paths.data}`,
-    `--http-bind=${options.bind ?? `0.0.0.0:${port}`}`,
-    `--admin-token-file=${options.adminToken ?? paths.adminToken}`,
+    `--data-dir=${paths.data}`,
+    `--http-bind=0.0.0.0:${port}`,
+    `--admin-token-file=${paths.adminToken}`,
     // The health check holds no token; the API itself stays closed.
     "--disable-authz=health,ping",
-    // A local disk needs no second to gather writes: an acknowledged write is on it after 0.1 s.
+    // The default gathers writes for 1 s, and Telegraf waits for each write that long.
     "--wal-flush-interval=100ms",
     `--query-file-limit=${queryFileLimit(options.retention)}`,
     `--exec-mem-pool-bytes=${Math.floor(options.memoryMiB * 0.4)}`,
@@ -84,7 +93,7 @@ export function serveArguments(options: {
   ];
 }
 
-/** Entrypoint of the container: a new volume takes the generated token, an old one keeps its own. */
+/** Entrypoint: a new volume takes the generated admin token, an old one keeps its own. */
 export const startScript = (): string =>
   renderScript("influxdb-start.sh", { seed: paths.seed, adminToken: paths.adminToken });
 
@@ -119,9 +128,9 @@ export const schema = (model: Model, retention: string): Schema => ({
 const quotedJson = (value: unknown) => `'${JSON.stringify(value).replaceAll("'", `'\\''`)}'`;
 
 /**
- * A bash script, run in InfluxDB's own container, that makes databases and tables and may run any
- * number of times. A table that exists gains the fields it lacks by the first write of them; a field
- * that changed its type is refused.
+ * A bash script for InfluxDB's container that makes the databases and tables. It may run any number
+ * of times. An existing table gets a new field by the first write of it; a field whose type has
+ * changed is refused.
  */
 export const schemaScript = (wanted: Schema): string =>
   renderScript("influxdb-schema.sh", {

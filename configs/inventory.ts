@@ -328,7 +328,7 @@ function findingsOf(check: () => unknown): string[] {
     check();
     return [];
   } catch (error) {
-    if (error instanceof InputError) return error.findings;
+    if (error instanceof InputError) return error.problems;
     throw error;
   }
 }

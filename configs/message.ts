@@ -84,7 +84,8 @@ export function formatTime(
 
 /**
  * Reads a payload's time.
- * @returns ms since 1970, or undefined if `value` is no time of this format. One without a zone is UTC.
+ * @returns ms since 1970, or undefined if `value` is no time of this format. A time without a zone
+ * is UTC.
  */
 export function readTime(
   value: unknown,

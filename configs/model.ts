@@ -4,7 +4,7 @@ import { z } from "zod";
 import { InputError, validate } from "./validation";
 import { durationPattern, durationUnit, units, type Unit } from "./units";
 
-/** What a field measures, in the field's own terms; dashboards and the simulator go by it, never by a field's name. */
+/** What a field can measure. Dashboards and the simulator go by it, never by a field's name. */
 export const quantities = [
   "state_of_charge",
   "state_of_health",
@@ -27,10 +27,10 @@ export const quantities = [
 /** Circuits that a voltage and a current can belong to: the same circuit's product is its power. */
 export const circuits = ["dc", "ac_a", "ac_b", "ac_c"] as const;
 
-/** Names that InfluxDB takes for itself, or that a query could not tell from its own words. */
+/** Names that InfluxDB or its query languages use themselves. */
 const reserved = ["time", "_time", "_field", "_measurement"];
 
-/** Tables that Telegraf writes about the pipeline and its host; `internal_*` stands for all that begin so. */
+/** Tables that Telegraf writes about the pipeline and its host, as patterns for its `namepass`. */
 export const pipelineTables = ["internal_*", "mosquitto", "cpu", "mem", "disk", "temp"];
 
 const isPipelineTable = (name: string) =>

@@ -5,7 +5,7 @@ import { outageSeconds, type Profile } from "./profiles";
 /** Ports inside the broker's container. */
 export const ports = { mqtt: 1883, websocket: 9001, tls: 8883 } as const;
 
-/** The broker's users: each has its own generated password, and its own rights in the ACL. */
+/** The broker's users. Each has a generated password, and its own rights in the ACL. */
 export const users = ["gateway", "telegraf", "monitor"] as const;
 /** One user of the broker. */
 export type User = (typeof users)[number];
@@ -18,7 +18,7 @@ export const paths = {
   certificate: "/mosquitto/config/server.crt",
   key: "/mosquitto/config/server.key",
   data: "/mosquitto/data",
-  /** Options of mosquitto_sub, found by XDG_CONFIG_HOME: keeps the health check's password off its command line. */
+  /** Options of the health check's mosquitto_sub, which finds them by XDG_CONFIG_HOME. */
   clientConfig: "/mosquitto/config/client",
   clientOptions: "/mosquitto/config/client/mosquitto_sub",
 } as const;
@@ -49,12 +49,14 @@ export function mosquittoConf(options: BrokerOptions): string {
     `password_file ${at.passwords}`,
     `acl_file ${at.acl}`,
     "",
-    "# What a reader has not acknowledged survives a killed broker, but for what came since the last write.",
+    "# What a reader has not acknowledged survives a killed broker, " +
+      "but for what came since the last write.",
     "persistence true",
     `persistence_location ${at.data}/`,
     `autosave_interval ${options.profile.autosave}`,
     "",
-    "# A day's outage of the reader fits in the queue, and drains at once: 20 in flight would pass 20 per flush.",
+    "# A day's outage of the reader fits in the queue, and drains at once: " +
+      "20 in flight would pass 20 per flush.",
     `max_queued_messages ${options.profile.messageRate * outageSeconds}`,
     "max_inflight_messages 1000",
     "# The queue holds a day, so a session nobody came back to for two is given up.",
@@ -102,16 +104,16 @@ export function mosquittoAcl(model: Model, anonymous: boolean): string {
 
 /**
  * One line of Mosquitto's password file (`$7$`, PBKDF2 with SHA-512).
- * @param salt 12 bytes; kept with the password, so that the line changes only with it.
+ * @param salt 12 bytes, kept with the password: the line changes only when the password does.
  */
 export function passwordLine(user: User, password: string, salt: Buffer): string {
-  // Mosquitto's own default count: the password is random, so that a dearer hash would only slow logins.
+  // Mosquitto's default: the password is random, so more iterations would only slow logins.
   const iterations = 101;
   const hash = pbkdf2Sync(password, salt, iterations, 64, "sha512");
   return `${user}:$7$${iterations}$${salt.toString("base64")}$${hash.toString("base64")}\n`;
 }
 
-/** Options of `mosquitto_sub` for the health check. */
+/** Options of the health check's `mosquitto_sub`; a file keeps them off its command line. */
 export const clientOptions = (user: User, password: string) => `-u ${user}\n-P ${password}\n`;
 
 /** Proves that the broker answers a login and a subscription: its uptime is a retained message. */

@@ -9,13 +9,14 @@ export interface Profile {
   memory: Record<Service, number>;
   /** Retention where a stack names none. */
   retention: string;
-  /** Seconds between two writes of the broker's queue to disk: what a killed broker can lose of it. */
+  /** Seconds between two writes of the broker's queue to disk; a killed broker loses so many. */
   autosave: number;
 }
 
 /**
- * The profiles that a stack can name. The broker holds a day's queue in memory: 0.58 KiB a message, measured on
- * Mosquitto 2.0.11 with 100,000 messages of 250 bytes; writing them to disk took no more.
+ * The profiles that a stack can name. The broker holds a day's queue in memory: 0.58 KiB a message,
+ * measured on Mosquitto 2.0.11 with 100,000 messages of 250 bytes. Writing them to disk took no
+ * more.
  */
 export const profiles = {
   dev: {

@@ -4,19 +4,20 @@ import { join } from "node:path";
 /** Folder of the scripts that run in a site's containers and at its host. */
 export const scriptFolder = join(__dirname, "scripts");
 
-/** What stands for `@name@` in a script, by name. */
+/** The value of each `@name@` of a script. */
 export type Placeholders = Record<string, string | number>;
 
-/** What a script is rendered with: placeholders, and the entries of its `each` blocks by the block's name. */
+/** Placeholders of a script, and the entries of its `each` blocks by the block's name. */
 export type ScriptValues = Record<string, string | number | Placeholders[]>;
 
 /**
- * Renders a script of {@link scriptFolder}. What is stored there is a script that shellcheck reads, with
- * - `@name@`, replaced by the value of that name;
- * - `. ./other.sh`, replaced by that script;
- * - `#: each names` to `#: end`, rendered once for each entry of `names`, with the entry's own placeholders;
- * - any other line that begins with `#:`, and shellcheck's directives, which are left out.
- * @throws Error if a value is missing, or is of no use to the script.
+ * Renders a script of {@link scriptFolder}. What is stored is itself a script, which shellcheck
+ * reads. In it
+ * - `@name@` is replaced by a value;
+ * - `. ./other.sh` is replaced by that script;
+ * - `#: each names` to `#: end` is rendered once for each entry of `names`, with its placeholders;
+ * - any other line that begins with `#:`, and shellcheck's directives, are left out.
+ * @throws Error if a value is missing, or if the script does not use one.
  */
 export function renderScript(file: string, values: ScriptValues = {}): string {
   const unused = new Set(Object.keys(values));

@@ -329,11 +329,13 @@ export function publishedPorts({
 
 /** The image of each service, as the site's engine is asked for it. */
 export function siteImages({
-  images: { mirror, pull: _, ...named },
+  images: chosen,
 }: Pick<SiteConfig, "images">): Record<Service, string> {
-  return Object.fromEntries(
-    Object.entries(named).map(([service, image]) => [service, fromMirror(mirror, image)]),
-  ) as Record<Service, string>;
+  const named = (Object.keys(images) as Service[]).map((service): [Service, string] => [
+    service,
+    fromMirror(chosen.mirror, chosen[service]),
+  ]);
+  return Object.fromEntries(named) as Record<Service, string>;
 }
 
 /** The services that a configuration runs. */
@@ -347,7 +349,7 @@ export const secretKeys = ["key"];
 
 /**
  * Validates a stack's configuration and fills in its defaults.
- * @throws InputError with every finding: the key, its value and what is allowed.
+ * @throws InputError with every problem: the key, its value and what is allowed.
  */
 export function parseSite(input: unknown): SiteConfig {
   return validate(siteSchema, input, "bess-telemetry:site", secretKeys);

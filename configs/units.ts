@@ -1,4 +1,4 @@
-/** Every unit that a model may store a field in, with the unit id that Grafana spells it by. */
+/** Units that a model may store a field in, each with Grafana's id of it. */
 export const units = {
   A: "amp",
   V: "volt",
@@ -18,7 +18,14 @@ export const units = {
 /** A unit that a model may use. */
 export type Unit = keyof typeof units;
 
-const seconds: Record<string, number> = { ms: 0.001, s: 1, m: 60, h: 3600, d: 86400, w: 604800 };
+const secondsPerUnit = new Map([
+  ["ms", 0.001],
+  ["s", 1],
+  ["m", 60],
+  ["h", 3600],
+  ["d", 86400],
+  ["w", 604800],
+]);
 
 /** What a reference says of the unit of a duration. */
 export const durationUnit = "ms, s, m, h, d or w";
@@ -31,10 +38,10 @@ export const durationPattern = /^[1-9]\d*(ms|s|m|h|d|w)$/;
  * @throws RangeError if the text is no such duration.
  */
 export function durationSeconds(text: string): number {
-  const unit = durationPattern.exec(text)?.[1];
-  if (!unit)
+  const factor = secondsPerUnit.get(durationPattern.exec(text)?.[1] ?? "");
+  if (factor === undefined)
     throw new RangeError(
       `"${text}" is no duration: write a whole number and ms, s, m, h, d or w, such as 90d`,
     );
-  return parseInt(text, 10) * seconds[unit];
+  return parseInt(text, 10) * factor;
 }

@@ -1,17 +1,18 @@
 import { z } from "zod";
 
-/** Bad input, told to the person who wrote it: one line per finding, with the key, the value and what is allowed. */
+/** Invalid input. Its message has a line for each problem: key, value and what is allowed. */
 export class InputError extends Error {
+  /** @param source what the input was read from, such as a file. */
   constructor(
     readonly source: string,
-    readonly findings: string[],
+    readonly problems: string[],
   ) {
-    super(`${source} is refused:\n${findings.map((f) => `  - ${f}`).join("\n")}`);
+    super([`${source} is refused:`, ...problems.map((problem) => `  - ${problem}`)].join("\n"));
     this.name = "InputError";
   }
 }
 
-/** `measurements[1].fields[0].unit`, as a person would look it up. */
+/** A path as text, such as `measurements[1].fields[0].unit`. */
 const keyOf = (path: PropertyKey[]) =>
   path.reduce<string>(
     (key, part) =>
@@ -25,8 +26,8 @@ const valueAt = (input: unknown, path: PropertyKey[]) =>
     input,
   );
 
-/** A value as JSON, without what stands under a secret key, and without any private key wherever it was pasted. */
-const shown = (value: unknown, secretKeys: string[]) => {
+/** A value as JSON, cut to 80 characters. What is or may be a secret is left out. */
+const format = (value: unknown, secretKeys: string[]) => {
   const hidden = (key: string, part: unknown) =>
     secretKeys.includes(key) || (typeof part === "string" && part.includes("PRIVATE KEY"))
       ? "[secret]"
@@ -37,7 +38,9 @@ const shown = (value: unknown, secretKeys: string[]) => {
 
 /**
  * Parses `input` by `schema`.
- * @throws InputError naming `source`, with every finding at once. Values under a key in `secretKeys` are not shown.
+ * @param source what the input was read from, for the error's message.
+ * @param secretKeys keys whose values no message shows. Default: none.
+ * @throws InputError with every problem at once.
  */
 export function validate<T extends z.ZodType>(
   schema: T,
@@ -57,9 +60,8 @@ export function validate<T extends z.ZodType>(
     if (issue.code === "invalid_key")
       return issue.issues.map(({ message }) => `${key} is no possible name: ${message}`);
     const secret = issue.path.some((part) => secretKeys.includes(String(part)));
-    return [
-      `${key} is ${secret ? "[secret]" : shown(valueAt(input, issue.path), secretKeys)}: ${issue.message}`,
-    ];
+    const value = secret ? "[secret]" : format(valueAt(input, issue.path), secretKeys);
+    return [`${key} is ${value}: ${issue.message}`];
   };
   throw new InputError(source, result.error.issues.flatMap(describe));
 }

@@ -44,7 +44,7 @@ describe("images", () => {
 });
 
 describe("nothing that a site runs is of one processor alone:", () => {
-  test("no source asks for one, but for the check of the host and the choice of images to save", () => {
+  test("only the check of the host and the choice of images to save name one", () => {
     const sources = [
       "components",
       "configs",
@@ -54,13 +54,13 @@ describe("nothing that a site runs is of one processor alone:", () => {
       "simulator",
     ].flatMap((folder) =>
       readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })
-        .filter((file) => file.endsWith(".ts"))
+        .filter((file) => /\.(ts|sh|star)$/.test(file))
         .map((file) => join(folder, file)),
     );
     const named = sources.filter((file) =>
       /x86|amd64|i386|aarch64|arm64/.test(readFileSync(join(root, file), "utf8")),
     );
-    expect(named.sort()).toEqual(["cli/images.ts", "configs/host.ts"]);
+    expect(named.sort()).toEqual(["cli/images.ts", "configs/preflight.ts"]);
   });
 
   test("the simulator's program holds no native code", () => {

@@ -343,11 +343,13 @@ describe("a model is taken with", () => {
       read(of(measurement, { ...measurement, name: "pcs", topic: "battery/+" })).measurements,
     ).toHaveLength(2));
   test("a segment of its topic", () =>
-    expect(read(withTag({ path: undefined, segment: 1 })).measurements[0].tags[0].segment).toBe(1));
+    expect(read(withTag({ path: undefined, segment: 1 }))).toMatchObject({
+      measurements: [{ tags: [{ segment: 1 }] }],
+    }));
   test("its defaults filled in", () => {
-    const { unit, scale, quantity, circuit } = read(withField({ unit: undefined })).measurements[0]
-      .fields[0];
-    expect([unit, scale, quantity, circuit]).toEqual(["", 1, "other", "dc"]);
+    expect(read(withField({ unit: undefined }))).toMatchObject({
+      measurements: [{ fields: [{ unit: "", scale: 1, quantity: "other", circuit: "dc" }] }],
+    });
   });
 });
 

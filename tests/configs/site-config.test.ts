@@ -24,7 +24,8 @@ const prepared = (host: object) =>
   named({ engine: "ssh://pi@host", host: { prepare: true, ...host } });
 
 const top =
-  "name, engine, ssh, host, profile, model, retention, purge, mqtt, influxdb, explorer, grafana, simulator, images, rotate";
+  "name, engine, ssh, host, profile, model, retention, purge, mqtt, influxdb, explorer, " +
+  "grafana, simulator, images, rotate";
 const ipAddress =
   "write an IP address of the host: 127.0.0.1 for the host alone, 0.0.0.0 for all its networks";
 const engine = "write unix:///path, ssh://user@host or tcp://127.0.0.1:port";

@@ -29,7 +29,7 @@ export interface BrokerChoices {
   autosave?: number;
 }
 
-/** User that the broker's container runs as; only root can take it, and else the test's own must do. */
+/** User that the broker's container runs as. Only root can become it; others stay who they are. */
 const brokerUser = process.getuid?.() === 0 ? 1883 : undefined;
 
 /** The real Mosquitto with a site's rendered config, on ports and in a folder of its own. */

@@ -10,13 +10,13 @@ const pi = {
   listens: ["0.0.0.0:22", "[::]:22", "127.0.0.54:53"],
 };
 
-/** What a Raspberry Pi answers to the preflight, but for `change`; a list stands for several lines of one key. */
+/** A Raspberry Pi's answer to the preflight, with changes. A list is several lines of one key. */
 export function hostAnswer(change: object = {}): string {
-  const { end, ...rehearsed } = Object.fromEntries(
+  const { end = [], ...rehearsed } = Object.fromEntries(
     parsePreflight(String(invoke("command:local:run", {}).stdout)),
   );
-  const lines = Object.entries<string | string[]>({ ...rehearsed, ...pi, ...change, end });
-  return lines
+  const lines: Record<string, string | string[]> = { ...rehearsed, ...pi, ...change, end };
+  return Object.entries(lines)
     .flatMap(([key, values]) => [values].flat().map((value) => `${key}\t${value}\n`))
     .join("");
 }

@@ -14,7 +14,8 @@ export class Sshd {
 
   /**
    * Starts one.
-   * @param standIns programs that its sessions find first on their PATH, by name: each a shell script's body.
+   * @param standIns programs that its sessions find first on their PATH: a shell script's body by
+   * name.
    */
   static async start(standIns: Record<string, string> = {}): Promise<Sshd> {
     const made = new Sshd(await freePort());
@@ -108,13 +109,19 @@ export class Sshd {
   /** Ends every connection at once, as a site that loses its power does. */
   vanish(): void {
     // A connection is served by children of the server.
-    const children = execFileSync("ps", ["-eo", "pid=,ppid="], { encoding: "utf8" })
+    if (!this.server) return;
+    const lines = execFileSync("ps", ["-eo", "pid=,ppid="], { encoding: "utf8" })
       .trim()
-      .split("\n")
-      .map((line) => line.trim().split(/\s+/).map(Number));
-    const below = (parent: number): number[] =>
-      children.filter(([, ppid]) => ppid === parent).flatMap(([pid]) => [pid, ...below(pid)]);
-    for (const pid of below(this.server!.pid)) end(pid);
+      .split("\n");
+    const processes = lines.map((line) => {
+      const [pid = NaN, parent = NaN] = line.trim().split(/\s+/).map(Number);
+      return { pid, parent };
+    });
+    const descendants = (of: number): number[] =>
+      processes
+        .filter(({ parent }) => parent === of)
+        .flatMap(({ pid }) => [pid, ...descendants(pid)]);
+    for (const pid of descendants(this.server.pid)) end(pid);
   }
 
   /** Stops it with all its connections, and removes its files. */

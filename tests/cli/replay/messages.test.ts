@@ -21,7 +21,7 @@ function refused(act: () => unknown): string[] {
   try {
     act();
   } catch (error) {
-    if (error instanceof InputError) return error.findings;
+    if (error instanceof InputError) return error.problems;
     throw error;
   }
   throw new Error("nothing was refused");
