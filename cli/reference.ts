@@ -158,8 +158,8 @@ export function policyReference(rules: readonly Pick<Rule, "name" | "description
   return page(
     "Policy",
     "Rules that every site must keep. A fleet's previews and rollouts check them, and stop at a " +
-      "violation. `pulumi preview --policy-pack policy` checks them for one stack. The inventory " +
-      "allows exceptions by name: [`allow`](inventory.md).",
+      "violation. `pulumi preview --policy-pack policy/pack` checks them for one stack. The " +
+      "inventory allows exceptions by name: [`allow`](inventory.md).",
     table(["rule", "meaning"], body),
   );
 }

@@ -1,2 +1,2 @@
 export type { Allowances } from "../configs/inventory";
-export * from "./rules";
+export { type Resource, type Rule, rules, type Violation, violations } from "./rules";

@@ -2,31 +2,31 @@ import { pinnedImage } from "../configs/images";
 import type { Allowances } from "../configs/inventory";
 import { ports as mqttPorts } from "../configs/mosquitto";
 
-/** A resource as a rule sees it: data alone, whoever asks. */
+/** A resource as a rule sees it: of a plan, or from Pulumi's policy engine. */
 export interface Resource {
   /** Such as `docker:index/container:Container`. */
   type: string;
   name: string;
-  /** Its inputs; what is not known yet is missing, or a placeholder. */
+  /** Its inputs; unknown values are missing, or placeholders. */
   inputs: Record<string, unknown>;
-  /** Whether it outlives its deletion from the stack. Unknown where who asks cannot tell. */
+  /** Whether it stays at the site when the stack deletes it. Default: not known. */
   retained?: boolean;
-  /** Whether it would be deleted, or replaced and so deleted. Default: false. */
+  /** Whether the plan deletes it. Default: false. */
   deleted?: boolean;
 }
 
-/** What a resource breaks. */
+/** One way in which a resource breaks a rule. */
 export interface Violation {
   rule: string;
   resource: string;
   message: string;
 }
 
-/** One rule: a pure function of a resource. */
+/** A rule: a pure function of one resource. */
 export interface Rule {
   name: string;
   description: string;
-  /** What is wrong with a resource, in sentences; nothing for what the rule is not about. */
+  /** Finds what is wrong. @returns a sentence per finding; none for resources of other kinds. */
   check(resource: Resource, allowances: Allowances): string[];
 }
 
@@ -37,8 +37,8 @@ const records = (value: unknown): Record<string, unknown>[] =>
 const strings = (value: unknown): string[] =>
   Array.isArray(value) ? value.filter((item) => typeof item === "string") : [];
 
-/** A rule about the containers that will run. */
-const container = (
+/** A rule for containers that the plan does not delete. */
+const containerRule = (
   name: string,
   description: string,
   check: (inputs: Record<string, unknown>, allowances: Allowances) => string[],
@@ -49,7 +49,7 @@ const container = (
     kindOf(resource) === "Container" && !resource.deleted ? check(resource.inputs, allowances) : [],
 });
 
-/** What an engine calls an image by; a placeholder stands for one that is not pulled yet. */
+/** Whether an image is an engine's id, or the placeholder of one that is not pulled yet. */
 const isImageId = (image: string) =>
   /^(sha256:[0-9a-f]{64}|\[.*\]|[0-9a-f]{8}-[0-9a-f-]{27})$/.test(image);
 
@@ -74,7 +74,7 @@ const pinned: Rule = {
 const isLoopback = (ip: unknown) => typeof ip === "string" && /^(127(\.\d{1,3}){3}|::1)$/.test(ip);
 const mqtt: readonly unknown[] = Object.values(mqttPorts);
 
-const loopback = container(
+const loopback = containerRule(
   "loopback-only",
   "Nothing but MQTT is reached from other hosts, unless it is allowed by name.",
   (inputs, { offLoopback = [] }) => [
@@ -87,7 +87,8 @@ const loopback = container(
       )
         return [];
       return [
-        `port ${port} is opened on ${ip ?? "every address"}: open it on 127.0.0.1, or allow "${port}" under offLoopback`,
+        `port ${port} is opened on ${ip ?? "every address"}: ` +
+          `open it on 127.0.0.1, or allow "${port}" under offLoopback`,
       ];
     }),
     ...(inputs.publishAllPorts === true
@@ -99,21 +100,18 @@ const loopback = container(
   ],
 );
 
-const memory = container(
+const memory = containerRule(
   "memory-limited",
   "Every container has a memory limit, and no swap beyond it.",
   ({ memory: limit, memorySwap }) => {
     if (typeof limit !== "number" || limit <= 0)
       return ["there is no memory limit: set memory, in MiB"];
-    return memorySwap === limit
-      ? []
-      : [
-          `memorySwap is ${memorySwap ?? "not set"}: set it to memory, ${limit}, which leaves no swap`,
-        ];
+    if (memorySwap === limit) return [];
+    return [`memorySwap is ${memorySwap ?? "not set"}: set it to ${limit}, as memory, for no swap`];
   },
 );
 
-const healthCheck = container(
+const healthCheck = containerRule(
   "health-checked",
   "Every container has a health check, and an update waits for it.",
   ({ healthcheck, wait }) => {
@@ -124,18 +122,17 @@ const healthCheck = container(
   },
 );
 
-const logs = container(
+const logs = containerRule(
   "logs-limited",
   "Every container's log is rotated.",
   ({ logDriver, logOpts }) => {
     const options = (logOpts ?? {}) as Record<string, unknown>;
     const missing = ["max-size", "max-file"].filter((key) => !options[key]);
+    const driver = logDriver ? `"${logDriver}"` : "the engine's own";
     return [
       ...(logDriver === "json-file" || logDriver === "local"
         ? []
-        : [
-            `logDriver is ${logDriver ? `"${logDriver}"` : "the engine's own"}: write json-file or local, which rotate`,
-          ]),
+        : [`logDriver is ${driver}: set json-file or local, which rotate`]),
       ...missing.map((key) => `logOpts has no ${key}: the log could fill the disk`),
     ];
   },
@@ -144,9 +141,14 @@ const logs = container(
 const secretName = /PASS(WORD|WD)?|SECRET|TOKEN|CREDENTIAL|PRIVATE|API_?KEY|ACCESS_?KEY/i;
 const secretValue = /-----BEGIN [A-Z ]*PRIVATE KEY|apiv3_|:\/\/[^/\s:]+:[^@\s]+@|^\[secret\]$/;
 
-/** Whether an environment variable holds a secret; one that names the file of a secret, or turns something on, does not. */
-function holdsSecret(variable: string): boolean {
-  const [name, value = ""] = [variable.split("=", 1)[0], variable.slice(variable.indexOf("=") + 1)];
+/** Splits an environment variable; one without `=` is its own value too. */
+function parseVariable(variable: string): { name: string; value: string } {
+  const end = variable.indexOf("=");
+  return { name: end < 0 ? variable : variable.slice(0, end), value: variable.slice(end + 1) };
+}
+
+/** Whether a variable holds a secret, and not the path of its file, a number or a switch. */
+function holdsSecret({ name, value }: { name: string; value: string }): boolean {
   if (secretValue.test(value)) return true;
   return (
     secretName.test(name) &&
@@ -156,24 +158,18 @@ function holdsSecret(variable: string): boolean {
   );
 }
 
-const environment = container(
+const environment = containerRule(
   "no-secret-in-envs",
   "No secret stands in an environment variable, where docker inspect shows it.",
   ({ envs }) => {
-    const told = strings(envs)
+    if (envs === undefined || envs === null) return [];
+    // The engine hides all variables where one of them is a secret.
+    if (!Array.isArray(envs)) return ["envs holds a secret: deliver it as a file"];
+    return strings(envs)
+      .map(parseVariable)
       .filter(holdsSecret)
-      .map((variable) => variable.split("=", 1)[0]);
-    const hidden =
-      envs !== undefined && !Array.isArray(envs) && envs !== null
-        ? ["envs holds a secret: deliver it as a file"]
-        : [];
-    return [
-      ...hidden,
-      ...told.map(
-        (name) =>
-          `${name === "[secret]" ? "an environment variable" : name} holds a secret: deliver it as a file`,
-      ),
-    ];
+      .map(({ name }) => (name === "[secret]" ? "an environment variable" : name))
+      .map((subject) => `${subject} holds a secret: deliver it as a file`);
   },
 );
 
@@ -197,7 +193,7 @@ const volumes: Rule = {
   },
 };
 
-/** All rules. */
+/** Every rule of the fleet. */
 export const rules: readonly Rule[] = [
   pinned,
   loopback,
@@ -208,7 +204,11 @@ export const rules: readonly Rule[] = [
   volumes,
 ];
 
-/** Everything that resources break, in their order. */
+/**
+ * Checks resources against every rule.
+ * @param allowances what the fleet allows beyond the rules. Default: nothing.
+ * @returns the violations, in the order of the resources.
+ */
 export function violations(
   resources: Iterable<Resource>,
   allowances: Allowances = {},

@@ -1,8 +1,8 @@
 import type { Allowances } from "../../configs/inventory";
 import { type Resource, rules, violations } from "../../policy/rules";
 
-/** A container that keeps to every rule. */
-const good = {
+/** Inputs of a container that keeps every rule. */
+const goodInputs = {
   name: "dev-grafana",
   hostname: "grafana",
   image: "grafana/grafana:13.1.1",
@@ -19,7 +19,7 @@ const good = {
 const container = (change: object = {}): Resource => ({
   type: "docker:index/container:Container",
   name: "dev-grafana",
-  inputs: { ...good, ...change },
+  inputs: { ...goodInputs, ...change },
 });
 const volume = (change: Partial<Resource> = {}): Resource => ({
   type: "docker:index/volume:Volume",
@@ -36,8 +36,7 @@ const image = (name: string): Resource => ({
 const broken = (resource: Resource, allowances?: Allowances) =>
   violations([resource], allowances).map(({ rule, message }) => `${rule}: ${message}`);
 
-test("a container that keeps to all rules breaks none", () =>
-  expect(broken(container())).toEqual([]));
+test("a container that keeps all rules breaks none", () => expect(broken(container())).toEqual([]));
 
 test.each<[string, Resource, string, string]>([
   [
@@ -136,7 +135,7 @@ test.each<[string, Resource, string, string]>([
     "GF_SECURITY_ADMIN_PASSWORD holds a secret",
   ],
   [
-    "a token by its look",
+    "a token, recognised by its value",
     container({ envs: ["INFLUX=apiv3_abc"] }),
     "no-secret-in-envs",
     "INFLUX holds a secret",
@@ -148,7 +147,7 @@ test.each<[string, Resource, string, string]>([
     "BROKER holds a secret",
   ],
   [
-    "a variable that Pulumi holds for secret",
+    "a variable that Pulumi marks as secret",
     container({ envs: ["[secret]"] }),
     "no-secret-in-envs",
     "an environment variable holds a secret",
@@ -160,18 +159,18 @@ test.each<[string, Resource, string, string]>([
     "deliver it as a file",
   ],
   [
-    "a volume that goes with the stack",
+    "a volume that is deleted with the stack",
     volume({ retained: false }),
     "volumes-kept",
     "would be deleted with the stack",
   ],
   [
-    "a volume that goes now",
+    "a volume that the plan deletes",
     volume({ retained: false, deleted: true }),
     "volumes-kept",
     "would be deleted with its data",
   ],
-])("%s is told, by one rule", (_, resource, rule, message) => {
+])("%s breaks one rule", (_, resource, rule, message) => {
   expect(broken(resource)).toEqual([expect.stringMatching(new RegExp(`^${rule}: `))]);
   expect(broken(resource)[0]).toContain(message);
 });
@@ -210,15 +209,15 @@ test.each<[string, Resource, Allowances | undefined]>([
     { offLoopback: ["grafana:3000"] },
   ],
   ["a volume that is kept", volume({ retained: true, deleted: true }), undefined],
-  ["a volume of which nobody knows", volume(), undefined],
+  ["a volume that may be kept", volume(), undefined],
   ["a volume that may go", volume({ retained: false }), { deletedVolumes: ["dev-grafana-data"] }],
   [
-    "a container that goes, whatever it was",
+    "a container that the plan deletes",
     { ...container({ memory: undefined, wait: false, ports: [{ internal: 1 }] }), deleted: true },
     undefined,
   ],
   [
-    "what is no container",
+    "a resource of another kind",
     {
       type: "random:index/randomPassword:RandomPassword",
       name: "x",
@@ -238,7 +237,7 @@ test("an allowance is for what it names alone", () => {
   ).toHaveLength(1);
 });
 
-test("every rule says what it asks for", () => {
+test("every rule has a name of its own and a description", () => {
   expect(new Set(rules.map(({ name }) => name)).size).toBe(rules.length);
   expect(rules.every(({ description }) => description.endsWith("."))).toBe(true);
 });
