@@ -187,9 +187,8 @@ const volumes: Rule = {
     const how = resource.deleted
       ? "would be deleted with its data"
       : "would be deleted with the stack, and its data with it";
-    return [
-      `volume ${volume} ${how}: keep it by retainOnDelete, or allow "${volume}" under deletedVolumes`,
-    ];
+    const remedy = `keep it by retainOnDelete, or allow "${volume}" under deletedVolumes`;
+    return [`volume ${volume} ${how}: ${remedy}`];
   },
 };
 

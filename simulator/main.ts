@@ -1,5 +1,5 @@
 import { readFileSync, writeFileSync } from "node:fs";
-import { simulate, type SimulatorConfig } from "./publisher";
+import { simulate, type SimulatorConfig } from ".";
 
 /** The container's health check reads the age of this file. */
 const aliveFile = "/tmp/alive";

@@ -182,7 +182,7 @@ function phaseStates(
 }
 
 /** Power on the grid side of the inverter for a power on its DC side, both in W. */
-export function gridPower(unit: BatteryParameters, dcPower: number): number {
+function gridPower(unit: BatteryParameters, dcPower: number): number {
   return dcPower > 0 ? dcPower * unit.efficiency : dcPower / unit.efficiency;
 }
 

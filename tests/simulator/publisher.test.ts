@@ -5,7 +5,7 @@ import type { Readable } from "node:stream";
 import { buildSync } from "esbuild";
 import { loadModel } from "../../configs/model";
 import { until } from "../support/programs";
-import type { SimulatorConfig } from "../../simulator/publisher";
+import type { SimulatorConfig } from "../../simulator";
 import { Broker, type Reader } from "../support/broker";
 
 const root = join(__dirname, "../..");
