@@ -1,4 +1,7 @@
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Command } from "commander";
+import { bess } from "../cli/program";
 import { images } from "../configs/images";
 
 const linter = require("../.dependency-cruiser.js") as {
@@ -37,5 +40,42 @@ describe("CONTRIBUTING.md says what the linter lets each room import", () => {
         ?.split(" | ")
         .at(-1) ?? "";
     expect([...cell.matchAll(/`(\w+)`/g)].map(([, name]) => name)).toEqual(allowed);
+  });
+});
+
+/** Every page in Markdown, but those that are generated: they are made from the commands themselves. */
+const pages = [
+  "README.md",
+  "CONTRIBUTING.md",
+  "CHANGELOG.md",
+  ...["docs", "docs/decisions"].flatMap((folder) =>
+    readdirSync(folder)
+      .filter((file) => file.endsWith(".md"))
+      .map((file) => join(folder, file)),
+  ),
+].filter((page) => !readFileSync(page, "utf8").startsWith("<!-- Generated"));
+
+/** Every command line that a page shows, without its comment. */
+const commandLines = pages.flatMap((page) =>
+  [...readFileSync(page, "utf8").matchAll(/(?<=npx )bess [^\n`#]+/g)].map(([line]) => ({
+    page,
+    line: line.trim(),
+  })),
+);
+
+describe("a command that a page shows is one, with options that it has", () => {
+  test("and there are many", () => expect(commandLines.length).toBeGreaterThan(30));
+
+  test.each(commandLines)("$page: $line", ({ line }) => {
+    const [, ...words] = line.split(/\s+/);
+    const program = bess();
+    const commands = program.commands.map((command) => command.name());
+    expect(commands.concat("--help")).toContain(words[0]);
+    let command: Command = program;
+    for (const word of words.filter((part) => !part.startsWith("-")))
+      command = command.commands.find((sub) => sub.name() === word) ?? command;
+    const options = command.options.map(({ long }) => long).concat("--help");
+    const shown = words.filter((word) => word.startsWith("--")).map((word) => word.split("=")[0]);
+    expect(options).toEqual(expect.arrayContaining(shown));
   });
 });
