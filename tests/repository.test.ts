@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { Command } from "commander";
 import { bess } from "../cli/program";
 import { images } from "../configs/images";
@@ -43,20 +43,29 @@ describe("CONTRIBUTING.md says what the linter lets each room import", () => {
   });
 });
 
-/** Every page in Markdown, but those that are generated: they are made from the commands themselves. */
-const pages = [
-  "README.md",
-  "CONTRIBUTING.md",
-  "CHANGELOG.md",
-  ...["docs", "docs/decisions"].flatMap((folder) =>
-    readdirSync(folder)
-      .filter((file) => file.endsWith(".md"))
-      .map((file) => join(folder, file)),
-  ),
-].filter((page) => !readFileSync(page, "utf8").startsWith("<!-- Generated"));
+const inDocs = ["docs", "docs/decisions"].flatMap((folder) =>
+  readdirSync(folder)
+    .filter((file) => file.endsWith(".md"))
+    .map((file) => join(folder, file)),
+);
+const pages = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", ...inDocs];
+
+test.each(inDocs)("a reader finds %s by a link of another page", (page) => {
+  const targets = pages
+    .filter((other) => other !== page)
+    .flatMap((other) =>
+      [...readFileSync(other, "utf8").matchAll(/\]\(([^)#:]+)/g)].map(([, target = ""]) =>
+        join(dirname(other), target),
+      ),
+    );
+  expect(targets).toContain(page);
+});
+
+// A generated page is made from the commands themselves.
+const written = pages.filter((page) => !readFileSync(page, "utf8").startsWith("<!-- Generated"));
 
 /** Every command line that a page shows, without its comment. */
-const commandLines = pages.flatMap((page) =>
+const commandLines = written.flatMap((page) =>
   [...readFileSync(page, "utf8").matchAll(/(?<=npx )bess [^\n`#]+/g)].map(([line]) => ({
     page,
     line: line.trim(),
