@@ -1,4 +1,7 @@
-/** The package `bess-telemetry`, as another Pulumi program imports it. */
+/**
+ * The package `bess-telemetry`, as another Pulumi program imports it. Its types name none of zod's,
+ * whose own need compiler options that a program may not have.
+ */
 export { Site } from "./site";
 export type {
   ExplorerPortArgs,
@@ -8,9 +11,9 @@ export type {
   InfluxDbPortArgs,
   MqttArgs,
   MqttTlsArgs,
+  RotateArgs,
   SimulationArgs,
   SiteArgs,
-  SiteInput,
   SshArgs,
   UdevRuleArgs,
   WebSocketArgs,
@@ -24,5 +27,3 @@ export type {
   TransformableFile,
 } from "./transform";
 export type { Service } from "../configs/images";
-export type { Rotatable } from "../configs/site";
-export { InputError } from "../configs/validation";

@@ -4,7 +4,7 @@ import * as mosquitto from "../configs/mosquitto";
 import type { Model } from "../configs/model";
 import type { Profile } from "../configs/profiles";
 import { password } from "./secrets";
-import type { LateValues } from "./site-args";
+import type { LateValues } from "./site-values";
 import { dataVolume, type File, type PublishedPort, Service, type ServiceContext } from "./service";
 
 /** What a stack decides about its broker. */

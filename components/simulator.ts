@@ -1,11 +1,10 @@
-import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
-import { buildSync } from "esbuild";
 import type { Model } from "../configs/model";
 import { healthCheck, paths } from "../configs/simulator";
 import type { SiteConfig } from "../configs/site";
 import { durationSeconds } from "../configs/units";
 import { type File, Service, type ServiceContext } from "./service";
+import { simulatorBundle } from "./simulator-bundle";
 
 /** What the simulated BESS publishes, and where. */
 export interface SimulatorArgs extends ServiceContext {
@@ -88,30 +87,8 @@ function files({ broker, model, simulator, password }: SimulatorArgs, intervalMs
     seed: 1,
   });
   return [
-    { path: paths.program, content: bundle() },
+    { path: paths.program, content: simulatorBundle() },
     { path: paths.config, content: config },
     { path: paths.password, content: password, secret: true },
   ];
-}
-
-let bundled: string | undefined;
-
-/**
- * The simulator and the libraries it uses, as one file that plain Node runs; made once for all
- * sites of a process.
- */
-function bundle(): string {
-  if (bundled !== undefined) return bundled;
-  const root = join(__dirname, "..");
-  const { outputFiles } = buildSync({
-    entryPoints: [join(root, "simulator/main.ts")],
-    absWorkingDir: root,
-    bundle: true,
-    minify: true,
-    platform: "node",
-    target: "node22",
-    write: false,
-    legalComments: "none",
-  });
-  return (bundled = outputFiles.map(({ text }) => text).join(""));
 }

@@ -1,15 +1,6 @@
-import * as pulumi from "@pulumi/pulumi";
-import type { z } from "zod";
+import type * as pulumi from "@pulumi/pulumi";
 import type { Service } from "../configs/images";
 import type { profiles } from "../configs/profiles";
-import {
-  parseSite,
-  rotatable,
-  type Rotatable,
-  type SiteConfig,
-  type siteSchema,
-} from "../configs/site";
-import { InputError } from "../configs/validation";
 import type { SiteTransform } from "./transform";
 
 /**
@@ -148,14 +139,14 @@ export interface SiteArgs {
    */
   images?: ImageArgs | undefined;
   /**
-   * A new value makes a new secret, and touches only who uses it. The secrets: {@link Rotatable}.
+   * A new value makes a new secret, and touches only who uses it.
    * @default `{}`: the first secrets stay
    * @example
    * ```ts
    * { rotate: { gateway: "2026-11" } }
    * ```
    */
-  rotate?: { [S in Rotatable]?: pulumi.Input<string> | undefined } | undefined;
+  rotate?: RotateArgs | undefined;
   /**
    * What is changed of a service's container and rendered files before they are made, where no key
    * does: docs/transform.md.
@@ -532,103 +523,69 @@ export interface SshArgs {
   knownHosts?: string | undefined;
 }
 
-/** A site's configuration as a stack's `bess-telemetry:site` has it: without what is filled in. */
-export type SiteInput = z.input<typeof siteSchema>;
-
-/** Values of a site that may be known later than the rest. */
-export interface LateValues {
-  mqtt: Omit<SiteConfig["mqtt"], "tls"> & {
-    tls?:
-      | { port: number; certificate: pulumi.Input<string>; key: pulumi.Input<string> }
-      | undefined;
-  };
-  rotate: { [S in Rotatable]?: pulumi.Input<string> | undefined };
-}
-
-/** One value that may be an Output: what is checked in its place, and where it stands. */
-interface LateKey {
-  standIn: string;
-  read: (site: SiteConfig) => string | undefined;
-}
-
-const pem = (kind: string) => `-----BEGIN ${kind}-----\nlater\n-----END ${kind}-----`;
-
-const lateKeys: Partial<Record<string, LateKey>> = {
-  "mqtt.tls.certificate": {
-    standIn: pem("CERTIFICATE"),
-    read: (site) => site.mqtt.tls?.certificate,
-  },
-  "mqtt.tls.key": { standIn: pem("PRIVATE KEY"), read: (site) => site.mqtt.tls?.key },
-  ...Object.fromEntries(
-    rotatable.map((secret): [string, LateKey] => [
-      `rotate.${secret}`,
-      { standIn: "later", read: (site) => site.rotate[secret] },
-    ]),
-  ),
-};
-
-/**
- * Checks a site's configuration, and fills in its defaults. A value that is an `Input` is checked
- * once it is known.
- * @returns the configuration, with stand-ins for what is known later, and those values themselves.
- * @throws InputError with every finding: the key, its value and what is allowed.
- */
-export function resolveSite(args: Omit<SiteArgs, "transform">): {
-  config: SiteConfig;
-  late: LateValues;
-} {
-  const { plain, outputs } = withoutOutputs(args);
-  const config = parseSite(plain);
-  const late = (key: string) => {
-    const [output, lateKey] = [outputs.get(key), lateKeys[key]];
-    return lateKey && output?.apply((value) => lateKey.read(parseSite(setIn(plain, key, value))));
-  };
-  const known = <T>(key: string, value: T) => (late(key) as pulumi.Output<T> | undefined) ?? value;
-  const { mqtt, rotate } = config;
-  const tls = mqtt.tls && {
-    port: mqtt.tls.port,
-    certificate: known("mqtt.tls.certificate", mqtt.tls.certificate),
-    key: known("mqtt.tls.key", mqtt.tls.key),
-  };
-  const rotations = Object.entries(rotate).map(([secret, value]) => [
-    secret,
-    known(`rotate.${secret}`, value),
-  ]);
-  return { config, late: { mqtt: { ...mqtt, tls }, rotate: Object.fromEntries(rotations) } };
-}
-
-/** A value with stand-ins for the Outputs in it, and those by their key. */
-function withoutOutputs(args: object) {
-  const outputs = new Map<string, pulumi.Output<unknown>>();
-  const findings: string[] = [];
-  const strip = (value: unknown, key: string): unknown => {
-    if (pulumi.Output.isInstance(value) || value instanceof Promise) {
-      outputs.set(key, pulumi.output(value));
-      if (!lateKeys[key])
-        findings.push(`${key} is an Output: it must be known before any resource is made`);
-      return lateKeys[key]?.standIn;
-    }
-    if (Array.isArray(value)) return value.map((item, index) => strip(item, `${key}[${index}]`));
-    if (typeof value !== "object" || value === null) return value;
-    return Object.fromEntries(
-      Object.entries(value).map(([name, inner]) => [name, strip(inner, join(key, name))]),
-    );
-  };
-  const join = (key: string, name: string) => (key ? `${key}.${name}` : name);
-  const plain = strip(args, "");
-  if (findings.length > 0) {
-    const allowed = `an Output is allowed at ${Object.keys(lateKeys).join(", ")}`;
-    throw new InputError("the site", [...findings, allowed]);
-  }
-  return { plain, outputs };
-}
-
-/** A copy of a nested object with another value at a key such as `mqtt.tls.key`. */
-function setIn(object: unknown, key: string, value: unknown): unknown {
-  const [first = "", ...rest] = key.split(".");
-  const inner = (object as Record<string, unknown> | undefined)?.[first];
-  return {
-    ...(object as object | undefined),
-    [first]: rest.length > 0 ? setIn(inner, rest.join("."), value) : value,
-  };
+/** Secrets that are made anew: any other value makes another one. */
+export interface RotateArgs {
+  /**
+   * Password of the broker's user `gateway`, by which the battery's gateway publishes.
+   * @default the first one stays
+   * @example
+   * ```ts
+   * { rotate: { gateway: "2026-11" } }
+   * ```
+   */
+  gateway?: pulumi.Input<string> | undefined;
+  /**
+   * Password of the broker's user `telegraf`.
+   * @default the first one stays
+   * @example
+   * ```ts
+   * { rotate: { telegraf: "2026-11" } }
+   * ```
+   */
+  telegraf?: pulumi.Input<string> | undefined;
+  /**
+   * Password of the broker's user `monitor`, which reads the broker's own numbers.
+   * @default the first one stays
+   * @example
+   * ```ts
+   * { rotate: { monitor: "2026-11" } }
+   * ```
+   */
+  monitor?: pulumi.Input<string> | undefined;
+  /**
+   * Password of Grafana's user `admin`.
+   * @default the first one stays
+   * @example
+   * ```ts
+   * { rotate: { grafana: "2026-11" } }
+   * ```
+   */
+  grafana?: pulumi.Input<string> | undefined;
+  /**
+   * Telegraf's token for InfluxDB.
+   * @default the first one stays
+   * @example
+   * ```ts
+   * { rotate: { influxTelegraf: "2026-11" } }
+   * ```
+   */
+  influxTelegraf?: pulumi.Input<string> | undefined;
+  /**
+   * Grafana's token for InfluxDB.
+   * @default the first one stays
+   * @example
+   * ```ts
+   * { rotate: { influxGrafana: "2026-11" } }
+   * ```
+   */
+  influxGrafana?: pulumi.Input<string> | undefined;
+  /**
+   * The Explorer's token for InfluxDB.
+   * @default the first one stays
+   * @example
+   * ```ts
+   * { rotate: { influxExplorer: "2026-11" } }
+   * ```
+   */
+  influxExplorer?: pulumi.Input<string> | undefined;
 }

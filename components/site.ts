@@ -13,7 +13,8 @@ import { InfluxDb } from "./influxdb";
 import { Mosquitto } from "./mosquitto";
 import { labels, type ServiceContext } from "./service";
 import { Simulator } from "./simulator";
-import { type LateValues, resolveSite, type SiteArgs } from "./site-args";
+import type { SiteArgs } from "./site-args";
+import { type LateValues, resolveSite } from "./site-values";
 import { Telegraf } from "./telegraf";
 import { checkTransform } from "./transform";
 

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import ts from "typescript";
 import { z } from "zod";
-import type { SiteArgs, SiteInput } from "../../components";
+import type { SiteArgs } from "../../components";
 import { parseSite, siteSchema } from "../../configs/site";
 import { deployOnMocks, isSecret, type MockedContainer } from "../support/mocked-site";
 
@@ -91,10 +91,12 @@ function schemaKeys(): Map<string, unknown> {
       if (typeof property === "boolean") return [];
       const key = prefix + name;
       const items = property.items as z.core.JSONSchema.BaseSchema | undefined;
+      const names = property.propertyNames as z.core.JSONSchema.BaseSchema | undefined;
       return [
         [key, property.default],
         ...keysOf(property, `${key}.`),
         ...keysOf(items ?? {}, `${key}[].`),
+        ...(names?.enum ?? []).map((name): [string, unknown] => [`${key}.${name}`, undefined]),
       ];
     });
   return new Map(keysOf(z.toJSONSchema(siteSchema, { io: "input", unrepresentable: "any" }), ""));
@@ -143,5 +145,5 @@ describe("the documentation of SiteArgs", () => {
 
 const isEmptyObject = (value: unknown) => JSON.stringify(value) === "{}";
 
-/** What a stack's file may hold is what a program may write: the compiler proves it. */
-export const asArgs = (input: SiteInput): SiteArgs => input;
+/** What a stack's file may hold, a program may write: the compiler proves it. */
+export const asArgs = (input: z.input<typeof siteSchema>): SiteArgs => input;

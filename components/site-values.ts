@@ -1,0 +1,102 @@
+import * as pulumi from "@pulumi/pulumi";
+import { parseSite, rotatable, type SiteConfig } from "../configs/site";
+import { InputError } from "../configs/validation";
+import type { RotateArgs, SiteArgs } from "./site-args";
+
+/** Values of a site that may be known later than the rest. */
+export interface LateValues {
+  mqtt: Omit<SiteConfig["mqtt"], "tls"> & {
+    tls?:
+      | { port: number; certificate: pulumi.Input<string>; key: pulumi.Input<string> }
+      | undefined;
+  };
+  rotate: RotateArgs;
+}
+
+/** One value that may be an Output: what is checked in its place, and where it stands. */
+interface LateKey {
+  standIn: string;
+  read: (site: SiteConfig) => string | undefined;
+}
+
+const pem = (kind: string) => `-----BEGIN ${kind}-----\nlater\n-----END ${kind}-----`;
+
+const lateKeys: Partial<Record<string, LateKey>> = {
+  "mqtt.tls.certificate": {
+    standIn: pem("CERTIFICATE"),
+    read: (site) => site.mqtt.tls?.certificate,
+  },
+  "mqtt.tls.key": { standIn: pem("PRIVATE KEY"), read: (site) => site.mqtt.tls?.key },
+  ...Object.fromEntries(
+    rotatable.map((secret): [string, LateKey] => [
+      `rotate.${secret}`,
+      { standIn: "later", read: (site) => site.rotate[secret] },
+    ]),
+  ),
+};
+
+/**
+ * Checks a site's configuration, and fills in its defaults. A value that is an `Input` is checked
+ * once it is known.
+ * @returns the configuration, with stand-ins for what is known later, and those values themselves.
+ * @throws InputError with every finding: the key, its value and what is allowed.
+ */
+export function resolveSite(args: Omit<SiteArgs, "transform">): {
+  config: SiteConfig;
+  late: LateValues;
+} {
+  const { plain, outputs } = withoutOutputs(args);
+  const config = parseSite(plain);
+  const late = (key: string) => {
+    const [output, lateKey] = [outputs.get(key), lateKeys[key]];
+    return lateKey && output?.apply((value) => lateKey.read(parseSite(setIn(plain, key, value))));
+  };
+  const known = <T>(key: string, value: T) => (late(key) as pulumi.Output<T> | undefined) ?? value;
+  const { mqtt, rotate } = config;
+  const tls = mqtt.tls && {
+    port: mqtt.tls.port,
+    certificate: known("mqtt.tls.certificate", mqtt.tls.certificate),
+    key: known("mqtt.tls.key", mqtt.tls.key),
+  };
+  const rotations = Object.entries(rotate).map(([secret, value]) => [
+    secret,
+    known(`rotate.${secret}`, value),
+  ]);
+  return { config, late: { mqtt: { ...mqtt, tls }, rotate: Object.fromEntries(rotations) } };
+}
+
+/** A value with stand-ins for the Outputs in it, and those by their key. */
+function withoutOutputs(args: object) {
+  const outputs = new Map<string, pulumi.Output<unknown>>();
+  const findings: string[] = [];
+  const strip = (value: unknown, key: string): unknown => {
+    if (pulumi.Output.isInstance(value) || value instanceof Promise) {
+      outputs.set(key, pulumi.output(value));
+      if (!lateKeys[key])
+        findings.push(`${key} is an Output: it must be known before any resource is made`);
+      return lateKeys[key]?.standIn;
+    }
+    if (Array.isArray(value)) return value.map((item, index) => strip(item, `${key}[${index}]`));
+    if (typeof value !== "object" || value === null) return value;
+    return Object.fromEntries(
+      Object.entries(value).map(([name, inner]) => [name, strip(inner, join(key, name))]),
+    );
+  };
+  const join = (key: string, name: string) => (key ? `${key}.${name}` : name);
+  const plain = strip(args, "");
+  if (findings.length > 0) {
+    const allowed = `an Output is allowed at ${Object.keys(lateKeys).join(", ")}`;
+    throw new InputError("the site", [...findings, allowed]);
+  }
+  return { plain, outputs };
+}
+
+/** A copy of a nested object with another value at a key such as `mqtt.tls.key`. */
+function setIn(object: unknown, key: string, value: unknown): unknown {
+  const [first = "", ...rest] = key.split(".");
+  const inner = (object as Record<string, unknown> | undefined)?.[first];
+  return {
+    ...(object as object | undefined),
+    [first]: rest.length > 0 ? setIn(inner, rest.join("."), value) : value,
+  };
+}

@@ -1,0 +1,24 @@
+// Before `npm pack`: builds the package in dist/, which is JavaScript, its types, and the files that
+// are read at run time. Only what components/index.ts reaches goes into it.
+const { execFileSync } = require("node:child_process");
+const { cpSync, mkdirSync, rmSync, writeFileSync } = require("node:fs");
+const { dirname, extname, join } = require("node:path");
+
+const root = join(__dirname, "..");
+const dist = join(root, "dist");
+
+rmSync(dist, { recursive: true, force: true });
+const compiler = require.resolve("typescript/bin/tsc");
+execFileSync(process.execPath, [compiler, "-p", __dirname], { stdio: "inherit" });
+
+// Telemetry models, and the scripts that run in containers: all of configs/ but its code.
+cpSync(join(root, "configs"), join(dist, "configs"), {
+  recursive: true,
+  filter: (path) => extname(path) !== ".ts",
+});
+
+require("ts-node").register({ project: join(root, "tsconfig.json") });
+const { simulatorBundle } = require("../components/simulator-bundle");
+const bundle = join(dist, "simulator/bundle.js");
+mkdirSync(dirname(bundle), { recursive: true });
+writeFileSync(bundle, simulatorBundle());

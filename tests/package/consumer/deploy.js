@@ -1,0 +1,36 @@
+// Previews and deploys the compiled program, and prints what that changed.
+const { LocalWorkspace } = require("@pulumi/pulumi/automation");
+
+const [stackName, config] = [process.argv[2], JSON.parse(process.argv[3])];
+
+/** Runs the program anew each time. */
+const program = async () => {
+  const file = require.resolve("./build/index.js");
+  delete require.cache[file];
+  return { ...require(file) };
+};
+
+async function main() {
+  const stack = await LocalWorkspace.createOrSelectStack({
+    stackName,
+    projectName: "consumer",
+    program,
+  });
+  await stack.setAllConfig(config);
+  const preview = await stack.preview();
+  const { outputs } = await stack.up();
+  const after = await stack.preview();
+  console.log(
+    JSON.stringify({
+      package: require.resolve("bess-telemetry"),
+      preview: preview.changeSummary,
+      after: after.changeSummary,
+      outputs,
+    }),
+  );
+}
+
+main().catch((error) => {
+  console.error(error);
+  process.exit(1);
+});
