@@ -107,8 +107,11 @@ export const healthCheck = [
   `http://127.0.0.1:${port}/health`,
 ];
 
-/** Placeholders of every script that sources `influxdb-api.sh`. */
-export const apiPlaceholders = { adminToken: paths.adminToken, port };
+/** Where a script that sources `influxdb-api.sh` finds the admin token and the API. */
+export const apiPlaceholders: { adminToken: string; port: number } = {
+  adminToken: paths.adminToken,
+  port,
+};
 
 /** What {@link schemaScript} makes. */
 export interface Schema {
@@ -132,17 +135,17 @@ const quotedJson = (value: unknown) => `'${JSON.stringify(value).replaceAll("'",
  * of times. An existing table gets a new field by the first write of it; a field whose type has
  * changed is refused.
  */
-export const schemaScript = (wanted: Schema): string =>
+export const schemaScript = (wanted: Schema, api = apiPlaceholders): string =>
   renderScript("influxdb-schema.sh", {
-    ...apiPlaceholders,
+    ...api,
     databases: wanted.databases.map((body) => ({ database: quotedJson(body), name: body.db })),
     tables: wanted.tables.map((body) => ({ table: quotedJson(body), name: body.table })),
   });
 
 /** A bash script that makes the token named in `$TOKEN_NAME`, and prints it alone. */
-export const createTokenScript = (): string =>
-  renderScript("influxdb-create-token.sh", apiPlaceholders);
+export const createTokenScript = (api = apiPlaceholders): string =>
+  renderScript("influxdb-create-token.sh", api);
 
 /** A bash script that revokes the token named in `$TOKEN_NAME`; one that is gone is no error. */
-export const revokeTokenScript = (): string =>
-  renderScript("influxdb-revoke-token.sh", apiPlaceholders);
+export const revokeTokenScript = (api = apiPlaceholders): string =>
+  renderScript("influxdb-revoke-token.sh", api);

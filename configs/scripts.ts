@@ -21,48 +21,37 @@ export type ScriptValues = Record<string, string | number | Placeholders[]>;
  */
 export function renderScript(file: string, values: ScriptValues = {}): string {
   const unused = new Set(Object.keys(values));
-  const lookUp = (name: string) => {
+  const rendered = fill(storedScript(file), file, (name) => {
     unused.delete(name);
     return values[name];
-  };
-  const rendered: string[] = [];
-  let block: { entries: Placeholders[]; lines: string[] } | undefined;
-  for (const line of storedLines(file)) {
-    const each = /^#: each (\w+)$/.exec(line)?.[1];
-    if (each !== undefined) {
-      const entries = lookUp(each);
-      if (!Array.isArray(entries)) throw new Error(`${file} needs a list of ${each}`);
-      block = { entries, lines: [] };
-    } else if (line === "#: end" && block) {
-      const { entries, lines } = block;
-      for (const entry of entries)
-        rendered.push(...lines.map((one) => fill(one, file, (name) => entry[name])));
-      block = undefined;
-    } else if (!/^\s*(#:|# shellcheck )/.test(line)) {
-      if (block) block.lines.push(line);
-      else rendered.push(fill(line, file, lookUp));
-    }
-  }
-  if (block) throw new Error(`${file} has a block without an end`);
-  if (unused.size > 0) throw new Error(`${file} has no use for ${[...unused].join(", ")}`);
-  return rendered.join("\n");
+  });
+  if (unused.size > 0) throw new Error(`${file} does not use ${[...unused].join(", ")}`);
+  return rendered;
 }
 
-/** The lines of a stored script, with those of the scripts that it sources in their place. */
-function storedLines(file: string): string[] {
-  return readFileSync(join(scriptFolder, file), "utf8")
-    .split("\n")
-    .flatMap((line) => {
-      const sourced = /^\. \.\/(\S+)$/.exec(line)?.[1];
-      // The sourced script's last line end is that of this line.
-      return sourced === undefined ? [line] : storedLines(sourced).slice(0, -1);
-    });
-}
+/** A stored script, with the scripts that it sources in their place. */
+const storedScript = (file: string): string =>
+  readFileSync(join(scriptFolder, file), "utf8").replaceAll(
+    /^\. \.\/(\S+)\n/gm,
+    (_, sourced: string) => storedScript(sourced),
+  );
 
-function fill(line: string, file: string, lookUp: (name: string) => unknown): string {
-  return line.replaceAll(/@(\w+)@/g, (_, name: string) => {
-    const value = lookUp(name);
-    if (typeof value === "string" || typeof value === "number") return String(value);
-    throw new Error(`${file} needs a value of ${name}`);
+/** A block with its name and lines, a line that is left out, or a placeholder with its name. */
+const markup = /^#: each (\w+)\n([^]*?)^#: end\n|^[ \t]*(?:#:|# shellcheck ).*\n|@(\w+)@/gm;
+
+function fill(
+  text: string,
+  file: string,
+  valueOf: (name: string) => ScriptValues[string] | undefined,
+): string {
+  return text.replaceAll(markup, (_, block?: string, lines = "", placeholder?: string) => {
+    const name = block ?? placeholder;
+    if (name === undefined) return "";
+    const value = valueOf(name);
+    if (block !== undefined && Array.isArray(value))
+      return value.map((entry) => fill(lines, file, (key) => entry[key])).join("");
+    if (block !== undefined || value === undefined || Array.isArray(value))
+      throw new Error(`${file} needs ${block === undefined ? "a value" : "a list"} of ${name}`);
+    return String(value);
   });
 }

@@ -95,7 +95,7 @@ describe("a script is rendered", () => {
     [
       "a value that it does not have",
       { session: "/a", data: "/b" },
-      "explorer-start.sh has no use for data",
+      "explorer-start.sh does not use data",
     ],
   ])("but not with %s", (_, values, error) => {
     expect(() => renderScript("explorer-start.sh", values)).toThrow(error);
