@@ -38,14 +38,20 @@ const isPipelineTable = (name: string) =>
     table.endsWith("*") ? name.startsWith(table.slice(0, -1)) : name === table,
   );
 
+const identifierPattern = /^[a-z][a-z0-9_]{0,62}$/;
+
+/** JSON Schema's pattern of an identifier that is none of some names; `*` stands for any end. */
+const identifierExcept = (names: string[]) =>
+  `^(?!(${names.join("|").replaceAll("*", ".*")})$)${identifierPattern.source.slice(1)}`;
+
 const identifier = z
   .string()
   .regex(
-    /^[a-z][a-z0-9_]{0,62}$/,
+    identifierPattern,
     "write lower case letters, digits and _, starting with a letter, at most 63",
   )
   .refine((name) => !reserved.includes(name), `${reserved.join(", ")} are reserved`)
-  .meta({ not: { enum: reserved } });
+  .meta({ pattern: identifierExcept(reserved) });
 
 const jsonPath = z
   .string()
@@ -171,12 +177,7 @@ const measurement = z.strictObject({
     .meta({
       description: "Name of the table in InfluxDB.",
       examples: ["battery"],
-      not: {
-        anyOf: [
-          { enum: reserved },
-          { pattern: `^(${pipelineTables.join("|").replaceAll("*", ".*")})$` },
-        ],
-      },
+      pattern: identifierExcept([...reserved, ...pipelineTables]),
     }),
   title: z
     .string()
