@@ -61,6 +61,12 @@ const deploy = async (): Promise<Deployed> => {
   return JSON.parse(stdout) as Deployed;
 };
 
+test("Pulumi's runner still starts index.ts in this checkout", () => {
+  // Its cmd/run/run.js reads exports["."], of that `default`, and only without exports `main`.
+  const { exports, main } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+  expect([exports["."].default, main]).toEqual(["./index.ts", "index.ts"]);
+});
+
 describe("the packed package, in a program outside this checkout", () => {
   beforeAll(install, 300_000);
   afterAll(() => {
