@@ -131,7 +131,7 @@ export const rollOut = (args: RolloutArgs, commit: string): Promise<RolloutRecor
 export const resume = (args: RolloutArgs, commit?: string): Promise<RolloutRecord> =>
   alone(args, () => {
     const last = args.records.last();
-    if (!last) throw new Error("there is no rollout to go on with: npm run fleet -- up begins one");
+    if (!last) throw new Error("there is no rollout to go on with: npx bess fleet up begins one");
     const sites = args.sites.filter(({ name }) => name in last.sites);
     const target = commit ?? last.revision;
     return run(

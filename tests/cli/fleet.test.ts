@@ -1,60 +1,20 @@
-import { execFileSync, spawnSync } from "node:child_process";
-import { cpSync, existsSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { temporaryFolder } from "../support/programs";
+import { spawnSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { Checkout } from "../support/checkout";
 
-const root = join(__dirname, "../..");
-const parts = [
-  "components",
-  "configs",
-  "dashboards",
-  "fleet",
-  "policy",
-  "rehearsal",
-  "automation",
-  "cli",
-  "simulator",
-  "index.ts",
-  "package.json",
-  "package-lock.json",
-  "tsconfig.json",
-  "Pulumi.yaml",
-];
-const folder = temporaryFolder();
-const at = (file: string) => join(folder.path, file);
-const git = (...args: string[]) =>
-  execFileSync("git", ["-c", "user.name=test", "-c", "user.email=test@localhost", ...args], {
-    cwd: folder.path,
-    stdio: "pipe",
-  });
-
-/** The project in a repository of its own, where a test may change what it likes. */
-beforeAll(() => {
-  for (const part of parts) cpSync(join(root, part), at(part), { recursive: true });
-  symlinkSync(join(root, "node_modules"), at("node_modules"));
-  writeFileSync(at(".gitignore"), "node_modules\n.cache/\n");
-  git("init", "-q");
-  git("add", "-A");
-  git("commit", "-q", "-m", "base");
-});
-afterAll(() => folder.remove());
-afterEach(() => git("checkout", "-q", "."));
+const checkout = new Checkout();
+afterAll(() => checkout.remove());
+afterEach(() => checkout.git("checkout", "-q", "."));
 
 /** Runs `bess fleet …`. */
 function fleet(...args: string[]) {
   const { status, stdout, stderr } = spawnSync(
     process.execPath,
     ["cli/bess.js", "fleet", ...args],
-    { cwd: folder.path, encoding: "utf8" },
+    { cwd: checkout.at("."), encoding: "utf8" },
   );
   return { status, stdout, stderr };
 }
-
-const change = (file: string, from: string | RegExp, to: string) => {
-  const text = readFileSync(at(file), "utf8");
-  expect(text).toMatch(from);
-  writeFileSync(at(file), text.replace(from, to));
-};
 
 test("help teaches by examples", () => {
   const { stdout, status } = fleet("--help");
@@ -125,8 +85,8 @@ describe("add", () => {
       0,
       expect.stringMatching(/site kiel-3 is added, to wave \w+\nPulumi\.kiel-3\.yaml: written/),
     ]);
-    expect(git("diff", "--numstat").toString()).toBe("3\t0\tfleet/fleet.yaml\n");
-    expect(readFileSync(at("Pulumi.kiel-3.yaml"), "utf8")).toContain(
+    expect(checkout.git("diff", "--numstat")).toBe("3\t0\tfleet/fleet.yaml\n");
+    expect(readFileSync(checkout.at("Pulumi.kiel-3.yaml"), "utf8")).toContain(
       "The config of site kiel-3 stands in fleet/fleet.yaml.",
     );
     expect(fleet("list", "--site", "kiel-3").status).toBe(0);
@@ -134,10 +94,10 @@ describe("add", () => {
   test("writes nothing where the site is refused", () => {
     const { status, stderr } = fleet("add", "kiel-4", "--engine", "ssh://bess@kiel-1.example");
     expect([status, stderr]).toEqual([1, expect.stringContaining("site kiel-1 has it already")]);
-    expect([git("diff", "--numstat").toString(), existsSync(at("Pulumi.kiel-4.yaml"))]).toEqual([
-      "",
-      false,
-    ]);
+    expect([
+      checkout.git("diff", "--numstat"),
+      existsSync(checkout.at("Pulumi.kiel-4.yaml")),
+    ]).toEqual(["", false]);
   });
 });
 
@@ -172,7 +132,7 @@ describe("preview --rendered", () => {
     expect(preview().stdout).toContain("## No change at 6 sites"));
 
   test("folds the sites that a change of the code touches, each side by its own code", () => {
-    change("configs/mosquitto.ts", "sys_interval 10", "sys_interval 20");
+    checkout.change("configs/mosquitto.ts", "sys_interval 10", "sys_interval 20");
     const { status, stdout } = preview();
     expect(stdout).toContain("## 6 of 6 sites change");
     expect(stdout).toContain("### Change 1: 6 sites, shown for `aachen-1`");
@@ -181,25 +141,29 @@ describe("preview --rendered", () => {
   });
 
   test("tells what the inventory changes, of the sites that were asked for", () => {
-    change("fleet/fleet.yaml", "retention: 180d", "retention: 90d");
-    change("fleet/fleet.yaml", /  luebeck-1:\n(    .*\n)+/, "");
+    checkout.change("fleet/fleet.yaml", "retention: 180d", "retention: 90d");
+    checkout.change("fleet/fleet.yaml", /  luebeck-1:\n(    .*\n)+/, "");
     const { stdout } = preview("--markdown", "comment.md", "--report", "report.md");
     expect(stdout).toBe("");
-    const made = readFileSync(at("comment.md"), "utf8");
-    expect(made).toBe(readFileSync(at("report.md"), "utf8"));
+    const made = readFileSync(checkout.at("comment.md"), "utf8");
+    expect(made).toBe(readFileSync(checkout.at("report.md"), "utf8"));
     expect(made).toMatch(/^\| 1 \| `juelich-1`, `kiel-1`, `kiel-2` \| rest, canary \|/m);
     expect(made).toContain("**Not planned**: `it leaves the inventory");
     expect(preview("--site", "aachen-*").stdout).toContain("## No change at 2 sites");
   });
 
   test("fails on what is against the policy, unless the fleet allows it", () => {
-    change("fleet/fleet.yaml", "mqtt: { port: 1884 }", "grafana: { address: 0.0.0.0 }");
+    checkout.change("fleet/fleet.yaml", "mqtt: { port: 1884 }", "grafana: { address: 0.0.0.0 }");
     const { status, stdout } = preview("--site", "kiel-2");
     expect([status, stdout]).toEqual([
       1,
       expect.stringContaining("**Breaks the policy rule `loopback-only`**"),
     ]);
-    change("fleet/fleet.yaml", "\nwaves:", '\nallow: { offLoopback: ["grafana:3000"] }\n\nwaves:');
+    checkout.change(
+      "fleet/fleet.yaml",
+      "\nwaves:",
+      '\nallow: { offLoopback: ["grafana:3000"] }\n\nwaves:',
+    );
     expect(preview("--site", "kiel-2").status).toBe(0);
   });
 
