@@ -20,7 +20,7 @@ function listed(found: StackSite): ListedStack {
     return { stack, site: name, ...(engine && { engine }), profile, from };
   } catch (error) {
     if (!(error instanceof InputError)) throw error;
-    return { stack, from, problem: error.findings.join("; ") };
+    return { stack, from, problem: error.problems.join("; ") };
   }
 }
 

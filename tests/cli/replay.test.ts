@@ -29,14 +29,15 @@ class Replay {
   constructor(args: string[], env: NodeJS.ProcessEnv = {}) {
     const { MQTT_PASSWORD: _, ...inherited } = process.env;
     const command = ["cli/bess.js", "replay", ...args];
-    this.child = spawn(process.execPath, command, {
+    const child = spawn(process.execPath, command, {
       cwd: root,
       env: { ...inherited, ...env },
       stdio: ["ignore", "pipe", "pipe"],
     });
+    this.child = child;
     const text = { stdout: "", stderr: "" };
-    this.child.stdout!.on("data", (data: Buffer) => (text.stdout += data.toString()));
-    this.child.stderr!.on("data", (data: Buffer) => (text.stderr += data.toString()));
+    child.stdout.on("data", (data: Buffer) => (text.stdout += data.toString()));
+    child.stderr.on("data", (data: Buffer) => (text.stderr += data.toString()));
     this.ended = new Promise((resolve) =>
       this.child.once("close", (code) => resolve({ code, ...text })),
     );
