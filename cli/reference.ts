@@ -10,7 +10,7 @@ const row = (cells: string[]) =>
 const table = (head: string[], body: string[][]) =>
   [row(head), row(head.map(() => "---")), ...body.map(row)].join("\n");
 
-/** A value as YAML in one line; as JSON, which is YAML too, where a text in it has several lines. */
+/** A value as YAML in one line: as JSON, which is YAML too, where a text has several lines. */
 function inYaml(value: unknown): string {
   const text = stringify(value, { collectionStyle: "flow", lineWidth: 0 }).trim();
   return text.includes("\n") ? JSON.stringify(value) : text;

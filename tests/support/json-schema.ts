@@ -12,7 +12,7 @@ export function validator(
   schema: JsonSchema,
   definitions = schema.definitions ?? {},
 ): (value: unknown) => string[] {
-  // Formats have a pattern beside them. A schema without a type, beside `if` for instance, is meant.
+  // Each format has a pattern beside it. A schema may lack a type, beside `if` for instance.
   const ajv = new Ajv({ allErrors: true, validateFormats: false, strictTypes: false });
   ajv.addVocabulary(vocabulary);
   const validate = ajv.compile({ ...schema, definitions });
