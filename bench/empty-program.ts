@@ -1,0 +1,2 @@
+/** A program that makes nothing. */
+export = async () => ({});
