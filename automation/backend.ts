@@ -16,7 +16,10 @@ function loggedIn(): boolean {
   return existsSync(file) && Boolean(JSON.parse(readFileSync(file, "utf8")).current);
 }
 
-/** A backend in a folder, with a passphrase that is generated once. @param tell says so, and what it is for. */
+/**
+ * A backend in a folder, with a passphrase that is generated once.
+ * @param tell says so, and what it is for.
+ */
 export function localBackend(
   folder: string,
   tell?: (passphrase: string) => void,
@@ -40,7 +43,8 @@ export const pulumiEnvironment = (): NodeJS.ProcessEnv => ({
 // Standard output may be a report, or JSON.
 const told = (passphrase: string) =>
   console.error(
-    `installed passphrase: generated into ${passphrase}; without it the state cannot be read, so keep a copy`,
+    `installed passphrase: generated into ${passphrase}; ` +
+      "without it the state cannot be read, so keep a copy",
   );
 
 function pulumi(env: NodeJS.ProcessEnv, args: string[]): number {
@@ -48,8 +52,8 @@ function pulumi(env: NodeJS.ProcessEnv, args: string[]): number {
 }
 
 /**
- * Runs the Pulumi CLI on a stack with all that it needs. A user who is logged in to a backend keeps it;
- * anybody else gets a local one in the project, with a generated passphrase.
+ * Runs the Pulumi CLI on a stack with all that it needs. A user who is logged in to a backend keeps
+ * it; anybody else gets a local one in the project, with a generated passphrase.
  * @returns the exit code.
  */
 export async function act(args: string[], name: string): Promise<number> {
@@ -66,7 +70,8 @@ export async function act(args: string[], name: string): Promise<number> {
     stack,
     "--non-interactive",
   ]);
-  // An SSH server lets one connection run ten commands at once; more would each open a connection of their own.
+  // An SSH server lets one connection run ten commands at once; more would each open a connection
+  // of their own.
   const pace = overSsh ? ["--parallel", "4"] : [];
   return selected || withTunnel(stack, () => pulumi(env, args.concat("--stack", stack, pace)));
 }

@@ -1,10 +1,41 @@
 /**
- * Everything that runs Pulumi from code: the stacks of sites, deployed, offline or rehearsed, their backend, tunnels
- * to their hosts, and the programs of this machine. What needs Pulumi's SDK loads it when it is first called: that
- * takes a second, which a command that only prints help must not cost.
+ * Everything that runs Pulumi from code: the stacks of sites, deployed, offline or rehearsed, their
+ * backend, tunnels to their hosts, and the programs of this machine. Pulumi's SDK is loaded by
+ * worker processes alone.
  */
 export { act as runPulumi, localBackend, pulumiEnvironment, root } from "./backend";
+export {
+  comparePlans,
+  isHidden,
+  masked,
+  type Operation,
+  placeholders,
+  planFromEvents,
+  type RenderedResource,
+  type SitePlan,
+  type Step,
+  type Values,
+  withRenderedFiles,
+} from "./plan";
 export { docker, environment, line as describePart, locate, type Part, setUp } from "./programs";
+export {
+  type DeployedArgs,
+  deployedStack,
+  type EngineOptions,
+  type RehearsedArgs,
+  RehearsedStack,
+  rehearsals,
+  rehearsedStack,
+  renderPlan,
+  type SiteStack,
+} from "./stacks";
+export {
+  type ChangeCounts,
+  type EngineEvent,
+  StackError,
+  type StackUpdate,
+  type UpResult,
+} from "./tasks";
 export {
   openTunnel,
   reachOf as sshTargetOf,
@@ -13,25 +44,4 @@ export {
   type Tunnel,
   withTunnel,
 } from "./tunnel";
-export type { DeployedArgs, InlineStack, RehearsedArgs } from "./inline";
-export {
-  isHidden,
-  type Operation,
-  placeholders,
-  type SitePlan,
-  type Step,
-  type Values,
-} from "./plan";
-export type { RenderedResource } from "./rendered";
-
-const stacks = () => require("./inline") as typeof import("./inline");
-const rendered = () => require("./rendered") as typeof import("./rendered");
-
-type Stacks = typeof import("./inline");
-type Rendered = typeof import("./rendered");
-
-export const deployedStack: Stacks["deployedStack"] = (...args) => stacks().deployedStack(...args);
-export const rehearsedStack: Stacks["rehearsedStack"] = (...args) =>
-  stacks().rehearsedStack(...args);
-export const renderedPlan: Rendered["renderedPlan"] = (...args) => rendered().renderedPlan(...args);
-export const comparePlans: Rendered["comparePlans"] = (...args) => rendered().comparePlans(...args);
+export { type WorkerLimits, WorkerPool } from "./workers";

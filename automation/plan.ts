@@ -1,10 +1,13 @@
 import type { EngineEvent, StepEventMetadata } from "@pulumi/pulumi/automation";
-import { isUnknown, isWrapped, propertyChanges } from "../rehearsal";
+import { isUnknown, isWrapped, planChange, propertyChanges } from "../rehearsal";
 
 /** A resource's inputs, secrets masked. */
 export type Values = Record<string, unknown>;
 
-/** What happens to a resource. A replacement is one operation, whatever the order of its making and deleting. */
+/**
+ * What happens to a resource. A replacement is one operation, whatever the order of its making and
+ * deleting.
+ */
 export type Operation = "create" | "update" | "replace" | "delete" | "same";
 
 /** What happens to one resource of a site. */
@@ -18,10 +21,13 @@ export interface Step {
   /** Paths of the inputs that change, such as `uploads[0].content`. */
   changed: string[];
   /** Inputs before; none where it is created. */
-  old?: Values;
+  old?: Values | undefined;
   /** Inputs after; none where it is deleted. */
-  new?: Values;
-  /** Whether what stands at the site outlives its deletion from the stack: the former one, where this step deletes it. */
+  new?: Values | undefined;
+  /**
+   * Whether what stands at the site outlives its deletion from the stack: the former one, where
+   * this step deletes it.
+   */
   retained: boolean;
 }
 
@@ -40,7 +46,10 @@ export interface SitePlan {
 /** What stands in the place of a secret, and of what is known only once it is made. */
 export const placeholders = { secret: "[secret]", unknown: "[known once it is made]" } as const;
 
-/** A value as it may be shown, at any depth: without secrets and private keys, and without what a provider filled in itself. */
+/**
+ * A value as it may be shown, at any depth: without secrets and private keys, and without what a
+ * provider filled in itself.
+ */
 export function masked(value: unknown): unknown {
   if (isUnknown(value)) return placeholders.unknown;
   if (typeof value === "string")
@@ -73,7 +82,10 @@ const operations: Record<string, Operation> = {
   "import-replacement": "replace",
 };
 
-/** What a report tells: resources that are made at the site. Components hold others, and providers only know how. */
+/**
+ * What a report tells: resources that are made at the site. Components hold others, and providers
+ * only know how.
+ */
 const isTold = ({ type, old, new: now }: StepEventMetadata) =>
   Boolean((now ?? old)?.custom) && !type.startsWith("pulumi:");
 
@@ -89,7 +101,8 @@ export function planFromEvents(
   for (const { resourcePreEvent } of events) {
     const step = resourcePreEvent?.metadata;
     const op = step && operations[step.op];
-    // A resource that waits to be deleted since an earlier update was cut off has the URN of its successor.
+    // A resource that waits to be deleted since an earlier update was cut off has the URN of its
+    // successor.
     if (!op || !isTold(step) || (step.op === "delete" && step.old?.delete)) continue;
     const before = steps.get(step.urn);
     const changed = before?.changed.length ? before.changed : Object.keys(step.detailedDiff ?? {});
@@ -114,7 +127,10 @@ const isRetained = (op: Operation, { old, new: now }: StepEventMetadata) =>
 const inputsOf = (state: StepEventMetadata["old"]) =>
   state ? (masked(state.inputs) as Values) : undefined;
 
-/** A creation has no old side, a deletion no new; and a change that the provider could not name is found in the inputs. */
+/**
+ * A creation has no old side, a deletion no new; and a change that the provider could not name is
+ * found in the inputs.
+ */
 function completed(step: Step): Step {
   const [old, now] = [
     step.op === "create" ? undefined : step.old,
@@ -130,8 +146,8 @@ function completed(step: Step): Step {
 }
 
 /**
- * A plan with the files of its containers as they are rendered, where the engine hides them: a real provider keeps all
- * uploads of a container secret as soon as one of them is.
+ * A plan with the files of its containers as they are rendered, where the engine hides them: a real
+ * provider keeps all uploads of a container secret as soon as one of them is.
  * @param rendered the same change, rendered without secrets.
  */
 export function withRenderedFiles(plan: SitePlan, rendered: SitePlan): SitePlan {
@@ -151,4 +167,80 @@ export function withRenderedFiles(plan: SitePlan, rendered: SitePlan): SitePlan 
     };
   });
   return { ...plan, steps };
+}
+
+/** One resource as the program asks for it. A secret is kept as its digest alone. */
+export interface RenderedResource {
+  type: string;
+  name: string;
+  inputs: Values;
+  /** Whether it outlives its deletion from the stack. */
+  retained: boolean;
+}
+
+/** A secret within a value that is none. */
+export const sealedText = (hash: string) => `[secret ${hash}]`;
+const isSealedText = (text: string) => /^\[secret [0-9a-f]{16}\]$/.test(text);
+
+/** Inputs as they may be shown. */
+function opened(value: unknown): unknown {
+  if (typeof value === "string") return isSealedText(value) ? placeholders.secret : value;
+  if (Array.isArray(value)) return value.map(opened);
+  return typeof value === "object" && value !== null
+    ? Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, opened(inner)]))
+    : value;
+}
+
+/** What a resource is known by within its site. */
+export const keyOf = ({ type, name }: Pick<RenderedResource, "type" | "name">): string =>
+  `${type}::${name}`;
+
+/**
+ * What the way from one rendered plan to another would do at a site, as its providers would plan
+ * it.
+ */
+export function comparePlans(
+  site: Omit<SitePlan, "steps">,
+  base: readonly RenderedResource[],
+  head: readonly RenderedResource[],
+): SitePlan {
+  const before = new Map(base.map((resource) => [keyOf(resource), resource]));
+  const after = new Map(head.map((resource) => [keyOf(resource), resource]));
+  const keys = [...new Set([...before.keys(), ...after.keys()])].sort();
+  return {
+    ...site,
+    steps: keys.map((key) => compare(site.stack ?? site.site, before.get(key), after.get(key))),
+  };
+}
+
+function compare(stack: string, before?: RenderedResource, after?: RenderedResource): Step {
+  const one = before ?? after;
+  if (!one) throw new Error("a resource that neither plan has cannot be compared");
+  const { type, name, retained } = one;
+  const { changed, replaces } =
+    before && after
+      ? planChange(type, before.inputs, after.inputs)
+      : { changed: [], replaces: false };
+  return {
+    op: operationOf({ before, after, changed, replaces }),
+    urn: `urn:pulumi:${stack}::bess-telemetry::${type}::${name}`,
+    type,
+    name,
+    changed,
+    old: before && (opened(masked(before.inputs)) as Values),
+    new: after && (opened(masked(after.inputs)) as Values),
+    retained,
+  };
+}
+
+function operationOf(change: {
+  before: RenderedResource | undefined;
+  after: RenderedResource | undefined;
+  changed: readonly string[];
+  replaces: boolean;
+}): Operation {
+  if (!change.before) return "create";
+  if (!change.after) return "delete";
+  if (change.replaces) return "replace";
+  return change.changed.length > 0 ? "update" : "same";
 }

@@ -57,7 +57,7 @@ function debian(name: string, packages: string[]): Part {
     : { ...missing, note: `${missing.note} (apt-get: ${lastLine(done.stderr)})` };
 }
 
-const telegrafVersion = /:([\d.]+)/.exec(images.telegraf)![1];
+const telegrafVersion = /:([\d.]+)/.exec(images.telegraf)?.[1] ?? "";
 
 /** What the rendered configs use, and what the tests need beside it. */
 const telegrafTags = [
@@ -72,7 +72,10 @@ const telegrafTags = [
   "secretstores.docker",
 ].join(",");
 
-/** A Go program in one version, from the Go module proxy where it is not here yet. @param title how a person calls it. */
+/**
+ * A Go program in one version, from the Go module proxy where it is not here yet.
+ * @param title how a person calls it.
+ */
 function goProgram(
   name: string,
   title: string,
@@ -151,17 +154,24 @@ function build(
 
 const lastLine = (text: string | null) => text?.trim().split("\n").at(-1) ?? "no answer";
 
-/** The command line that the SDK was tried with: an older one does not know all that it asks for. */
+/**
+ * The command line that the SDK was tried with: an older one does not know all that it asks for.
+ */
 const pulumiVersion: string = require("@pulumi/pulumi/package.json").version;
 
 const fits = (version: string) => {
-  const [[major, minor], [wantedMajor, wantedMinor]] = [version, pulumiVersion].map((text) =>
-    text.replace(/^v/, "").split(".").map(Number),
-  );
+  const parse = (text: string) => text.replace(/^v/, "").split(".").map(Number);
+  const [[major, minor = 0], [wantedMajor, wantedMinor = 0]] = [
+    parse(version),
+    parse(pulumiVersion),
+  ];
   return major === wantedMajor && minor >= wantedMinor;
 };
 
-/** The Pulumi CLI: the user's own where it fits, else one in the project's cache, downloaded or built. */
+/**
+ * The Pulumi CLI: the user's own where it fits, else one in the project's cache, downloaded or
+ * built.
+ */
 async function pulumi(): Promise<Part> {
   const name = "pulumi";
   for (const path of locations(name)) {
@@ -180,14 +190,16 @@ async function pulumi(): Promise<Part> {
   if (!locate("go"))
     return { ...missing, note: `${missing.note}, or Go to build it (get.pulumi.com: ${refused})` };
   console.error(
-    `building  ${name}: get.pulumi.com cannot be had (${refused}); from the Go module proxy, which takes minutes`,
+    `building  ${name}: get.pulumi.com cannot be had (${refused}); ` +
+      "from the Go module proxy, which takes minutes",
   );
   const failed = build(name, {
     version: pulumiVersion,
     program: "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
     // Pulumi's own go.mod replaces it too, and a replacement counts in the main module alone.
     replace:
-      "github.com/atotto/clipboard=github.com/tgummerer/clipboard@v0.0.0-20241001131231-d02d263e614e",
+      "github.com/atotto/clipboard=" +
+      "github.com/tgummerer/clipboard@v0.0.0-20241001131231-d02d263e614e",
     flags: [
       "-ldflags",
       `-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v${pulumiVersion}`,

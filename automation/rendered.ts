@@ -2,34 +2,14 @@ import { createHash } from "node:crypto";
 import * as pulumi from "@pulumi/pulumi";
 import { Site } from "../components/site";
 import { parseSite } from "../configs/site";
-import { invoke, planChange, reveal, secret } from "../rehearsal";
-import { masked, placeholders, type SitePlan, type Step, type Values } from "./plan";
-
-/** One resource as the program asks for it. A secret is kept as its digest alone. */
-export interface RenderedResource {
-  type: string;
-  name: string;
-  inputs: Values;
-  /** Whether it outlives its deletion from the stack. */
-  retained: boolean;
-}
-
-/** A secret within a value that is none. */
-const sealedText = (hash: string) => `[secret ${hash}]`;
-const isSealedText = (text: string) => /^\[secret [0-9a-f]{16}\]$/.test(text);
-
-/** Inputs as they may be shown. */
-function opened(value: unknown): unknown {
-  if (typeof value === "string") return isSealedText(value) ? placeholders.secret : value;
-  if (Array.isArray(value)) return value.map(opened);
-  return typeof value === "object" && value !== null
-    ? Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, opened(inner)]))
-    : value;
-}
+import { invoke, reveal, secret } from "../rehearsal";
+import { keyOf, masked, type RenderedResource, sealedText, type Values } from "./plan";
 
 const digest = (text: string) => createHash("sha256").update(text).digest("hex").slice(0, 16);
 
-/** What a provider would answer: the same for the same inputs, so that only a change makes a change. */
+/**
+ * What a provider would answer: the same for the same inputs, so that only a change makes a change.
+ */
 const answers: Record<string, (name: string, inputs: Values) => Values> = {
   "random:index/randomPassword:RandomPassword": (name, inputs) => ({
     result: digest(name + JSON.stringify(inputs)),
@@ -46,7 +26,10 @@ const answers: Record<string, (name: string, inputs: Values) => Values> = {
   "docker:index/remoteImage:RemoteImage": (_, { name }) => ({ imageId: name }),
 };
 
-/** Inputs with every secret reduced to its digest, as JSON where the provider reads JSON: enough to see that it changes. */
+/**
+ * Inputs with every secret reduced to its digest, as JSON where the provider reads JSON: enough to
+ * see that it changes.
+ */
 function sealed(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(sealed);
   if (typeof value !== "object" || value === null) return value;
@@ -67,8 +50,9 @@ function openUpload(upload: { content?: pulumi.Input<string> }) {
 }
 
 /**
- * All that a site's program asks for, with every rendered config, from its configuration alone: the program runs on
- * Pulumi's own mocks, without an engine, a state, a secret or a site. One at a time: the mocks are the process's.
+ * All that a site's program asks for, with every rendered config, from its configuration alone: the
+ * program runs on Pulumi's own mocks, without an engine, a state, a secret or a site. One at a
+ * time: the mocks are the process's.
  * @param input the site's `bess-telemetry:site`.
  * @throws InputError as the deployment would.
  */
@@ -109,47 +93,4 @@ export async function renderedPlan(stack: string, input: unknown): Promise<Rende
     Error.stackTraceLimit = stackTraceLimit;
   }
   return made.sort((a, b) => keyOf(a).localeCompare(keyOf(b)));
-}
-
-const keyOf = ({ type, name }: RenderedResource) => `${type}::${name}`;
-
-/** What the way from one rendered plan to another would do at a site, as its providers would plan it. */
-export function comparePlans(
-  site: Omit<SitePlan, "steps">,
-  base: readonly RenderedResource[],
-  head: readonly RenderedResource[],
-): SitePlan {
-  const before = new Map(base.map((resource) => [keyOf(resource), resource]));
-  const after = new Map(head.map((resource) => [keyOf(resource), resource]));
-  const keys = [...new Set([...before.keys(), ...after.keys()])].sort();
-  return {
-    ...site,
-    steps: keys.map((key) => compare(site.stack ?? site.site, before.get(key), after.get(key))),
-  };
-}
-
-function compare(stack: string, before?: RenderedResource, after?: RenderedResource): Step {
-  const { type, name } = (after ?? before)!;
-  const { changed, replaces } =
-    before && after
-      ? planChange(type, before.inputs, after.inputs)
-      : { changed: [], replaces: false };
-  return {
-    op: !before
-      ? "create"
-      : !after
-        ? "delete"
-        : replaces
-          ? "replace"
-          : changed.length > 0
-            ? "update"
-            : "same",
-    urn: `urn:pulumi:${stack}::bess-telemetry::${type}::${name}`,
-    type,
-    name,
-    changed,
-    old: before && (opened(masked(before.inputs)) as Values),
-    new: after && (opened(masked(after.inputs)) as Values),
-    retained: Boolean((before ?? after)?.retained),
-  };
 }

@@ -25,8 +25,9 @@ export const reachOf = ({
   isSsh(engine) ? { engine, ssh } : undefined;
 
 /**
- * Runs `run` while the tunnel to a site's Grafana is open, for what Pulumi does without the program (refresh, destroy),
- * and says so if the site vanished meanwhile. A site that is not reached over SSH needs none.
+ * Runs `run` while the tunnel to a site's Grafana is open, for what Pulumi does without the program
+ * (refresh, destroy), and says so if the site vanished meanwhile. A site that is not reached over
+ * SSH needs none.
  * @returns the exit code of `run`; 1 if the site is not reached.
  */
 export async function withTunnel(
@@ -43,14 +44,16 @@ export async function withTunnel(
     shared = await shareTunnel(reach, tunnel);
   } catch (error) {
     console.error(
-      `The site ${site.name} at ${reach.engine} cannot be worked on:\n  - ${(error as Error).message}`,
+      `The site ${site.name} at ${reach.engine} cannot be worked on:\n` +
+        `  - ${(error as Error).message}`,
     );
     return 1;
   }
   const code = await run();
   if ((await shared.close()) || code === 0) return code;
   console.error(
-    `The connection to ${reach.engine} was lost on the way. What was done until then is in the state; run the same command again once the site is back.`,
+    `The connection to ${reach.engine} was lost on the way. What was done until then is in the state; ` +
+      "run the same command again once the site is back.",
   );
   return code;
 }

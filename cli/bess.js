@@ -35,10 +35,7 @@ if (!installed()) {
   }
 }
 
-require("ts-node").register({ project: join(root, "tsconfig.json") });
-// Pulumi's SDK takes a stack trace for every promise. To read each as TypeScript's lines takes half
-// of a preview's time.
-if (!process.env.NODE_DEBUG) delete Error.prepareStackTrace;
+require("../typescript");
 
 const args = process.argv.slice(2);
 // A file of the project, relative to this folder, is run as it is: a benchmark, or a test's program.

@@ -1,6 +1,5 @@
-import type { Stack } from "@pulumi/pulumi/automation";
 import { Argument, Option } from "commander";
-import { deployedStack, rehearsedStack, setUp } from "../automation";
+import { deployedStack, rehearsedStack, setUp, StackError } from "../automation";
 import { findSite } from "../configs/sites";
 import type { Engine, Fault } from "../rehearsal";
 import { acting, bessCommand, diffOption, faultHelp, parseFault, stackOption } from "./command";
@@ -46,10 +45,10 @@ export async function rehearse(
   const stackName = found.stack.split("/").at(-1) ?? found.stack;
   if (!(await setUp("rehearse"))) return 1;
   console.log(notice);
-  const opening = rehearsedStack(stackName, { faults: fault });
-  const code = await withStack(opening, async ({ stack, engine }) => {
+  const stack = rehearsedStack(stackName, { faults: fault });
+  const code = await exitCodeOf(async () => {
     await stack[operation]({ onOutput: print, ...operationOptions({ ...(diff && { diff }) }) });
-    if (operation !== "preview") console.log(listening(engine()));
+    if (operation !== "preview") console.log(listening(stack.simulatedEngine()));
   });
   console.log(`${notice} npx bess up --stack ${name} deploys it, where Docker is.`);
   return code;
@@ -68,29 +67,19 @@ export async function previewOffline(
     "OFFLINE: planned from the stack's state. The site is not contacted, " +
       "so what changed there behind Pulumi's back is not seen.",
   );
-  return withStack(
-    deployedStack(found.stack, { offline: true }),
-    async ({ stack }) =>
-      void (await stack.preview({ onOutput: print, ...operationOptions(options) })),
-  );
+  const stack = deployedStack(found.stack, { offline: true });
+  return exitCodeOf(() => stack.preview({ onOutput: print, ...operationOptions(options) }));
 }
 
-/** Works on a stack, and closes it. @returns the exit code; Pulumi has shown its own errors. */
-async function withStack<T extends { stack: Stack; close(): void }>(
-  opening: Promise<T>,
-  work: (opened: T) => Promise<void>,
-): Promise<number> {
-  const opened = await opening;
+/** Works on a stack. @returns the exit code; Pulumi has shown its own errors. */
+async function exitCodeOf(work: () => Promise<unknown>): Promise<number> {
   try {
-    await work(opened);
+    await work();
     return 0;
   } catch (error) {
-    const { CommandError } =
-      require("@pulumi/pulumi/automation") as typeof import("@pulumi/pulumi/automation");
-    if (!(error instanceof CommandError)) console.error((error as Error).message);
+    const isShown = error instanceof StackError && error.kind === "command";
+    if (!isShown) console.error((error as Error).message);
     return 1;
-  } finally {
-    opened.close();
   }
 }
 

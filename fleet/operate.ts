@@ -1,18 +1,23 @@
 import { createInterface } from "node:readline/promises";
 import { join } from "node:path";
-import { type EngineEvent, StackNotFoundError } from "@pulumi/pulumi/automation";
 import { InputError } from "../configs/validation";
 import { withSecretPlaceholders } from "../configs/secret-placeholders";
 import type { Fault } from "../rehearsal";
-import { rehearsals } from "../automation/inline";
 import type { Fleet, FleetSite } from "../configs/inventory";
-import { planFromEvents, type SitePlan, withRenderedFiles } from "../automation/plan";
+import {
+  comparePlans,
+  type EngineEvent,
+  planFromEvents,
+  rehearsals,
+  renderPlan,
+  type SitePlan,
+  StackError,
+  withRenderedFiles,
+  WorkerPool,
+} from "../automation";
 import { plural } from "./plural";
 import { planViolations } from "./violations";
-import { comparePlans, renderedPlan } from "../automation/rendered";
 import * as rollout from "./rollout";
-import { exitCodeOf, progress, summary } from "./rollout/progress";
-import type { Standing } from "./rollout/rollout";
 
 /** What every command that works on stacks may be told. */
 export interface Operating {
@@ -37,44 +42,53 @@ export interface RollingOut extends Operating {
   json?: boolean;
 }
 
-const records = (rehearse?: boolean) =>
+const recordsOf = ({ rehearse }: Operating) =>
   rehearse ? new rollout.Records(join(rehearsals, "rollouts")) : rollout.rolloutRecords;
 
-/** @param makes whether a site's stack is made where it is not there. */
-const opener = (
-  sites: readonly FleetSite[],
-  { rehearse, fault = [] }: Operating,
-  makes = false,
-): rollout.OpenStack =>
-  rehearse
-    ? rollout.rehearsed(sites, (name) =>
-        fault.filter(({ site }) => site === name || site === "*").map(({ fault: one }) => one),
-      )
-    : rollout.real(sites, { existing: makes ? undefined : "asked" });
+/** @param existing whether a site's stack must be there; one that is not there is made else. */
+function stackOpener(
+  { rehearse, fault = [], parallel }: Operating,
+  existing = true,
+): rollout.OpenStack {
+  const workers = new WorkerPool({ size: parallel });
+  const faultsOf = (name: string) =>
+    fault.filter(({ site }) => site === name || site === "*").map(({ fault: one }) => one);
+  return rehearse
+    ? rollout.rehearsedStacks(faultsOf, { workers })
+    : rollout.deployedStacks({ existing, workers });
+}
 
 /** The revision that is checked out; asked for by its commit, that commit's own. */
 function revisions(): { current: rollout.Revision; at: (commit: string) => rollout.Revision } {
   const current = rollout.currentRevision();
   const known = new Map([[current.commit, current]]);
-  const at = (commit: string) =>
-    known.get(commit) ?? known.set(commit, rollout.revisionAt(commit)).get(commit)!;
+  const at = (commit: string) => {
+    const revision = known.get(commit) ?? rollout.revisionAt(commit);
+    known.set(commit, revision);
+    return revision;
+  };
   return { current, at };
 }
 
-/** @throws Error where a person said no. */
-async function agree(question: string, yes?: boolean): Promise<void> {
+/** Asks on the terminal. @returns the answer. */
+function ask(question: string): Promise<string> {
+  const terminal = createInterface(process.stdin, process.stdout);
+  return terminal.question(question).finally(() => terminal.close());
+}
+
+/** @throws InputError where a person said no, or cannot be asked. */
+async function confirm(question: string, yes?: boolean): Promise<void> {
   if (yes) return;
   if (!process.stdin.isTTY)
     throw new InputError("the command line", [
       "--yes is missing: without a terminal nobody can be asked",
     ]);
-  const asking = createInterface(process.stdin, process.stdout);
-  const answer = await asking.question(`${question} [y/N] `).finally(() => asking.close());
+  const answer = await ask(`${question} [y/N] `);
   if (!/^y(es)?$/i.test(answer.trim()))
-    throw new InputError("your answer", ["it was not yes, and so nothing was touched"]);
+    throw new InputError("your answer", ["it was not yes: nothing was touched"]);
 }
 
-const moves = {
+const rolloutKinds = {
   up: rollout.rollOut,
   resume: rollout.resume,
   rollback: (args: rollout.RolloutArgs) => rollout.rollback(args),
@@ -90,67 +104,75 @@ export interface RolloutResult {
   exitCode: number;
 }
 
-/** Rolls out to sites, goes on, or goes back. */
-export async function roll(
-  kind: keyof typeof moves,
+/**
+ * Rolls out to sites, goes on, or goes back.
+ * @param wave the wave that was asked for; it needs the earlier ones verified.
+ */
+export async function runRollout(
+  kind: keyof typeof rolloutKinds,
   fleet: Fleet,
   sites: readonly FleetSite[],
   asked: RollingOut,
   wave?: string,
 ): Promise<RolloutResult> {
   const { current, at } = revisions();
-  const openStack = opener(fleet.sites, asked, true);
+  const openStack = stackOpener(asked, false);
   if (kind !== "rollback") await requirePolicy(fleet, sites, current);
   if (kind === "up" && wave !== undefined)
-    await requireEarlier(fleet, wave, current, openStack, asked);
-  await agree(
-    `${kind} ${plural(sites.length, "site")} of ${plural(new Set(sites.map((site) => site.wave)).size, "wave")}${kind === "rollback" ? "" : ` to ${current.commit.slice(0, 12)}`}?`,
-    asked.yes,
-  );
-  const stop = new AbortController();
-  const interrupt = () => {
-    if (stop.signal.aborted)
-      process.exit(exitCodeOf({ outcome: "stopped" } as rollout.RolloutRecord));
-    console.error(
-      "interrupted: what runs is finished, and nothing further is started; once more ends at once",
-    );
-    stop.abort();
-  };
-  process.on("SIGINT", interrupt).on("SIGTERM", interrupt);
-  const shown = progress(
+    await requireEarlierWaves(fleet, wave, current, openStack, asked);
+  const waves = plural(new Set(sites.map((site) => site.wave)).size, "wave");
+  const target = kind === "rollback" ? "" : ` to ${current.commit.slice(0, 12)}`;
+  await confirm(`${kind} ${plural(sites.length, "site")} of ${waves}${target}?`, asked.yes);
+  const shown = rollout.progress(
     new Map(fleet.waves.map((name) => [name, sites.filter((site) => site.wave === name).length])),
     asked.json ? process.stderr : process.stdout,
   );
-  const kept = records(asked.rehearse);
-  const {
-    parallel,
-    budget,
-    soak: soakSeconds,
-    attempts,
-    backoff: backoffSeconds,
-    limit: limitSeconds,
-    restarts,
-  } = asked;
-  const record = await moves[kind](
+  const records = recordsOf(asked);
+  const { parallel, budget, attempts, limit: limitSeconds, restarts } = asked;
+  const { soak: soakSeconds, backoff: backoffSeconds } = asked;
+  const record = await rolloutKinds[kind](
     {
       waves: fleet.waves,
       sites,
       openStack,
       revisionAt: at,
-      records: kept,
+      records,
       options: { parallel, budget, soakSeconds, attempts, backoffSeconds },
       limits: { limitSeconds, restarts },
       report: shown.report,
-      stop: stop.signal,
+      stop: stopOnInterrupt(),
       label: asked.rollout,
     },
     current.commit,
   ).finally(() => shown.end());
-  const file = kept.file(record.id);
-  return { record, file, summary: summary(record, file), exitCode: exitCodeOf(record) };
+  const file = records.file(record.id);
+  return {
+    record,
+    file,
+    summary: rollout.summary(record, file),
+    exitCode: rollout.exitCodeOf(record),
+  };
 }
 
-/** @throws InputError naming each rule that a site breaks; what a rollback goes back to was judged when it was rolled out. */
+/** Aborted at Ctrl-C, or when this process is to end; a second time ends it at once. */
+export function stopOnInterrupt(): AbortSignal {
+  const stop = new AbortController();
+  const interrupt = () => {
+    if (stop.signal.aborted) process.exit(rollout.exitCodes.stopped);
+    console.error(
+      "interrupted: the sites in progress are finished, and no other is begun; " +
+        "Ctrl-C again ends at once",
+    );
+    stop.abort();
+  };
+  process.on("SIGINT", interrupt).on("SIGTERM", interrupt);
+  return stop.signal;
+}
+
+/**
+ * @throws InputError naming each rule that a site breaks; what a rollback goes back to was judged
+ * when it was rolled out.
+ */
 async function requirePolicy(
   fleet: Fleet,
   sites: readonly FleetSite[],
@@ -162,110 +184,116 @@ async function requirePolicy(
     const config = withSecretPlaceholders(current.configOf(name));
     // Sites that differ in their name and host alone ask for the same.
     const alike = JSON.stringify({ ...(config as object), name: "", engine: "" });
-    if (!judged.has(alike))
-      judged.set(
-        alike,
-        renderedPlan(stack, config).then((made) =>
-          planViolations(comparePlans({ site: name }, [], made), fleet.allow).map(
-            ({ message }) => message,
-          ),
-        ),
-      );
-    findings.push(...(await judged.get(alike)!).map((message) => `${name}: ${message}`));
+    const messages = judged.get(alike) ?? policyMessages(fleet, name, stack, config);
+    judged.set(alike, messages);
+    findings.push(...(await messages).map((message) => `${name}: ${message}`));
   }
   if (findings.length > 0) throw new InputError("the policy", findings);
 }
 
+async function policyMessages(
+  { allow }: Fleet,
+  site: string,
+  stack: string,
+  config: unknown,
+): Promise<string[]> {
+  const plan = comparePlans({ site }, [], await renderPlan(stack, config));
+  return planViolations(plan, allow).map(({ message }) => message);
+}
+
 /**
- * Joins the waves of a rollout that runs on several machines: what the sites of earlier waves stand at is kept with
- * their stacks, in the backend.
- * @throws InputError where more of them than the budget are not verified at the revision; unreachable ones have said nothing.
+ * Joins the waves of a rollout that runs on several machines: the revision of each site of the
+ * earlier waves is kept with its stack, in the backend.
+ * @throws InputError where more of them than the budget are not verified at the revision;
+ * unreachable ones do not count.
  */
-async function requireEarlier(
+async function requireEarlierWaves(
   fleet: Fleet,
   wave: string,
   current: rollout.Revision,
   openStack: rollout.OpenStack,
   asked: RollingOut,
 ): Promise<void> {
-  const earlier = fleet.sites.filter(
-    (site) => fleet.waves.indexOf(site.wave) < fleet.waves.indexOf(wave),
+  const earlierWaves = fleet.waves.slice(0, fleet.waves.indexOf(wave));
+  const earlier = fleet.sites.filter((site) => earlierWaves.includes(site.wave));
+  const found = await rollout.forEachSite(earlier, asked.parallel, (site) =>
+    rollout.withSession(site, current, openStack, (session) => session.deployedRevision()),
   );
-  const found = await rollout.each(earlier, asked.parallel, (site) =>
-    standingOf(site, current, openStack),
-  );
-  const findings = fleet.waves.slice(0, fleet.waves.indexOf(wave)).flatMap((name) => {
-    const standings = earlier
-      .filter((site) => site.wave === name)
-      .map((site) => ({ site: site.name, standing: found.get(site.name) as Standing | undefined }));
-    const failed = standings.filter(
-      ({ standing }) => standing?.revision === current.commit && !standing.verified,
-    );
-    const verified = standings.filter(
-      ({ standing }) => standing?.revision === current.commit && standing.verified,
-    );
-    if (standings.length > 0 && verified.length === 0)
+  const findings = earlierWaves.flatMap((name) => {
+    const members = earlier.filter((site) => site.wave === name);
+    const reached = members.flatMap((site) => {
+      const result = found.get(site.name);
+      const deployed = result && "value" in result ? result.value : undefined;
+      return deployed?.revision === current.commit ? [{ site: site.name, ...deployed }] : [];
+    });
+    const failed = reached.filter(({ verified }) => !verified).map(({ site }) => site);
+    if (members.length > 0 && reached.length === failed.length)
       return [
         `no site of wave ${name} is verified at ${current.commit.slice(0, 12)}: it goes first`,
       ];
     return failed.length > asked.budget
-      ? [
-          `wave ${name} has failed at ${failed.map(({ site }) => site).join(", ")}, and its budget is ${asked.budget}`,
-        ]
+      ? [`wave ${name} has failed at ${failed.join(", ")}, and its budget is ${asked.budget}`]
       : [];
   });
   if (findings.length > 0) throw new InputError(`--wave ${wave}`, findings);
 }
 
-const standingOf = (site: FleetSite, revision: rollout.Revision, openStack: rollout.OpenStack) =>
-  rollout.within(site, revision, openStack, (session) => session.standing());
-
 /** One site's line in `status`. */
-export interface Status {
+export interface SiteStatus {
   site: string;
   wave: string;
+  /** The revision that is deployed. */
   revision?: string;
+  /** Revision that the site had before. */
+  previous?: string;
+  /** Whether its gate found the revision working, and nothing has been done to the site since. */
   verified?: boolean;
-  /** When the stack was last updated. */
+  /** Whether its gate has ever found the revision working. */
+  proven?: boolean;
+  /** When the stack was last updated, in ISO 8601. */
   updated?: string;
+  /** How that came out, or why the site could not be looked at. */
   result?: string;
-  /** Resources that differ from the state; with `live`. */
+  /** Number of resources that differ from the state, or why that is not known; with `live`. */
   drift?: number | string;
   /** What the gate's look at the containers found; with `live`. */
   health?: string;
 }
 
-/** What each site stands at; with `live` the sites are looked at too. */
-export async function status(
+/** What is deployed at each site; with `live` the sites are looked at too. */
+export async function siteStatuses(
   sites: readonly FleetSite[],
-  asked: Operating & { live?: boolean; json?: boolean },
-): Promise<Status[]> {
+  asked: Operating & { live?: boolean },
+): Promise<SiteStatus[]> {
   const current = rollout.workingTree();
-  const openStack = opener(sites, asked);
-  const found = await rollout.each(sites, asked.parallel, (site) =>
-    rollout.within(site, current, openStack, async (session): Promise<Partial<Status>> => {
-      const [standing, last] = [await session.standing(), await session.last()];
+  const openStack = stackOpener(asked);
+  const found = await rollout.forEachSite(sites, asked.parallel, (site) =>
+    rollout.withSession(site, current, openStack, async (session) => {
+      const [deployed, last] = [await session.deployedRevision(), await session.lastUpdate()];
       const live = asked.live
         ? {
-            drift: await session.drift().then((steps) => steps.length, told),
-            health: await session.health().then((unwell) => unwell.join("; ") || "healthy", told),
+            drift: await session
+              .drift()
+              .then((differences) => differences.length, rollout.failureReason),
+            health: await session
+              .health()
+              .then((unhealthy) => unhealthy.join("; ") || "healthy", rollout.failureReason),
           }
         : {};
       return {
-        ...standing,
-        updated: last?.endTime.toISOString(),
+        ...deployed,
+        ...(last && { updated: last.endTime.toISOString() }),
         result: last?.result ?? "never deployed",
         ...live,
       };
     }),
   );
   return sites.map(({ name, wave }) => {
-    const one = found.get(name)!;
-    return { site: name, wave, ...(Array.isArray(one) ? { result: one.join("; ") } : one) };
+    const result = found.get(name);
+    if (result && "value" in result) return { site: name, wave, ...result.value };
+    return { site: name, wave, ...(result && { result: result.failure }) };
   });
 }
-
-const told = (error: Error) => rollout.reasonOf(error);
 
 /** What differs at one site from its state, or why it could not be looked at. */
 export interface SiteDrift {
@@ -273,95 +301,105 @@ export interface SiteDrift {
   differences: string[];
 }
 
-/** What differs at sites from their state; `refresh` takes it into the state. */
-export async function drift(
+/** What differs at sites from their state. @param refresh whether that is taken into the state. */
+export async function reportDrift(
   sites: readonly FleetSite[],
   asked: Operating,
   refresh = false,
 ): Promise<SiteDrift[]> {
   const current = rollout.workingTree();
-  const found = await rollout.each(sites, asked.parallel, (site) =>
-    rollout.within(site, current, opener(sites, asked), (session) =>
+  const openStack = stackOpener(asked);
+  const found = await rollout.forEachSite(sites, asked.parallel, (site) =>
+    rollout.withSession(site, current, openStack, (session) =>
       refresh ? session.refresh() : session.drift(),
     ),
   );
-  return [...found].map(([site, differences]) => ({ site, differences }));
+  return [...found].map(([site, result]) => ({
+    site,
+    differences: "value" in result ? result.value : [result.failure],
+  }));
 }
 
 /** Passes a site through its gate. @returns why it does not pass; nothing where it does. */
-export async function verify(site: FleetSite, asked: Operating): Promise<string[]> {
+export async function verifySite(site: FleetSite, asked: Operating): Promise<string[]> {
   const current = rollout.workingTree();
+  const { limit: limitSeconds, restarts } = asked;
   return rollout
-    .within(site, current, opener([site], asked), (session) => session.verify())
+    .withSession(site, current, stackOpener(asked), (session) => session.verify(), {
+      limitSeconds,
+      restarts,
+    })
     .catch((error: Error) => {
       if (error instanceof InputError) throw error;
-      return [rollout.reasonOf(error)];
+      return [rollout.failureReason(error)];
     });
 }
 
-/** Removes a site; its data volumes stay unless it says purge. @throws InputError where a person said no. */
-export async function down(
+/**
+ * Removes a site; its data volumes stay unless it says purge.
+ * @throws InputError where a person said no.
+ */
+export async function removeSite(
   site: FleetSite,
   asked: Operating & { yesDestroy?: string },
 ): Promise<void> {
-  if (asked.yesDestroy !== undefined && asked.yesDestroy !== site.name)
-    throw new InputError("--yes-destroy", [
-      `it is ${asked.yesDestroy}: to remove ${site.name}, write ${site.name}`,
-    ]);
-  if (asked.yesDestroy === undefined) {
-    if (!process.stdin.isTTY)
-      throw new InputError("the command line", [
-        `--yes-destroy ${site.name} is missing: without a terminal nobody can be asked`,
-      ]);
-    const asking = createInterface(process.stdin, process.stdout);
-    const typed = await asking
-      .question(`This removes the containers of ${site.name}. Type its name: `)
-      .finally(() => asking.close());
-    if (typed.trim() !== site.name)
-      throw new InputError("the name", [
-        `it is ${typed.trim() || "nothing"}, and not ${site.name}: nothing was touched`,
-      ]);
-  }
+  await confirmRemoval(site.name, asked.yesDestroy);
   const current = rollout.workingTree();
-  await rollout.within(site, current, opener([site], asked), (session) => session.destroy());
+  await rollout.withSession(site, current, stackOpener(asked), (session) => session.destroy());
+}
+
+/** @throws InputError unless the site's name is given, on the command line or at the terminal. */
+async function confirmRemoval(site: string, given: string | undefined): Promise<void> {
+  if (given !== undefined && given !== site)
+    throw new InputError("--yes-destroy", [`it is ${given}: to remove ${site}, write ${site}`]);
+  if (given !== undefined) return;
+  if (!process.stdin.isTTY)
+    throw new InputError("the command line", [
+      `--yes-destroy ${site} is missing: without a terminal nobody can be asked`,
+    ]);
+  const typed = (await ask(`This removes the containers of ${site}. Type its name: `)).trim();
+  if (typed !== site)
+    throw new InputError("the name", [
+      `it is ${typed || "nothing"}, and not ${site}: nothing was touched`,
+    ]);
 }
 
 /** Plans of sites against their stacks' state: `offline` contacts no site. */
-export async function* plans(
+export async function* plansFromState(
   sites: readonly FleetSite[],
   offline: boolean,
   rendered: AsyncIterable<SitePlan>,
 ): AsyncGenerator<SitePlan> {
   const current = rollout.workingTree();
-  const openStack = rollout.real(sites, { offline, existing: "assumed" });
-  for await (const drawn of rendered) {
-    const site = sites.find(({ name }) => name === drawn.site);
-    if (!site || drawn.failed) yield drawn;
-    else yield await planOf(site, current, openStack, drawn);
+  const openStack = rollout.deployedStacks({ offline, existing: true });
+  for await (const plan of rendered) {
+    const site = sites.find(({ name }) => name === plan.site);
+    if (!site || plan.failed) yield plan;
+    else yield await planFromState(site, current, openStack, plan);
   }
 }
 
-async function planOf(
+async function planFromState(
   site: FleetSite,
   current: rollout.Revision,
   openStack: rollout.OpenStack,
   rendered: SitePlan,
 ): Promise<SitePlan> {
-  const about = { site: site.name, stack: site.stack, wave: site.wave };
+  const { name, stack, wave } = site;
+  const about = { site: name, stack, wave };
   try {
-    const { stack, close } = await openStack(site, current);
     const events: EngineEvent[] = [];
-    await stack.preview({ onEvent: (event) => void events.push(event) }).finally(close);
+    await openStack(site, current).preview({ onEvent: (event) => void events.push(event) });
     return withRenderedFiles(planFromEvents(events, about), rendered);
   } catch (error) {
     // A stack that is not there yet has no state to plan from: everything is new.
-    if (error instanceof StackNotFoundError)
+    if (error instanceof StackError && error.kind === "not-found")
       return {
         ...rendered,
         steps: rendered.steps
           .filter(({ op }) => op !== "delete")
           .map((step) => ({ ...step, op: "create", old: undefined })),
       };
-    return { ...about, steps: [], failed: rollout.reasonOf(error as Error) };
+    return { ...about, steps: [], failed: rollout.failureReason(error as Error) };
   }
 }

@@ -13,23 +13,28 @@ import { InputError } from "../configs/validation";
 import { withSecretPlaceholders } from "../configs/secret-placeholders";
 import type { FleetSite } from "../configs/inventory";
 import { findSite } from "../configs/sites";
-import type { SitePlan } from "../automation/plan";
-import { comparePlans, renderedPlan, type RenderedResource } from "../automation/rendered";
+import {
+  comparePlans,
+  type RenderedResource,
+  renderPlan,
+  root,
+  type SitePlan,
+} from "../automation";
 
-const root = join(__dirname, "..");
-
-/** Rendered plans of sites in a folder: one file each, so that a fleet of any size fits in memory. */
+/**
+ * Rendered plans of sites in a folder: one file each, so that a fleet of any size fits in memory.
+ */
 const planFile = (folder: string, site: string) => join(folder, `${site}.json`);
 
-/** A site's rendered plan by the code and config that stand here; secrets stay closed. */
-const renderedSite = (site: FleetSite) =>
-  renderedPlan(site.stack, withSecretPlaceholders(findSite(site.stack).settings));
+/** A site's rendered plan by the code and config of this checkout; secrets stay closed. */
+const renderSite = (site: FleetSite) =>
+  renderPlan(site.stack, withSecretPlaceholders(findSite(site.stack).settings));
 
 /** Renders the plans of sites into a folder. */
 export async function renderInto(folder: string, sites: readonly FleetSite[]): Promise<void> {
   mkdirSync(folder, { recursive: true });
   for (const site of sites)
-    writeFileSync(planFile(folder, site.name), JSON.stringify(await renderedSite(site)));
+    writeFileSync(planFile(folder, site.name), JSON.stringify(await renderSite(site)));
 }
 
 const read = (folder: string, site: string): RenderedResource[] => {
@@ -46,7 +51,8 @@ function run(command: string, args: string[], cwd: string): void {
   });
   if (status !== 0)
     throw new InputError("--since", [
-      `${[command, ...args].join(" ")} failed: ${error?.message ?? stderr.trim().split("\n").at(-1)}`,
+      [command, ...args].join(" ") +
+        ` failed: ${error?.message ?? stderr.trim().split("\n").at(-1)}`,
     ]);
 }
 
@@ -59,7 +65,7 @@ export function commitOf(ref: string): string {
   );
   if (status !== 0)
     throw new InputError("--since", [
-      `${ref} is no revision that git knows here: name a branch, a tag or a commit that has been fetched`,
+      `git knows no revision ${ref} here: name a branch, a tag or a commit that has been fetched`,
     ]);
   return stdout.trim();
 }
@@ -77,16 +83,19 @@ export function checkOut(commit: string, folder: string): void {
   else run("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund"], base);
 }
 
-/** How a checkout runs its own `bess fleet`; undefined where it had no fleet yet, and so no sites. */
+/**
+ * How a checkout runs its own `bess fleet`; undefined where it had no fleet yet, and so no sites.
+ */
 function fleetCommand(base: string): string[] | undefined {
   if (existsSync(join(base, "cli/bess.js"))) return ["cli/bess.js", "fleet"];
-  // As it was until November 2026.
+  // Before release 0.2 the commands were in tools/ and fleet/; read until 0.3.
   return existsSync(join(base, "fleet/cli.ts")) ? ["tools/run.js", "../fleet/cli"] : undefined;
 }
 
 /**
- * Plans by which each site would go from an earlier revision to what stands here: both sides are rendered, each by its
- * own code, and compared. No site is contacted, no state is read, and no secret is needed.
+ * Plans by which each site would go from an earlier revision to what stands here: both sides are
+ * rendered, each by its own code, and compared. No site is contacted, no state is read, and no
+ * secret is needed.
  * @param sites those that the inventory has here.
  * @param isAsked which of the base's sites count.
  * @throws InputError if the revision is unknown, or cannot be rendered.
@@ -108,7 +117,7 @@ export async function* plansSince(
       yield comparePlans(
         { site: site.name, stack: site.stack, wave: site.wave },
         read(rendered, site.name),
-        await renderedSite(site),
+        await renderSite(site),
       );
     const here = new Set(sites.map(({ name }) => name));
     const gone = readdirSync(rendered)
@@ -118,7 +127,8 @@ export async function* plansSince(
       site,
       steps: [],
       failed:
-        "it leaves the inventory: no rollout touches it any more, so take it down before this is merged",
+        "it leaves the inventory: no rollout touches it any more, " +
+        "so take it down before this is merged",
     }));
   } finally {
     rmSync(folder, { recursive: true, force: true });

@@ -6,7 +6,7 @@ import {
   reportDrift,
   type SiteDrift,
   siteStatuses,
-  type Status,
+  type SiteStatus,
   verifySite,
 } from "../../fleet";
 import { acting, bessCommand, jsonOption, printJson, table } from "../command";
@@ -20,7 +20,7 @@ interface Json {
 const minutesSince = (time?: string) =>
   time ? `${Math.round((Date.now() - Date.parse(time)) / 60_000)} min` : "-";
 
-const statusRow = (live: boolean | undefined, status: Status): string[] => [
+const statusRow = (live: boolean | undefined, status: SiteStatus): string[] => [
   status.site,
   status.wave,
   status.revision

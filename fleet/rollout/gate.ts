@@ -8,25 +8,31 @@ import { durationSeconds } from "../../configs/units";
 import { port as grafanaPort } from "../../configs/grafana";
 import { sources } from "../../dashboards";
 
-/** Where a site's engine is. */
-interface At {
-  engine?: string;
+/** Where a site's Docker engine is. */
+export interface EnginePlace {
+  /** Default: the local one. */
+  engine?: string | undefined;
   ssh: SshTarget["ssh"];
 }
 
-/** What the gate asks of a site. */
-export interface GateArgs extends At {
-  site: string;
-  /** Names of the containers that it must have. */
-  containers: string[];
-  model: Model;
-  retention: string;
-  gatewayPassword: string;
-  grafanaPassword: string;
+/** What the gate allows. */
+export interface GateLimits {
   /** Seconds that a message may take until it can be queried. */
   limitSeconds: number;
   /** Restarts that a container may have had since it was made. */
   restarts: number;
+}
+
+/** What the gate needs to know of a site. */
+export interface GateArgs extends EnginePlace, GateLimits {
+  site: string;
+  /** Names of the containers that it must have. */
+  containers: string[];
+  model: Model;
+  /** Such as `90d`. */
+  retention: string;
+  gatewayPassword: string;
+  grafanaPassword: string;
 }
 
 /** Tag value of the gate's own messages. */
@@ -40,8 +46,9 @@ interface GateMessage {
 }
 
 /**
- * A message as the gateway would publish it, marked by its tags. Its time lies before what dashboards
- * and their variables look at, and within the retention, so that nobody takes it for a battery's.
+ * A message as the gateway would publish it, marked by its tags. Its time lies before what
+ * dashboards and their variables look at, and within the retention, so that nobody takes it for a
+ * battery's.
  * @param now ms since 1970.
  */
 export function gateMessage(model: Model, retention: string, now: number): GateMessage {
@@ -67,8 +74,11 @@ export function gateMessage(model: Model, retention: string, now: number): GateM
   };
 }
 
-/** Runs `docker` at a site's engine; over SSH the site's own client. @throws Error with its last line. */
-export function docker({ engine, ssh }: At, args: string[], input = ""): Promise<string> {
+/**
+ * Runs `docker` at a site's engine; over SSH the site's own client.
+ * @throws Error with its last line.
+ */
+export function docker({ engine, ssh }: EnginePlace, args: string[], input = ""): Promise<string> {
   const line = ["docker", ...args].map(quoted).join(" ");
   const env = { ...process.env, ...(engine && !isSsh(engine) && { DOCKER_HOST: engine }) };
   return new Promise((done, failed) => {
@@ -78,17 +88,15 @@ export function docker({ engine, ssh }: At, args: string[], input = ""): Promise
       timeout: 120_000,
       detached: true,
     });
-    let [said, complained] = ["", ""];
-    child.stdout.on("data", (data: Buffer) => (said += data.toString()));
-    child.stderr.on("data", (data: Buffer) => (complained += data.toString()));
+    let [stdout, stderr] = ["", ""];
+    child.stdout.on("data", (data: Buffer) => (stdout += data.toString()));
+    child.stderr.on("data", (data: Buffer) => (stderr += data.toString()));
     child.once("error", failed);
     child.once("close", (code, signal) =>
       code === 0
-        ? done(said)
+        ? done(stdout)
         : failed(
-            new Error(
-              complained.trim().split("\n").at(-1) || `docker ended with ${code ?? signal}`,
-            ),
+            new Error(stderr.trim().split("\n").at(-1) || `docker ended with ${code ?? signal}`),
           ),
     );
     child.stdin.on("error", () => undefined).end(input);
@@ -99,8 +107,8 @@ export function docker({ engine, ssh }: At, args: string[], input = ""): Promise
 export const publishScript = (): string => renderScript("gate-publish.sh");
 
 /**
- * A bash script for InfluxDB's container, which reaches Grafana too. It waits until both answer with
- * the marked message, and prints what did not happen in time.
+ * A bash script for InfluxDB's container, which reaches Grafana too. It waits until both answer
+ * with the marked message, and prints what did not happen in time.
  */
 export function checkScript(
   { query }: Pick<GateMessage, "query">,
@@ -124,19 +132,23 @@ export function checkScript(
 }
 
 /** What is wrong with containers: one that is missing, not healthy, or was restarted too often. */
-export async function unwell({
+export async function unhealthyContainers({
   site,
   containers,
   restarts,
-  ...at
-}: At & Pick<GateArgs, "site" | "containers" | "restarts">): Promise<string[]> {
-  const ids = (await docker(at, ["ps", "-aq", "--filter", `label=bess-telemetry.site=${site}`]))
+  ...place
+}: EnginePlace & Pick<GateArgs, "site" | "containers" | "restarts">): Promise<string[]> {
+  const ids = (await docker(place, ["ps", "-aq", "--filter", `label=bess-telemetry.site=${site}`]))
     .split(/\s+/)
     .filter(Boolean);
   if (ids.length === 0) return [`no container of ${site} is there`];
-  const format =
-    "{{.Name}} {{.State.Status}} {{if .State.Health}}{{.State.Health.Status}}{{end}} {{.RestartCount}}";
-  const lines = (await docker(at, ["inspect", "--format", format, ...ids])).trim().split("\n");
+  const format = [
+    "{{.Name}}",
+    "{{.State.Status}}",
+    "{{if .State.Health}}{{.State.Health.Status}}{{end}}",
+    "{{.RestartCount}}",
+  ].join(" ");
+  const lines = (await docker(place, ["inspect", "--format", format, ...ids])).trim().split("\n");
   const found = new Map(
     lines.map((line) => [line.slice(1, line.indexOf(" ")), line.split(" ").slice(1)]),
   );
@@ -151,14 +163,14 @@ export async function unwell({
 }
 
 /**
- * The gate is the data path itself: a marked message, published as `gateway`, arrives in InfluxDB and is answered by
- * Grafana's data source, and every container is healthy.
+ * The gate is the data path itself: a marked message, published as `gateway`, arrives in InfluxDB
+ * and is answered by Grafana's data source, and every container is healthy.
  * @returns what is wrong; nothing where the site works.
  * @throws Error where the engine cannot be reached.
  */
 export async function gate(args: GateArgs): Promise<string[]> {
-  const before = await unwell(args);
-  if (before.length > 0) return before;
+  const unhealthy = await unhealthyContainers(args);
+  if (unhealthy.length > 0) return unhealthy;
   const marked = gateMessage(args.model, args.retention, Date.now());
   const options = [
     "-u gateway",
@@ -182,5 +194,5 @@ export async function gate(args: GateArgs): Promise<string[]> {
     ["exec", "-i", `${args.site}-influxdb`, "bash", "-s"],
     checkScript(marked, args),
   );
-  return [...answer.trim().split("\n").filter(Boolean), ...(await unwell(args))];
+  return [...answer.trim().split("\n").filter(Boolean), ...(await unhealthyContainers(args))];
 }

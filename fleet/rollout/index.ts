@@ -1,70 +1,67 @@
 import { join } from "node:path";
 import pLimit from "p-limit";
-import { withSecretPlaceholders } from "../../configs/secret-placeholders";
-import { type Fault } from "../../rehearsal";
 import {
   type DeployedArgs,
   deployedStack,
+  type RehearsedArgs,
   rehearsals,
   rehearsedStack,
-} from "../../automation/inline";
-import { root } from "../../automation/backend";
-import { type GateLimits, type Opened, reasonOf, StackSession } from "./operator";
+  root,
+  type SiteStack,
+} from "../../automation";
+import { withSecretPlaceholders } from "../../configs/secret-placeholders";
+import { siteKey } from "../../configs/sites";
+import type { Fault } from "../../rehearsal";
+import type { GateLimits } from "./gate";
 import { Records, type RolloutRecord } from "./record";
 import type { Revision } from "./revision";
 import { type Report, Rollout, type RolloutOptions, type Target } from "./rollout";
+import { failureReason, StackSession } from "./session";
 
-export { reasonOf } from "./operator";
+export { exitCodeOf, exitCodes, progress, summary } from "./progress";
 export { Records, type Result, type RolloutRecord } from "./record";
 export { currentRevision, type Revision, revisionAt, workingTree } from "./revision";
-export { type Report, type RolloutOptions } from "./rollout";
+export { type DeployedRevision, type Report, type RolloutOptions } from "./rollout";
+export { failureReason } from "./session";
 
-/** A site as its stack is found. */
+/** A site, and the name of its stack. */
 export interface Member extends Target {
   stack: string;
 }
 
 /** Opens a site's stack at a revision. */
-export type OpenStack = (site: Target, revision: Revision) => Promise<Opened>;
+export type OpenStack = (site: Member, revision: Revision) => SiteStack;
 
-const configOf = (
-  revision: Revision,
-  site: string,
-  close: (config: unknown) => unknown = (config) => config,
-) => ({
-  "bess-telemetry:site": close(revision.configOf(site)),
+const configOf = (revision: Revision, settings: unknown) => ({
+  [siteKey]: settings,
   "bess-telemetry:commit": revision.commit,
 });
 
 /** Opens stacks as they are deployed, in the user's backend. */
-export const real =
-  (members: readonly Member[], how: Pick<DeployedArgs, "offline" | "existing"> = {}): OpenStack =>
-  ({ name }, revision) => {
-    const { stack } = members.find((member) => member.name === name)!;
-    return deployedStack(stack, {
-      ...how,
+export const deployedStacks =
+  (args: Pick<DeployedArgs, "offline" | "existing" | "workers"> = {}): OpenStack =>
+  ({ name, stack }, revision) =>
+    deployedStack(stack, {
+      ...args,
       workDir: join(root, ".cache/fleet", stack),
-      config: configOf(revision, name),
+      config: configOf(revision, revision.configOf(name)),
       program: revision.program,
     });
-  };
 
 /** Opens rehearsed stacks: simulated engines, and a state of their own. */
-export const rehearsed =
+export const rehearsedStacks =
   (
-    members: readonly Member[],
     faultsOf: (site: string) => Fault[] = () => [],
-    folder = rehearsals,
+    { folder = rehearsals, ...args }: Pick<RehearsedArgs, "folder" | "existing" | "workers"> = {},
   ): OpenStack =>
-  ({ name }, revision) => {
-    const { stack } = members.find((member) => member.name === name)!;
-    return rehearsedStack(stack, {
+  ({ name, stack }, revision) =>
+    rehearsedStack(stack, {
+      ...args,
       folder,
       faults: faultsOf(name),
-      config: configOf(revision, name, withSecretPlaceholders),
+      config: configOf(revision, withSecretPlaceholders(revision.configOf(name))),
       program: revision.program,
     });
-  };
 
 /** All that a rollout needs. */
 export interface RolloutArgs {
@@ -79,25 +76,22 @@ export interface RolloutArgs {
   /** Aborted when no further site is to be started. */
   stop: AbortSignal;
   /** What CI calls the rollout; it stands in the record. */
-  label?: string;
+  label?: string | undefined;
 }
 
 /** Where the project keeps its rollouts' records. */
 export const rolloutRecords = new Records(join(root, ".cache/rollouts"));
 
-const session =
-  ({ openStack, revisionAt, limits }: RolloutArgs) =>
-  (site: Target, commit: string) =>
-    StackSession.open(site, revisionAt(commit), limits, openStack);
-
-/** Holds the records against a second rollout while `work` runs. @throws Error naming the rollout that runs. */
-async function alone(
-  args: RolloutArgs,
+/**
+ * Holds the records against a second rollout while `work` runs.
+ * @throws Error naming the rollout that runs.
+ */
+async function locked(
+  { records, report }: RolloutArgs,
   work: () => Promise<RolloutRecord>,
 ): Promise<RolloutRecord> {
-  const lock = args.records.lock();
-  if (lock.tookOver)
-    args.report({ wave: "", text: `an earlier rollout was killed (${lock.tookOver})` });
+  const lock = records.lock();
+  if (lock.tookOver) report({ wave: "", text: `an earlier rollout was killed (${lock.tookOver})` });
   try {
     return await work();
   } finally {
@@ -105,31 +99,38 @@ async function alone(
   }
 }
 
-const run = (
-  args: RolloutArgs,
+function run(
+  { openStack, revisionAt, limits, waves, sites, ...args }: RolloutArgs,
   record: RolloutRecord,
   revisionOf: (site: Target) => string | undefined,
-  waves = args.waves,
-) =>
-  new Rollout(session(args), args.records, record, args.options, args.report, args.stop).run(
+): Promise<RolloutRecord> {
+  const members = new Map(sites.map((site) => [site.name, site]));
+  const openSession = (site: Target, commit: string) => {
+    const member = members.get(site.name);
+    if (!member) throw new Error(`site ${site.name} has no stack`);
+    const revision = revisionAt(commit);
+    return new StackSession(site, revision, openStack(member, revision), limits);
+  };
+  return new Rollout(openSession, args.records, record, args.options, args.report, args.stop).run(
     waves,
-    args.sites,
+    sites,
     revisionOf,
   );
+}
 
 /** Brings the sites to a revision, wave by wave. */
 export const rollOut = (args: RolloutArgs, commit: string): Promise<RolloutRecord> =>
-  alone(args, () =>
+  locked(args, () =>
     run(args, args.records.begin("up", commit, args.sites, args.label), () => commit),
   );
 
 /**
- * Goes on with the last rollout, or with a fixed revision of it: sites that stand at the revision and work are not
- * done twice, whatever the record says, for it is asked of their stacks.
+ * Goes on with the last rollout, or with a fixed revision of it. Sites that are at the revision and
+ * work are not done twice, whatever the record says: their stacks are asked.
  * @throws Error where there is none.
  */
 export const resume = (args: RolloutArgs, commit?: string): Promise<RolloutRecord> =>
-  alone(args, () => {
+  locked(args, () => {
     const last = args.records.last();
     if (!last) throw new Error("there is no rollout to go on with: npx bess fleet up begins one");
     const sites = args.sites.filter(({ name }) => name in last.sites);
@@ -142,50 +143,53 @@ export const resume = (args: RolloutArgs, commit?: string): Promise<RolloutRecor
   });
 
 /**
- * Brings each site that the last rollout, and its resumes, touched back to the revision that it had before.
+ * Brings each site that the last rollout, and its resumes, touched back to the revision that it had
+ * before.
  * @throws Error where there is none.
  */
 export const rollback = (args: RolloutArgs): Promise<RolloutRecord> =>
-  alone(args, () => {
-    const before = args.records.touched();
-    if (before.size === 0)
+  locked(args, () => {
+    const previous = args.records.previousRevisions();
+    if (previous.size === 0)
       throw new Error(
-        "the last rollout touched no site that had a revision before: there is nothing to go back to",
+        "the last rollout touched no site that had a revision before: " +
+          "there is nothing to go back to",
       );
-    const sites = args.sites.filter(({ name }) => before.has(name));
+    const sites = args.sites.filter(({ name }) => previous.has(name));
     return run(
       { ...args, sites },
       args.records.begin("rollback", "each site's own", sites, args.label),
-      ({ name }) => before.get(name),
+      ({ name }) => previous.get(name),
     );
   });
 
-/** Works with one site's stack, and closes it. Gate limits: a minute, and no restart. */
-export async function within<T>(
+/** Works with one site's stack. Gate limits: a minute, and no restart. */
+export const withSession = async <T>(
   site: Member,
   revision: Revision,
   openStack: OpenStack,
   work: (session: StackSession) => Promise<T>,
-  limits = { limitSeconds: 60, restarts: 0 },
-): Promise<T> {
-  const opened = await StackSession.open(site, revision, limits, openStack);
-  return work(opened).finally(() => opened.close());
-}
+  limits: GateLimits = { limitSeconds: 60, restarts: 0 },
+): Promise<T> => work(new StackSession(site, revision, openStack(site, revision), limits));
 
-/** Does something at each site, a few at once; an error is what is wrong there. */
-export async function each<M extends Member, T>(
-  sites: readonly M[],
+/**
+ * Does something at each site, `parallel` at once.
+ * @returns by site: what came of it, or why it failed.
+ */
+export async function forEachSite<T>(
+  sites: readonly Member[],
   parallel: number,
-  work: (site: M) => Promise<T>,
-): Promise<Map<string, T | string[]>> {
+  work: (site: Member) => Promise<T>,
+): Promise<Map<string, { value: T } | { failure: string }>> {
   const limit = pLimit(parallel);
-  const found = await Promise.all(
-    sites.map((site) =>
-      limit(async (): Promise<[string, T | string[]]> => [
-        site.name,
-        await work(site).catch((error: Error) => [reasonOf(error)]),
-      ]),
-    ),
+  const entries = sites.map((site) =>
+    limit(async (): Promise<[string, { value: T } | { failure: string }]> => {
+      try {
+        return [site.name, { value: await work(site) }];
+      } catch (error) {
+        return [site.name, { failure: failureReason(error as Error) }];
+      }
+    }),
   );
-  return new Map(found);
+  return new Map(await Promise.all(entries));
 }

@@ -29,7 +29,7 @@ export function progress(
     bars.set(wave, screen.create(total, 0, { wave: wave.padEnd(width), note: "" }));
   const report: Report = ({ wave, site, text, result }) => {
     const bar = bars.get(wave);
-    if (result !== undefined && result !== "running" && result !== "left") bar?.increment();
+    if (result !== undefined && result !== "running" && result !== "skipped") bar?.increment();
     bar?.update({ note: [site, text].filter(Boolean).join(" ").slice(0, 60) });
     if (result && ["failed", "locked", "unreachable"].includes(result))
       screen.log(`${site}: ${text}\n`);
@@ -41,7 +41,8 @@ const nextSteps: Record<RolloutRecord["outcome"], string> = {
   done: "",
   running: "",
   halted:
-    "See the reasons above. With a fix committed: npx bess fleet resume. Back to what each site had: npx bess fleet rollback.",
+    "The reasons stand above. After a fix is committed: npx bess fleet resume. " +
+    "Back to the former revision: npx bess fleet rollback.",
   stopped: "npx bess fleet resume goes on, npx bess fleet rollback goes back.",
 };
 
@@ -50,11 +51,11 @@ export function summary(record: RolloutRecord, file: string): string {
   const entries = Object.entries(record.sites);
   const named = (result: string) =>
     entries.filter(([, site]) => site.result === result).map(([name]) => name);
-  const counted = ["verified", "there", "failed", "locked", "unreachable", "left"].flatMap(
+  const counted = ["verified", "up-to-date", "failed", "locked", "unreachable", "skipped"].flatMap(
     (result) => {
       const names = named(result);
       const shown =
-        names.length > 10 || result === "verified" || result === "there"
+        names.length > 10 || result === "verified" || result === "up-to-date"
           ? ""
           : `: ${names.join(", ")}`;
       return names.length ? [`  ${String(names.length).padStart(4)} ${result}${shown}`] : [];
@@ -62,7 +63,7 @@ export function summary(record: RolloutRecord, file: string): string {
   );
   const missed =
     record.outcome === "done" && exitCodeOf(record) !== exitCodes.done
-      ? "npx bess fleet resume takes the sites that are not there yet."
+      ? "npx bess fleet resume tries again the sites that are not up to date."
       : "";
   return [
     `${record.kind} ${record.outcome}${record.reason ? `: ${record.reason}` : ""}`,
@@ -78,7 +79,9 @@ export const exitCodes = { done: 0, halted: 2, incomplete: 3, stopped: 130 } as 
 /** Exit code by what became of it. */
 export function exitCodeOf({ outcome, sites }: RolloutRecord): number {
   if (outcome === "done")
-    return Object.values(sites).every(({ result }) => result === "verified" || result === "there")
+    return Object.values(sites).every(
+      ({ result }) => result === "verified" || result === "up-to-date",
+    )
       ? exitCodes.done
       : exitCodes.incomplete;
   return outcome === "stopped" ? exitCodes.stopped : exitCodes.halted;

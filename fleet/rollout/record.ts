@@ -3,24 +3,25 @@ import { hostname, userInfo } from "node:os";
 import { join } from "node:path";
 
 /**
- * How a site came out of a rollout: `verified` by its gate; `there` already before it; `unreachable`, left for a
- * resume; `locked` by another run; `failed` its update or its gate; `running` while it is worked on; `left` untouched.
+ * How a site came out of a rollout: `verified` by its gate; `up-to-date` before the rollout came to
+ * it; `unreachable`, for a resume to try again; `locked` by another run; `failed` in its update or
+ * its gate; `running` while it is worked on; `skipped` where the rollout did not touch it.
  */
 export type Result =
   | "verified"
-  | "there"
+  | "up-to-date"
   | "unreachable"
   | "locked"
   | "failed"
   | "running"
-  | "left";
+  | "skipped";
 
 /** One site's part in a rollout. */
 export interface SiteRecord {
   wave: string;
   result: Result;
   /** Revision that the site had before. */
-  before?: string;
+  previous?: string;
   started?: string;
   /** Seconds from its start to its result, soak aside. */
   seconds?: number;
@@ -32,7 +33,10 @@ export interface SiteRecord {
   reason?: string;
 }
 
-/** A rollout, as it is kept: written anew whenever a site's part changes, so that a killed one can be resumed. */
+/**
+ * A rollout, as it is kept: written anew whenever a site's part changes, so that a killed one can
+ * be resumed.
+ */
 export interface RolloutRecord {
   id: string;
   /** `up`, `resume` or `rollback`. */
@@ -53,7 +57,13 @@ export interface RolloutRecord {
 
 const now = () => new Date().toISOString();
 
-/** A rollout's record in its folder. */
+/** The words that a record had before release 0.2; read until 0.3. */
+const formerResults: Partial<Record<string, Result>> = { there: "up-to-date", left: "skipped" };
+type FormerRecord = Omit<RolloutRecord, "sites"> & {
+  sites: Record<string, SiteRecord & { before?: string }>;
+};
+
+/** The rollouts' records in their folder. */
 export class Records {
   constructor(private readonly folder: string) {}
 
@@ -73,7 +83,7 @@ export class Records {
       revision,
       started,
       outcome: "running",
-      sites: Object.fromEntries(sites.map(({ name, wave }) => [name, { wave, result: "left" }])),
+      sites: Object.fromEntries(sites.map(({ name, wave }) => [name, { wave, result: "skipped" }])),
     };
     this.write(record);
     return record;
@@ -95,14 +105,12 @@ export class Records {
   /** The last rollout, whatever became of it. */
   last(): RolloutRecord | undefined {
     const file = this.files().at(-1);
-    return file && JSON.parse(readFileSync(join(this.folder, file), "utf8"));
+    return file === undefined ? undefined : this.read(file);
   }
 
-  /** What each site had before the last rollout, which its resumes went on with. */
-  touched(): Map<string, string> {
-    const all = this.files().map((file): RolloutRecord =>
-      JSON.parse(readFileSync(join(this.folder, file), "utf8")),
-    );
+  /** The revision that each site had before the last rollout, which its resumes went on with. */
+  previousRevisions(): Map<string, string> {
+    const all = this.files().map((file) => this.read(file));
     const begun = all.map(({ kind }) => kind).lastIndexOf("up");
     // The first record of a site tells; a resume finds it where the rollout had brought it.
     const entries = all
@@ -111,13 +119,26 @@ export class Records {
       .filter(({ kind }) => kind !== "rollback")
       .flatMap(({ sites }) => Object.entries(sites));
     return new Map(
-      entries.flatMap(([name, { before, result }]) =>
-        before && result !== "there" ? [[name, before]] : [],
+      entries.flatMap(([name, { previous, result }]) =>
+        previous && result !== "up-to-date" ? [[name, previous]] : [],
       ),
     );
   }
 
   file = (id: string) => join(this.folder, `${id}.json`);
+
+  private read(file: string): RolloutRecord {
+    const record: FormerRecord = JSON.parse(readFileSync(join(this.folder, file), "utf8"));
+    const sites = Object.entries(record.sites).map(([name, site]): [string, SiteRecord] => {
+      const { before, result, ...rest } = site;
+      const previous = rest.previous ?? before;
+      return [
+        name,
+        { ...rest, result: formerResults[result] ?? result, ...(previous && { previous }) },
+      ];
+    });
+    return { ...record, sites: Object.fromEntries(sites) };
+  }
 
   private files(): string[] {
     try {
@@ -130,7 +151,8 @@ export class Records {
   }
 
   /**
-   * Holds the folder against a second rollout, until it is released. One whose process is gone is taken over.
+   * Holds the folder against a second rollout, until it is released. One whose process is gone is
+   * taken over.
    * @throws Error naming who holds it.
    */
   lock(): { release(): void; tookOver?: string } {
@@ -144,7 +166,8 @@ export class Records {
       const holder: typeof mine = JSON.parse(readFileSync(file, "utf8"));
       if (holder.host !== mine.host || isAlive(holder.pid)) {
         throw new Error(
-          `a rollout is running: process ${holder.pid} on ${holder.host}, since ${holder.since}. If it is not, remove ${file}`,
+          `a rollout is running: process ${holder.pid} on ${holder.host}, since ${holder.since}. ` +
+            `If it is not, remove ${file}`,
         );
       }
       writeFileSync(file, JSON.stringify(mine));

@@ -1,20 +1,21 @@
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import type { PulumiFn } from "@pulumi/pulumi/automation";
+import { root } from "../../automation";
 import { InputError } from "../../configs/validation";
-import program from "../..";
 import * as inventory from "../../configs/inventory";
 import * as sites from "../../configs/sites";
 import { checkOut, commitOf } from "../since";
 
-const root = join(__dirname, "../..");
-
 /** The code and the inventory of one commit: what a site is brought to. */
 export interface Revision {
   commit: string;
-  program: PulumiFn;
-  /** The site's whole `bess-telemetry:site`, as the commit has it. @throws InputError where it has no such site. */
+  /** Path of the module that exports the program. */
+  program: string;
+  /**
+   * The site's whole `bess-telemetry:site`, as the commit has it.
+   * @throws InputError where it has no such site.
+   */
   configOf(site: string): Record<string, unknown>;
 }
 
@@ -24,16 +25,11 @@ interface SiteFiles {
   findSite: typeof sites.findSite;
 }
 
-function revisionOf(
-  commit: string,
-  { loadFleet, findSite }: SiteFiles,
-  run: PulumiFn,
-  folder: string,
-): Revision {
+function revisionOf(commit: string, { loadFleet, findSite }: SiteFiles, folder: string): Revision {
   const fleet = loadFleet(join(folder, inventory.inventoryFile));
   return {
     commit,
-    program: run,
+    program: join(folder, "index.ts"),
     configOf(name) {
       const site = fleet.sites.find((known) => known.name === name);
       if (!site)
@@ -45,9 +41,12 @@ function revisionOf(
   };
 }
 
-/** What is checked out here, by its commit; files may differ from that, so nothing is to be rolled out of it. */
+/**
+ * What is checked out here, by its commit; files may differ from that, so nothing is to be rolled
+ * out of it.
+ */
 export const workingTree = (): Revision =>
-  revisionOf(commitOf("HEAD"), { ...inventory, ...sites }, program, root);
+  revisionOf(commitOf("HEAD"), { ...inventory, ...sites }, root);
 
 /**
  * What is checked out here, by its commit.
@@ -64,7 +63,8 @@ export function currentRevision(): Revision {
     .filter((line) => line.trim() && !/ Pulumi\.[\w-]+\.yaml$/.test(line));
   if (changed.length > 0)
     throw new InputError("the working tree", [
-      `it differs from its commit, so that no revision could be gone back to; commit first: ${changed.map((line) => line.slice(3)).join(", ")}`,
+      "it differs from its commit, so that no revision could be gone back to; commit first: " +
+        changed.map((line) => line.slice(3)).join(", "),
     ]);
   return workingTree();
 }
@@ -76,7 +76,7 @@ function siteFilesOf(base: string): SiteFiles {
       ...(require(join(base, "configs/inventory")) as typeof inventory),
       ...(require(join(base, "configs/sites")) as typeof sites),
     };
-  // Until November 2026 the inventory's own module read the stack files too.
+  // Before release 0.2 the inventory's own module read the stack files too; read until 0.3.
   const { loadFleet, stackConfig } = require(join(base, "fleet/inventory")) as Former;
   const findSite = (stack: string, folder = base): sites.StackSite => {
     const { sites: known } = loadFleet(join(folder, inventory.inventoryFile));
@@ -100,5 +100,5 @@ export function revisionAt(commit: string): Revision {
   const folder = join(root, ".cache/revisions", full);
   if (!existsSync(join(folder, "base/index.ts"))) checkOut(full, folder);
   const base = join(folder, "base");
-  return revisionOf(full, siteFilesOf(base), require(join(base, "index")), base);
+  return revisionOf(full, siteFilesOf(base), base);
 }

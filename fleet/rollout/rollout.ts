@@ -10,32 +10,38 @@ export interface Target {
   wave: string;
 }
 
-/** What a site was brought to last, as its stack keeps it. */
-export interface Standing {
+/** The revision that a site was brought to last, as its stack's tag says. */
+export interface DeployedRevision {
   revision: string;
   /** Revision that it had before that one. */
-  before?: string;
-  /** Whether its gate found that revision working, and nothing has been done to the site since. */
+  previous?: string;
+  /** Whether its gate found the revision working, and nothing has been done to the site since. */
   verified: boolean;
-  /** Whether its gate has ever found that revision working, so that it can be gone back to. Default: as `verified`. */
+  /**
+   * Whether its gate has ever found the revision working, so that it can be gone back to. Default:
+   * as `verified`.
+   */
   proven?: boolean;
 }
 
 /** Work at one site, for one revision: the real thing, or a rehearsal of it. */
 export interface Session {
-  /** What the site was brought to last. @throws SiteError */
-  standing(): Promise<Standing | undefined>;
-  /** Brings the site to the revision. @returns resources by what was done to them. @throws SiteError */
+  /** What the site was brought to last; undefined where it was never deployed. @throws SiteError */
+  deployedRevision(): Promise<DeployedRevision | undefined>;
+  /** Writes down what the site was brought to, with its stack. @throws SiteError */
+  recordRevision(deployed: DeployedRevision): Promise<void>;
+  /**
+   * Brings the site to the revision.
+   * @returns resources by what was done to them.
+   * @throws SiteError
+   */
   up(): Promise<Record<string, number>>;
-  /** The gate. @returns what is wrong; nothing where the site works. */
+  /** The gate. @returns what is wrong; nothing where the site works. @throws SiteError */
   verify(): Promise<string[]>;
-  /** Keeps what the site was brought to, with its stack. */
-  keep(standing: Standing): Promise<void>;
-  close(): void;
 }
 
-/** Begins the work at a site. @throws SiteError */
-export type Open = (site: Target, revision: string) => Promise<Session>;
+/** Begins the work at a site. */
+export type OpenSession = (site: Target, revision: string) => Session;
 
 /** Why a site could not be brought to a revision. */
 export class SiteError extends Error {
@@ -75,15 +81,19 @@ type Outcome = Partial<SiteRecord> & { result: Result };
 /** Does work when its turn comes. @returns undefined where nothing further is to be started. */
 type Turn = <T>(work: () => Promise<T>) => Promise<T | undefined>;
 
-const isWorking = (result: Result) => result === "verified" || result === "there";
+/** The revision that a site is brought to; undefined where none is known to go back to. */
+type RevisionOf = (site: Target) => string | undefined;
+
+const isWorking = (result: Result) => result === "verified" || result === "up-to-date";
 
 /**
- * Brings sites to a revision, wave by wave, and keeps a record of each. It halts when more sites of a wave failed than
- * the budget allows, or when none of a wave could be brought there: what runs is finished, nothing further is touched.
+ * Brings sites to a revision, wave by wave, and keeps a record of each. It halts when more sites of
+ * a wave failed than the budget allows, or when none of a wave could be brought there: what runs is
+ * finished, nothing further is touched.
  */
 export class Rollout {
   constructor(
-    private readonly open: Open,
+    private readonly open: OpenSession,
     private readonly records: Records,
     private readonly record: RolloutRecord,
     private readonly options: RolloutOptions,
@@ -95,44 +105,45 @@ export class Rollout {
     setMaxListeners(0, stop);
   }
 
-  /** @param revisionOf the revision that a site is brought to; none where nothing is known to go back to. */
   async run(
     waves: readonly string[],
     sites: readonly Target[],
-    revisionOf: (site: Target) => string | undefined,
+    revisionOf: RevisionOf,
   ): Promise<RolloutRecord> {
     for (const [i, wave] of waves.entries()) {
       const targets = sites.filter((site) => site.wave === wave);
       if (targets.length === 0) continue;
-      await this.wave(wave, targets, revisionOf);
+      await this.runWave(wave, targets, revisionOf);
       if (this.stop.aborted)
         return this.end(
           "stopped",
-          "interrupted: what ran was finished, and nothing further was touched",
+          "interrupted: the sites in progress were finished, and no other was touched",
         );
       if (
-        this.haltOf(wave, targets) === undefined &&
+        this.haltReason(wave, targets) === undefined &&
         waves.slice(i + 1).some((later) => sites.some((site) => site.wave === later))
       )
         await this.soak(wave, targets, revisionOf);
-      const reason = this.haltOf(wave, targets);
+      const reason = this.haltReason(wave, targets);
       if (reason) return this.end("halted", reason);
       if (this.stop.aborted) return this.end("stopped", "interrupted between two waves");
     }
     return this.end("done");
   }
 
-  private async wave(
+  private async runWave(
     wave: string,
     targets: readonly Target[],
-    revisionOf: (site: Target) => string | undefined,
+    revisionOf: RevisionOf,
   ): Promise<void> {
     this.report({
       wave,
       text: `${plural(targets.length, "site")}, ${this.options.parallel} at once`,
     });
-    const turn = this.turns(() => this.stop.aborted || this.failed(targets) > this.options.budget);
-    await Promise.all(targets.map((site) => this.site(site, revisionOf(site), turn)));
+    const turn = this.turns(
+      () => this.stop.aborted || this.failures(targets) > this.options.budget,
+    );
+    await Promise.all(targets.map((site) => this.bring(site, revisionOf(site), turn)));
   }
 
   /** Gives each piece of work its turn; none any more once it `isOver`. */
@@ -141,24 +152,33 @@ export class Rollout {
     return (work) => limit(async () => (isOver() ? undefined : work()));
   }
 
-  private async site(site: Target, revision: string | undefined, turn: Turn): Promise<void> {
+  private async bring(site: Target, revision: string | undefined, turn: Turn): Promise<void> {
     if (revision === undefined)
-      return this.note(site, { result: "left", reason: "no revision is known that it had before" });
+      return this.update(site, {
+        result: "skipped",
+        reason: "no revision is known that it had before",
+      });
     let start = 0;
     const work = async (attempt: number) => {
       if (attempt === 1) {
         start = performance.now();
-        this.note(site, { result: "running", started: new Date().toISOString() });
+        this.update(site, { result: "running", started: new Date().toISOString() });
       }
       return { ...(await this.attempt(site, revision)), attempts: attempt };
     };
-    await this.reached(site, turn, work, (outcome) =>
-      this.note(site, { ...outcome, seconds: Math.round((performance.now() - start) / 100) / 10 }),
+    await this.untilReached(site, turn, work, (outcome) =>
+      this.update(site, {
+        ...outcome,
+        seconds: Math.round((performance.now() - start) / 100) / 10,
+      }),
     );
   }
 
-  /** Works at a site, again where it cannot be reached; until then others have its turn. @param done takes what came of it. */
-  private async reached(
+  /**
+   * Works at a site, again where it cannot be reached; until then others have its turn.
+   * @param done takes what came of it.
+   */
+  private async untilReached(
     site: Target,
     turn: Turn,
     work: (attempt: number) => Promise<Outcome>,
@@ -168,7 +188,7 @@ export class Rollout {
     for (let attempt = 1; ; attempt++) {
       const outcome = await turn(async () => {
         last = await work(attempt);
-        // The next turn goes by what is noted of this one.
+        // The next turn goes by what is recorded of this one.
         if (last.result !== "unreachable") done(last);
         return last;
       });
@@ -189,100 +209,110 @@ export class Rollout {
     if (last?.result === "unreachable") done(last);
   }
 
-  private async attempt(site: Target, revision: string): Promise<Outcome> {
-    return this.within(site, revision, async (session) => {
-      const standing = await session.standing();
-      // A site that stands at the revision, and works, is not done twice.
-      if (standing?.revision === revision && standing.verified)
-        return { result: "there", before: standing.before };
-      const before =
-        standing && (standing.revision === revision || (!standing.proven && standing.before))
-          ? standing.before
-          : standing?.revision;
-      this.note(site, { before });
-      // An update that fails, or is killed, leaves the site between two revisions: it stands verified at neither.
-      if (standing) await session.keep({ ...standing, verified: false });
+  private attempt(site: Target, revision: string): Promise<Outcome> {
+    return this.withSession(site, revision, async (session) => {
+      const deployed = await session.deployedRevision();
+      // A site that is at the revision, and works, is not done twice.
+      if (deployed?.revision === revision && deployed.verified)
+        return { result: "up-to-date", ...previousOf(deployed) };
+      const previous = previousRevision(deployed, revision);
+      this.update(site, previous);
+      // An update that fails, or is killed, leaves the site between two revisions: it is verified
+      // at neither.
+      if (deployed) await session.recordRevision({ ...deployed, verified: false });
       const changes = await session.up().catch(async (error) => {
         if (error instanceof SiteError && error.kind === "failed")
-          await session.keep({ revision, before, verified: false });
+          await session.recordRevision({ revision, ...previous, verified: false });
         throw error;
       });
       const findings = await session.verify();
-      await session.keep({ revision, before, verified: findings.length === 0 });
+      await session.recordRevision({ revision, ...previous, verified: findings.length === 0 });
       return findings.length === 0
         ? { result: "verified", changes }
         : { result: "failed", changes, reason: `its gate: ${findings.join("; ")}` };
     });
   }
 
-  private async within(
+  private async withSession(
     site: Target,
     revision: string,
     work: (session: Session) => Promise<Outcome>,
   ): Promise<Outcome> {
-    let session: Session | undefined;
     try {
-      session = await this.open(site, revision);
-      return await work(session);
+      return await work(this.open(site, revision));
     } catch (error) {
-      if (error instanceof SiteError) return { result: error.kind, reason: error.message };
-      return { result: "failed" as const, reason: (error as Error).message };
-    } finally {
-      session?.close();
+      return error instanceof SiteError
+        ? { result: error.kind, reason: error.message }
+        : { result: "failed", reason: (error as Error).message };
     }
   }
 
-  private note(site: Target, change: Partial<SiteRecord>): void {
-    const entry = Object.assign(this.record.sites[site.name], change);
+  private entry({ name, wave }: Target): SiteRecord {
+    return (this.record.sites[name] ??= { wave, result: "skipped" });
+  }
+
+  private update(site: Target, change: Partial<SiteRecord>): void {
+    const entry = Object.assign(this.entry(site), change);
     this.records.write(this.record);
     if (change.result)
-      this.report({ wave: site.wave, site: site.name, result: change.result, text: told(entry) });
+      this.report({
+        wave: site.wave,
+        site: site.name,
+        result: change.result,
+        text: describeEntry(entry),
+      });
   }
 
-  private failed(targets: readonly Target[]): number {
-    return targets.filter(({ name }) =>
-      ["failed", "locked"].includes(this.record.sites[name].result),
-    ).length;
+  private failures(targets: readonly Target[]): number {
+    return targets.filter((site) => ["failed", "locked"].includes(this.entry(site).result)).length;
   }
 
-  private haltOf(wave: string, targets: readonly Target[]): string | undefined {
-    const failed = this.failed(targets);
-    if (failed > this.options.budget)
-      return `${failed} of ${plural(targets.length, "site")} of wave ${wave} failed, and its budget is ${this.options.budget}`;
-    if (!targets.some(({ name }) => isWorking(this.record.sites[name].result)))
+  private haltReason(wave: string, targets: readonly Target[]): string | undefined {
+    const failed = this.failures(targets);
+    const { budget } = this.options;
+    if (failed > budget)
+      return (
+        `${failed} of ${plural(targets.length, "site")} of wave ${wave} failed, ` +
+        `and its budget is ${budget}`
+      );
+    if (!targets.some((site) => isWorking(this.entry(site).result)))
       return `no site of wave ${wave} could be brought to the revision`;
     return undefined;
   }
 
-  /** Waits, and passes the wave's working sites through their gate once more: what fails late is still seen. */
+  /**
+   * Waits, and passes the wave's working sites through their gate once more: what fails late is
+   * still seen.
+   */
   private async soak(
     wave: string,
     targets: readonly Target[],
-    revisionOf: (site: Target) => string | undefined,
+    revisionOf: RevisionOf,
   ): Promise<void> {
     if (this.options.soakSeconds === 0) return;
     this.report({ wave, text: `soaks for ${this.options.soakSeconds} s` });
     await this.pause(this.options.soakSeconds);
     const turn = this.turns(() => this.stop.aborted);
-    const working = targets.filter(({ name }) => isWorking(this.record.sites[name].result));
     await Promise.all(
-      working.map((site) =>
-        this.reached(
+      targets.map(async (site) => {
+        const revision = revisionOf(site);
+        if (revision === undefined || !isWorking(this.entry(site).result)) return;
+        await this.untilReached(
           site,
           turn,
-          () => this.again(site, revisionOf(site)!),
-          (outcome) => isWorking(outcome.result) || this.note(site, outcome),
-        ),
-      ),
+          () => this.verifyAgain(site, revision),
+          (outcome) => isWorking(outcome.result) || this.update(site, outcome),
+        );
+      }),
     );
   }
 
-  private again(site: Target, revision: string): Promise<Outcome> {
-    const { result, before } = this.record.sites[site.name];
-    return this.within(site, revision, async (session) => {
+  private verifyAgain(site: Target, revision: string): Promise<Outcome> {
+    const entry = this.entry(site);
+    return this.withSession(site, revision, async (session) => {
       const findings = await session.verify();
-      if (findings.length === 0) return { result };
-      await session.keep({ revision, before, verified: false });
+      if (findings.length === 0) return { result: entry.result };
+      await session.recordRevision({ revision, ...previousOf(entry), verified: false });
       return { result: "failed", reason: `its gate, after the soak: ${findings.join("; ")}` };
     });
   }
@@ -298,15 +328,31 @@ export class Rollout {
   }
 }
 
-function told({ result, reason, changes = {}, seconds }: SiteRecord): string {
+type Previous = Pick<DeployedRevision, "previous">;
+
+const previousOf = ({ previous }: { previous?: string }): Previous =>
+  previous === undefined ? {} : { previous };
+
+/**
+ * What a site can be gone back to: the revision that is deployed, or the one before it, where that
+ * never worked.
+ */
+function previousRevision(deployed: DeployedRevision | undefined, revision: string): Previous {
+  if (!deployed) return {};
+  const goesFurtherBack =
+    deployed.revision === revision || (!deployed.proven && deployed.previous !== undefined);
+  return goesFurtherBack ? previousOf(deployed) : { previous: deployed.revision };
+}
+
+function describeEntry({ result, reason, changes = {}, seconds }: SiteRecord): string {
   const counted = Object.entries(changes)
-    .filter(([what]) => what !== "same")
-    .map(([what, count]) => `${count} ${what}`);
+    .filter(([operation]) => operation !== "same")
+    .map(([operation, count]) => `${count} ${operation}`);
   return [
     result,
     ...(seconds === undefined ? [] : [`after ${seconds} s`]),
     ...(result === "verified"
-      ? [counted.length ? `(${counted.join(", ")})` : "(nothing changed)"]
+      ? [counted.length > 0 ? `(${counted.join(", ")})` : "(nothing changed)"]
       : []),
     ...(reason ? [`- ${reason}`] : []),
   ].join(" ");

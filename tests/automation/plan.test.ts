@@ -1,17 +1,36 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { EngineEvent } from "@pulumi/pulumi/automation";
-import { masked, planFromEvents, type Step, withRenderedFiles } from "../../automation/plan";
-import { comparePlans, renderedPlan } from "../../automation/rendered";
+import {
+  comparePlans,
+  masked,
+  planFromEvents,
+  type Step,
+  withRenderedFiles,
+} from "../../automation";
+import { renderedPlan } from "../../automation/rendered";
 
-/** Part of a real preview of Pulumi 3.259.0 and the Docker provider: other image, model, retention and Grafana password. */
+/**
+ * Part of a real preview of Pulumi 3.259.0 and the Docker provider: other image, model, retention
+ * and Grafana password.
+ */
 const events: EngineEvent[] = readFileSync(join(__dirname, "preview.ndjson"), "utf8")
   .trim()
   .split("\n")
   .map((line) => JSON.parse(line));
 const plan = planFromEvents(events, { site: "kiel", wave: "canary" });
-const step = (type: string, name: string) =>
-  plan.steps.find((found) => found.type.endsWith(`:${type}`) && found.name === name)!;
+
+/** The one resource of this kind and name. */
+function find<T extends { type: string; name: string }>(
+  all: readonly T[],
+  kind: string,
+  name: string,
+): T {
+  const found = all.find((one) => one.type.endsWith(`:${kind}`) && one.name === name);
+  if (!found) throw new Error(`there is no ${kind} ${name}`);
+  return found;
+}
+const step = (kind: string, name: string) => find(plan.steps, kind, name);
 
 /** An event of one step. */
 const event = (op: string, change: object = {}) =>
@@ -60,12 +79,12 @@ describe("a real preview's events", () => {
       new: { name: "real/telegraf:1.39.3" },
     });
   });
-  test("of a change that the provider cannot name yet are told by the inputs, and by nothing where those are the same", () => {
+  test("name what the provider cannot name yet by the inputs that differ", () => {
     expect(step("Dashboard", "kiel-grafana-bess-bess").changed).toEqual(["configJson"]);
     expect(step("Folder", "kiel-grafana").changed).toEqual([]);
   });
   test("keep no secret and no mark of the engine, nor what a provider filled in", () => {
-    expect(step("Container", "kiel-telegraf").new!.uploads).toBe("[secret]");
+    expect(step("Container", "kiel-telegraf").new?.uploads).toBe("[secret]");
     expect(JSON.stringify(plan)).not.toMatch(
       /4dabf18193072939515e22adb298388d|04da6b54-80e4|__defaults|mustRun/,
     );
@@ -137,20 +156,18 @@ describe("a rendered plan", () => {
     comparePlans(site, await rendered(), await rendered(change)).steps.filter(
       ({ op }) => op !== "same",
     );
-  const told = (steps: Step[]) =>
+  const describeSteps = (steps: Step[]) =>
     steps.map(({ op, name, changed }) => `${op} ${name} ${changed.join()}`.trim());
 
   test("is the same for the same config", async () => expect(await compared({})).toEqual([]));
   test("holds every config, and no value of a secret", async () => {
-    const plan = await rendered();
-    const telegraf = plan.find(
-      ({ type, name }) => type.endsWith(":Container") && name === "kiel-telegraf",
-    )!;
+    const telegraf = find(await rendered(), "Container", "kiel-telegraf");
     expect(telegraf.inputs.uploads).toEqual([
       expect.objectContaining({
         file: "/etc/telegraf/telegraf.conf",
         content: expect.stringContaining("[[inputs.mqtt_consumer]]"),
       }),
+      expect.objectContaining({ content: expect.stringContaining("def apply(") }),
       ...["mqtt_password", "monitor_password", "influxdb_token"].map((file) =>
         expect.objectContaining({
           file: `/run/secrets/${file}`,
@@ -170,20 +187,20 @@ describe("a rendered plan", () => {
   });
   test("shows an update where the real provider updates", async () => {
     const steps = await compared({ profile: "pi", retention: "30d" });
-    expect(told(steps)).toContain("update kiel-grafana memory,memorySwap");
+    expect(describeSteps(steps)).toContain("update kiel-grafana memory,memorySwap");
   });
   test("shows a replacement where the real provider replaces", async () => {
-    expect(told(await compared({ grafana: { port: 3001 } }))).toContain(
+    expect(describeSteps(await compared({ grafana: { port: 3001 } }))).toContain(
       "replace kiel-grafana ports[0].external",
     );
   });
   test("follows a rotated secret to whoever uses it, and shows none", async () => {
     const steps = await compared({ rotate: { telegraf: "2" } });
-    expect(told(steps).sort()).toEqual([
+    expect(describeSteps(steps).sort()).toEqual([
       "replace kiel-mosquitto uploads[2].content",
       "replace kiel-mosquitto-telegraf keepers.rotation",
       "replace kiel-mosquitto-telegraf-salt keepers.rotation",
-      "replace kiel-telegraf uploads[1].content",
+      "replace kiel-telegraf uploads[2].content",
     ]);
     expect(JSON.stringify(steps)).not.toMatch(/\[secret [0-9a-f]|4dabf18193072939515e22adb298388d/);
   });
@@ -197,10 +214,14 @@ describe("a rendered plan", () => {
       await rendered(),
       await rendered({ model: "configs/models/m5bat.yaml" }),
     );
-    const joined = withRenderedFiles(plan, twin).steps.find(
-      ({ type, name }) => type.endsWith(":Container") && name === "kiel-telegraf",
-    )!;
-    expect(joined.changed).toEqual(["image", "labels[0]", "labels[1]", "uploads[0].content"]);
-    expect(JSON.stringify(joined.new!.uploads)).toContain("m5bat/+/evaluation");
+    const joined = find(withRenderedFiles(plan, twin).steps, "Container", "kiel-telegraf");
+    expect(joined.changed).toEqual([
+      "image",
+      "labels[0]",
+      "labels[1]",
+      "uploads[0].content",
+      "uploads[1].content",
+    ]);
+    expect(JSON.stringify(joined.new?.uploads)).toContain("m5bat/+/evaluation");
   });
 });

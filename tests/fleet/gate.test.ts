@@ -1,7 +1,7 @@
 import { chmodSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { loadModel } from "../../configs/model";
-import { docker, gate, gateMessage, unwell } from "../../fleet/rollout/gate";
+import { docker, gate, gateMessage, unhealthyContainers } from "../../fleet/rollout/gate";
 import { temporaryFolder } from "../support/programs";
 
 const model = loadModel(join(__dirname, "../../configs/telemetry.yaml"));
@@ -9,7 +9,10 @@ const folder = temporaryFolder();
 const path = process.env.PATH;
 const at = (file: string) => join(folder.path, file);
 
-/** Puts a stand-in for Docker's client first on the PATH: it notes what it is asked, and answers by the case. */
+/**
+ * Puts a stand-in for Docker's client first on the PATH: it notes what it is asked, and answers by
+ * the case.
+ */
 function standIn(cases: Record<string, string>): void {
   const answers = Object.entries(cases).map(([asked, answer]) => `*"${asked}"*) ${answer} ;;`);
   writeFileSync(
@@ -66,12 +69,12 @@ describe("the containers of a site", () => {
     ],
   ])("%s", async (_, inspect, wrong) => {
     standIn({ ...healthy, inspect });
-    expect(await unwell(place)).toEqual(wrong);
+    expect(await unhealthyContainers(place)).toEqual(wrong);
   });
 
   test("are not there", async () => {
     standIn({});
-    expect(await unwell(place)).toEqual(["no container of kiel is there"]);
+    expect(await unhealthyContainers(place)).toEqual(["no container of kiel is there"]);
   });
 });
 
@@ -87,7 +90,7 @@ test("the marked message lies before what dashboards show, and within the retent
 });
 
 describe("the gate", () => {
-  test("is passed where the message is taken, stored and shown, and no password stands in an argument", async () => {
+  test("is passed where the message is stored and shown; no password stands in an argument", async () => {
     standIn({
       ...healthy,
       "kiel-mosquitto sh": `cat > ${at("published")}`,
@@ -122,7 +125,7 @@ describe("the gate", () => {
     expect(await gate(args)).toEqual([wrong]);
   });
 
-  test("is finished when a terminal's Ctrl-C ends what runs: it asks in a session of its own", async () => {
+  test("is finished at Ctrl-C in a terminal: it asks in a session of its own", async () => {
     standIn({ version: "cut -d ' ' -f 6 /proc/$$/stat" });
     const own = readFileSync("/proc/self/stat", "utf8").split(" ")[5];
     const session = (await docker(place, ["version"])).trim();

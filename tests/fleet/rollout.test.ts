@@ -1,11 +1,13 @@
 import { spawn } from "node:child_process";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Engine } from "../../rehearsal";
 import { Records, type RolloutRecord } from "../../fleet/rollout";
-import { begunContainers, reasonOf } from "../../fleet/rollout/operator";
-import { root } from "../../automation/backend";
-import { temporaryFolder } from "../support/programs";
-import type { Told } from "../support/rollout";
+import { begunContainers, failureReason } from "../../fleet/rollout/session";
+import { root } from "../../automation";
+import { processTree } from "../../bench/processes";
+import { temporaryFolder, until } from "../support/programs";
+import type { RolloutCase } from "../support/rollout";
 
 const images = {
   one: "telegraf:1.39.3-alpine",
@@ -18,7 +20,7 @@ let folder: ReturnType<typeof temporaryFolder>;
 beforeEach(() => (folder = temporaryFolder()));
 afterEach(() => folder.remove());
 
-const begin = (told: Partial<Told>) =>
+const begin = (told: Partial<RolloutCase>) =>
   spawn(
     process.execPath,
     [
@@ -26,27 +28,39 @@ const begin = (told: Partial<Told>) =>
       "../tests/support/rollout",
       JSON.stringify({ folder: folder.path, kind: "up", commit: "one", waves, images, ...told }),
     ],
-    { cwd: root },
+    // A group of its own, as a terminal gives a command.
+    { cwd: root, detached: true },
   );
+
+function lastRecord(): RolloutRecord {
+  const record = new Records(join(folder.path, "rollouts")).last();
+  if (!record) throw new Error("no rollout was recorded");
+  return record;
+}
 
 /** Runs a rollout to its end. @returns what it printed, and its record. */
 async function rollout(
-  told: Partial<Told>,
+  told: Partial<RolloutCase>,
 ): Promise<{ said: string; record: RolloutRecord; code: number | null }> {
   const child = begin(told);
   let said = "";
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (data) => (said += data));
   const code = await new Promise<number | null>((done) => child.on("close", done));
-  return { said, code, record: new Records(join(folder.path, "rollouts")).last()! };
+  return { said, code, record: lastRecord() };
 }
 
 const results = ({ sites }: RolloutRecord) =>
   Object.fromEntries(Object.entries(sites).map(([name, { result }]) => [name, result]));
 const engine = (site: string) => Engine.open(join(folder.path, "engines"), `ssh://bess@${site}`);
+function container(site: string, service: string) {
+  const found = engine(site).state.containers[`${site}-${service}`];
+  if (!found) throw new Error(`${site}-${service} is missing`);
+  return found;
+}
 /** The image that a site's Telegraf runs, by its id, which names the revision. */
 const telegraf = (site: string) => engine(site).state.containers[`${site}-telegraf`]?.image;
 
-test("a canary that fails its gate stops the rollout, and every other site is untouched", async () => {
+test("a canary that fails its gate stops the rollout, and no other site is touched", async () => {
   await rollout({});
   const before = {
     aachen: telegraf("aachen"),
@@ -54,29 +68,33 @@ test("a canary that fails its gate stops the rollout, and every other site is un
     kiel: telegraf("kiel"),
   };
   const kiel = engine("kiel");
-  kiel.save(() => (kiel.state.containers["kiel-grafana"].healthy = false));
+  kiel.save(() => Object.assign(kiel.state.containers["kiel-grafana"] ?? {}, { healthy: false }));
   const { record } = await rollout({ commit: "two" });
   expect(record).toMatchObject({
     outcome: "halted",
     reason: "1 of 1 site of wave canary failed, and its budget is 0",
   });
-  expect(results(record)).toEqual({ kiel: "failed", aachen: "left", luebeck: "left" });
+  expect(results(record)).toEqual({ kiel: "failed", aachen: "skipped", luebeck: "skipped" });
   expect(record.sites.kiel).toMatchObject({
-    before: "one",
+    previous: "one",
     reason: expect.stringContaining("kiel-grafana is unhealthy"),
   });
   expect(telegraf("kiel")).not.toBe(before.kiel);
   expect([telegraf("aachen"), telegraf("luebeck")]).toEqual([before.aachen, before.luebeck]);
 }, 120_000);
 
-test("what was changed at a site by hand is mended by the next rollout, once a refresh has seen it", async () => {
+test("once a refresh has seen what was changed by hand, the next rollout mends it", async () => {
   await rollout({});
   const kiel = engine("kiel");
   kiel.save(() => delete kiel.state.containers["kiel-telegraf"]);
   await rollout({ kind: "refresh" });
   const { record } = await rollout({});
-  expect(results(record)).toEqual({ kiel: "verified", aachen: "there", luebeck: "there" });
-  expect(engine("kiel").state.containers["kiel-telegraf"].healthy).toBe(true);
+  expect(results(record)).toEqual({
+    kiel: "verified",
+    aachen: "up-to-date",
+    luebeck: "up-to-date",
+  });
+  expect(container("kiel", "telegraf").healthy).toBe(true);
 }, 120_000);
 
 test("a site that was removed is made again by the next rollout", async () => {
@@ -98,7 +116,7 @@ test("a container that is missing fails the gate", async () => {
   });
 }, 120_000);
 
-test("an unreachable site is tried again, passed over, and resumed; no site is done twice", async () => {
+test("an unreachable site is tried again, passed over, and resumed", async () => {
   const { record, said } = await rollout({
     parallel: 1,
     faults: { aachen: [{ resource: "engine", kind: "fail", seconds: 1 }] },
@@ -111,7 +129,11 @@ test("an unreachable site is tried again, passed over, and resumed; no site is d
     reason: expect.stringContaining("failed to connect to any docker daemon"),
   });
   const resumed = await rollout({ kind: "resume" });
-  expect(results(resumed.record)).toEqual({ kiel: "there", aachen: "verified", luebeck: "there" });
+  expect(results(resumed.record)).toEqual({
+    kiel: "up-to-date",
+    aachen: "verified",
+    luebeck: "up-to-date",
+  });
 }, 120_000);
 
 test("a site that fails within the budget fails alone, whatever runs beside it", async () => {
@@ -123,7 +145,7 @@ test("a site that fails within the budget fails alone, whatever runs beside it",
   });
   expect(record.outcome).toBe("done");
   expect(results(record)).toEqual({ aachen: "verified", kiel: "failed", luebeck: "verified" });
-  expect(record.sites.kiel.reason).toBe("container failed to be in healthy state");
+  expect(record.sites.kiel?.reason).toBe("container failed to be in healthy state");
 }, 60_000);
 
 test("a rollback brings each site back to its own former revision", async () => {
@@ -146,11 +168,8 @@ test("a rollback mends a site whose update failed", async () => {
     faults: { kiel: [{ resource: "Container:kiel-telegraf", kind: "unhealthy", seconds: 1 }] },
   });
   const { record } = await rollout({ kind: "rollback" });
-  expect(record.sites.kiel.result).toBe("verified");
-  expect([telegraf("kiel"), engine("kiel").state.containers["kiel-telegraf"].healthy]).toEqual([
-    one,
-    true,
-  ]);
+  expect(record.sites.kiel?.result).toBe("verified");
+  expect([telegraf("kiel"), container("kiel", "telegraf").healthy]).toEqual([one, true]);
 }, 120_000);
 
 test("a revision that never worked at a site is not gone back to", async () => {
@@ -164,7 +183,7 @@ test("a revision that never worked at a site is not gone back to", async () => {
   });
   expect(results(broken.record)).toEqual({ kiel: "failed" });
   const { record } = await rollout({ waves: alone, commit: "three" });
-  expect(record.sites.kiel).toMatchObject({ result: "verified", before: "one" });
+  expect(record.sites.kiel).toMatchObject({ result: "verified", previous: "one" });
   await rollout({ waves: alone, kind: "rollback" });
   expect(telegraf("kiel")).toBe(one);
 }, 120_000);
@@ -182,13 +201,92 @@ test("a killed rollout is resumed without doing a site twice", async () => {
   );
   child.kill("SIGKILL");
   await new Promise((done) => child.on("close", done));
-  const killed = new Records(join(folder.path, "rollouts")).last()!;
+  const killed = lastRecord();
   expect(killed.outcome).toBe("running");
   expect(results(killed)).toEqual({ kiel: "verified", aachen: "verified", luebeck: "running" });
   const { record, said } = await rollout({ kind: "resume" });
   expect(said).toContain("an earlier rollout was killed");
-  expect(results(record)).toEqual({ kiel: "there", aachen: "there", luebeck: "verified" });
+  expect(results(record)).toEqual({
+    kiel: "up-to-date",
+    aachen: "up-to-date",
+    luebeck: "verified",
+  });
 }, 120_000);
+
+/** The worker process that runs a `pulumi` for a rollout. */
+function busyWorker(rollout: number): number | undefined {
+  const tree = processTree(rollout);
+  const pulumi = tree.find(
+    ({ name, parent }) => name === "pulumi" && tree.some(({ pid }) => pid === parent),
+  );
+  return pulumi?.parent;
+}
+
+/** Waits until a rollout has printed something. */
+const printed = (child: ReturnType<typeof begin>, text: string) =>
+  new Promise<void>((done) =>
+    child.stdout.on("data", (data) => String(data).includes(text) && done()),
+  );
+
+const slowly = (site: string, seconds: number) => ({
+  [site]: [{ resource: `Container:${site}-telegraf`, kind: "slow", seconds } as const],
+});
+
+test("a worker process that is killed fails its own site, and the rollout goes on", async () => {
+  const child = begin({
+    faults: slowly("kiel", 60),
+    budget: 1,
+    waves: { all: ["kiel", "aachen"] },
+  });
+  await printed(child, "aachen verified");
+  const worker = busyWorker(child.pid ?? 0);
+  expect(worker).toEqual(expect.any(Number));
+  process.kill(worker ?? 0, "SIGKILL");
+  await new Promise((done) => child.on("close", done));
+  const record = lastRecord();
+  expect(record.outcome).toBe("done");
+  expect(results(record)).toEqual({ kiel: "failed", aachen: "verified" });
+  expect(record.sites.kiel?.reason).toBe("its worker process was killed (SIGKILL)");
+  // What it had begun is no reason for the next rollout to fail.
+  const next = await rollout({ waves: { all: ["kiel", "aachen"] } });
+  expect(results(next.record)).toEqual({ kiel: "verified", aachen: "up-to-date" });
+}, 180_000);
+
+test("Ctrl-C finishes the sites in progress, and begins no other", async () => {
+  const child = begin({
+    faults: slowly("kiel", 5),
+    parallel: 1,
+    waves: { all: ["kiel", "aachen"] },
+  });
+  await printed(child, "kiel running");
+  await until("the update runs", () => busyWorker(child.pid ?? 0) !== undefined);
+  // A terminal sends it to every process of the group.
+  process.kill(-(child.pid ?? 0), "SIGINT");
+  await new Promise((done) => child.on("close", done));
+  const record = lastRecord();
+  expect(record.outcome).toBe("stopped");
+  expect(results(record)).toEqual({ kiel: "verified", aachen: "skipped" });
+}, 120_000);
+
+test("a record and a tag of the release before are read", async () => {
+  await rollout({ waves: { all: ["kiel"] } });
+  const file = join(folder.path, "rollouts/20200101000000-up.json");
+  const former = {
+    ...lastRecord(),
+    id: "20200101000000-up",
+    sites: {
+      kiel: { wave: "all", result: "there", before: "zero" },
+      aachen: { wave: "all", result: "left" },
+    },
+  };
+  rmSync(join(folder.path, "rollouts"), { recursive: true });
+  mkdirSync(join(folder.path, "rollouts"));
+  writeFileSync(file, JSON.stringify(former));
+  expect(lastRecord().sites).toEqual({
+    kiel: { wave: "all", result: "up-to-date", previous: "zero" },
+    aachen: { wave: "all", result: "skipped" },
+  });
+}, 60_000);
 
 test("a second rollout refuses while one runs, and names it", async () => {
   const first = begin({
@@ -206,7 +304,7 @@ test("a second rollout refuses while one runs, and names it", async () => {
   await new Promise((done) => first.on("close", done));
 }, 60_000);
 
-test("a container that a killed update had begun to make is told from those that the state holds", () => {
+test("a container that a killed update had begun to make is not one that the state holds", () => {
   const container = (id: string | undefined, name: string) => ({
     type: "docker:index/container:Container",
     id,
@@ -235,14 +333,16 @@ test("a failure is told without what the provider and Pulumi say around it", () 
     	* container failed to be in healthy state
     error: update failed
   * urn:pulumi:kiel::bess-telemetry::docker:index/container:Container::kiel-influxdb, interrupted while creating`;
-  expect(reasonOf(new Error(said))).toBe("container failed to be in healthy state; kiel-telegraf");
+  expect(failureReason(new Error(said))).toBe(
+    "container failed to be in healthy state; kiel-telegraf",
+  );
 });
 
 test("a host that is refused is told with every finding, once", () => {
   const told =
     "The host ssh://pi@kiel cannot carry the site kiel, and no container was touched:\n      - its clock is off\n      - it lacks memory\n";
   const said = `${told}    error: update failed\n +  bess:index:Host kiel creating error: ${told.split("\n")[0]}\n  bess:index:Host (kiel):\n    error: ${told}\nResources:\n    - 3 deleted`;
-  expect(reasonOf(new Error(said))).toBe(
+  expect(failureReason(new Error(said))).toBe(
     "The host ssh://pi@kiel cannot carry the site kiel, and no container was touched: its clock is off; it lacks memory",
   );
 });

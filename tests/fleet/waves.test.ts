@@ -1,9 +1,9 @@
 import { Records, type RolloutRecord } from "../../fleet/rollout";
 import {
+  type DeployedRevision,
   Rollout,
   type RolloutOptions,
   SiteError,
-  type Standing,
 } from "../../fleet/rollout/rollout";
 import { temporaryFolder } from "../support/programs";
 
@@ -14,39 +14,42 @@ let folder: ReturnType<typeof temporaryFolder>;
 beforeEach(() => (folder = temporaryFolder()));
 afterEach(() => folder.remove());
 
-/** Rolls out to stand-in sites, by what each meets visit by visit, the last ever after. @returns the record, and all that was told. */
+/**
+ * Rolls out to stand-in sites, by what each meets visit by visit, the last ever after.
+ * @returns the record, and all that was reported.
+ */
 async function rollOut(
   waves: Record<string, Record<string, Visit[]>>,
   options: Partial<RolloutOptions> = {},
   stop = new AbortController(),
-  heard = (_: string) => {},
+  onReport?: (line: string) => unknown,
 ) {
   const sites = Object.entries(waves).flatMap(([wave, visits]) =>
     Object.keys(visits).map((name) => ({ name, wave })),
   );
-  const left = new Map(
+  const remaining = new Map(
     Object.values(waves).flatMap((visits) =>
       Object.entries(visits).map(([name, list]) => [name, [...list]]),
     ),
   );
-  const standings = new Map<string, Standing>();
-  const told: string[] = [];
-  const open = async ({ name }: { name: string }) => {
-    const visits = left.get(name)!;
-    const visit = visits.length > 1 ? visits.shift()! : visits[0];
+  const deployed = new Map<string, DeployedRevision>();
+  const reported: string[] = [];
+  const open = ({ name }: { name: string }) => {
+    const visits = remaining.get(name) ?? [];
+    const visit = visits.length > 1 ? visits.shift() : visits[0];
     if (visit === "unreachable") throw new SiteError("unreachable", "no route to host");
     return {
-      standing: async () => standings.get(name),
+      deployedRevision: async () => deployed.get(name),
       up: async () => ({ update: 1 }),
       verify: async () => (visit === "broken" ? ["no message arrives"] : []),
-      keep: async (standing: Standing) => void standings.set(name, standing),
-      close: () => undefined,
+      recordRevision: async (revision: DeployedRevision) => void deployed.set(name, revision),
     };
   };
   const records = new Records(folder.path);
   const report = ({ site, text }: { site?: string; text: string }) => {
-    told.push([site, text].filter(Boolean).join(" "));
-    heard(told.at(-1)!);
+    const line = [site, text].filter(Boolean).join(" ");
+    reported.push(line);
+    onReport?.(line);
   };
   const all = {
     parallel: 1,
@@ -64,19 +67,19 @@ async function rollOut(
     report,
     stop.signal,
   ).run(Object.keys(waves), sites, () => "two");
-  return { record, told, standings };
+  return { record, reported, deployed };
 }
 
 const results = ({ sites }: RolloutRecord) =>
   Object.fromEntries(Object.entries(sites).map(([name, { result }]) => [name, result]));
 
-test("a site that cannot be reached gives its turn to the others, and is tried again after them", async () => {
-  const { record, told } = await rollOut({
+test("a site that cannot be reached gives its turn to the others, and is tried again later", async () => {
+  const { record, reported } = await rollOut({
     all: { aachen: ["unreachable", "works"], kiel: ["works"], luebeck: ["works"] },
   });
   expect(record.outcome).toBe("done");
   expect(
-    told
+    reported
       .filter((line) => / cannot be reached| verified/.test(line))
       .map((line) => line.split(" ").slice(0, 2).join(" ")),
   ).toEqual(["aachen cannot", "kiel verified", "luebeck verified", "aachen verified"]);
@@ -84,14 +87,14 @@ test("a site that cannot be reached gives its turn to the others, and is tried a
 });
 
 test("it is tried as often as asked, later each time, and fails nobody", async () => {
-  const { record, told } = await rollOut({ all: { aachen: ["unreachable"], kiel: ["works"] } });
+  const { record, reported } = await rollOut({ all: { aachen: ["unreachable"], kiel: ["works"] } });
   expect(record.outcome).toBe("done");
   expect(record.sites.aachen).toMatchObject({
     result: "unreachable",
     attempts: 3,
     reason: "no route to host",
   });
-  expect(told.filter((line) => line.startsWith("aachen cannot"))).toEqual(
+  expect(reported.filter((line) => line.startsWith("aachen cannot"))).toEqual(
     [0.01, 0.02].map((wait) => `aachen cannot be reached, next try in ${wait} s: no route to host`),
   );
 });
@@ -105,7 +108,7 @@ test("an interruption ends the wait for it at once, and starts nothing further",
     (line) => line.startsWith("kiel verified") && stop.abort(),
   );
   expect(record.outcome).toBe("stopped");
-  expect(results(record)).toEqual({ aachen: "unreachable", kiel: "verified", luebeck: "left" });
+  expect(results(record)).toEqual({ aachen: "unreachable", kiel: "verified", luebeck: "skipped" });
 });
 
 test("a wave of which no site could be reached halts the rollout", async () => {
@@ -117,11 +120,11 @@ test("a wave of which no site could be reached halts the rollout", async () => {
     outcome: "halted",
     reason: "no site of wave canary could be brought to the revision",
   });
-  expect(results(record)).toEqual({ aachen: "unreachable", kiel: "left" });
+  expect(results(record)).toEqual({ aachen: "unreachable", kiel: "skipped" });
 });
 
-test("a site that stops working during the soak halts the rollout before the next wave, and no longer stands verified", async () => {
-  const { record, standings } = await rollOut(
+test("a site that stops working during the soak halts the rollout, and is not verified", async () => {
+  const { record, deployed } = await rollOut(
     { canary: { aachen: ["works", "broken"] }, rest: { kiel: ["works"] } },
     { soakSeconds: 0.01 },
   );
@@ -129,9 +132,9 @@ test("a site that stops working during the soak halts the rollout before the nex
     outcome: "halted",
     reason: "1 of 1 site of wave canary failed, and its budget is 0",
   });
-  expect(record.sites.aachen.reason).toBe("its gate, after the soak: no message arrives");
-  expect(standings.get("aachen")).toEqual({ revision: "two", before: undefined, verified: false });
-  expect(results(record)).toEqual({ aachen: "failed", kiel: "left" });
+  expect(record.sites.aachen?.reason).toBe("its gate, after the soak: no message arrives");
+  expect(deployed.get("aachen")).toEqual({ revision: "two", verified: false });
+  expect(results(record)).toEqual({ aachen: "failed", kiel: "skipped" });
 });
 
 test("a link that is down for a moment after the soak is no failure", async () => {
@@ -143,7 +146,7 @@ test("a link that is down for a moment after the soak is no failure", async () =
   expect(results(record)).toEqual({ aachen: "verified", kiel: "verified" });
 });
 
-test("once the budget is spent, the sites that wait are left", async () => {
+test("once the budget is spent, the sites that wait are skipped", async () => {
   const { record } = await rollOut({
     all: { aachen: ["works"], kiel: ["broken"], luebeck: ["works"], husum: ["works"] },
   });
@@ -151,7 +154,7 @@ test("once the budget is spent, the sites that wait are left", async () => {
   expect(results(record)).toEqual({
     aachen: "verified",
     kiel: "failed",
-    luebeck: "left",
-    husum: "left",
+    luebeck: "skipped",
+    husum: "skipped",
   });
 });

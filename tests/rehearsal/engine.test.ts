@@ -67,20 +67,19 @@ test("a rotated secret changes only what uses it", async () => {
 test("a service that never answers fails the update, and the next one heals the site", async () => {
   const site = RehearsedSite.empty();
   expect(
-    site.failingUp([{ resource: "Container:dev-telegraf", kind: "unhealthy", seconds: 1 }]),
+    await site.failingUp([{ resource: "Container:dev-telegraf", kind: "unhealthy", seconds: 1 }]),
   ).toContain("failed to be in healthy state");
-  const healthy = () =>
-    site.within(({ engine }) => engine().state.containers["dev-telegraf"]?.healthy);
-  expect(await healthy()).toBe(false);
+  const healthy = () => site.engine().state.containers["dev-telegraf"]?.healthy;
+  expect(healthy()).toBe(false);
   await site.up();
-  expect(await healthy()).toBe(true);
+  expect(healthy()).toBe(true);
   expect(await site.up()).toEqual([]);
 });
 
 test("a failing resource leaves the others in place, and the next update creates it", async () => {
   const site = RehearsedSite.empty();
   expect(
-    site.failingUp([{ resource: "Container:dev-grafana", kind: "fail", seconds: 1 }]),
+    await site.failingUp([{ resource: "Container:dev-grafana", kind: "fail", seconds: 1 }]),
   ).toContain("Container:dev-grafana fails");
   expect(await site.up()).toContain("create Container:dev-grafana");
   expect(await site.up()).toEqual([]);
@@ -93,14 +92,16 @@ test("no data source is created before the default one", async () => {
     (source) => `create DataSource:dev-grafana-${source}`,
   );
   expect(
-    site.failingUp([{ resource: "DataSource:dev-grafana-influxql", kind: "fail", seconds: 1 }]),
+    await site.failingUp([
+      { resource: "DataSource:dev-grafana-influxql", kind: "fail", seconds: 1 },
+    ]),
   ).toContain("DataSource:dev-grafana-influxql fails");
   expect(await site.up()).toEqual(expect.arrayContaining(sources));
 });
 
 test("a refresh finds a container that vanished, and the next update brings it back", async () => {
   const site = base.copy();
-  await site.within(({ engine }) => engine().removeContainer("dev-telegraf"));
+  site.engine().removeContainer("dev-telegraf");
   expect(await site.up()).toEqual([]);
   await site.refresh();
   expect(await site.up()).toEqual(["create Container:dev-telegraf"]);
@@ -109,21 +110,20 @@ test("a refresh finds a container that vanished, and the next update brings it b
 test("destroy keeps the data volumes, and purge does not", async () => {
   const site = base.copy();
   await site.destroy();
-  await site.within(({ engine }) => {
-    expect(engine().state.containers).toEqual({});
-    expect(engine().state.networks).toEqual({});
-    expect(Object.keys(engine().state.volumes).sort()).toEqual(
-      ["explorer", "grafana", "influxdb", "mosquitto"].map((service) => `dev-${service}-data`),
-    );
-  });
+  const { containers, networks, volumes } = site.engine().state;
+  expect(containers).toEqual({});
+  expect(networks).toEqual({});
+  expect(Object.keys(volumes).sort()).toEqual(
+    ["explorer", "grafana", "influxdb", "mosquitto"].map((service) => `dev-${service}-data`),
+  );
   const purged = base.copy();
   await purged.up({ purge: true });
   await purged.destroy({ purge: true });
-  await purged.within(({ engine }) => expect(engine().state.volumes).toEqual({}));
+  expect(purged.engine().state.volumes).toEqual({});
 });
 
-test("an unreachable engine fails the update, by name", () => {
-  const output = base
+test("an unreachable engine fails the update, by name", async () => {
+  const output = await base
     .copy()
     .failingUp([{ resource: "engine", kind: "fail", seconds: 1 }], { engine: "ssh://pi@far" });
   expect(output).toContain("ssh://pi@far: failed to connect to any docker daemon");
@@ -138,9 +138,7 @@ test("no secret stands in the state's file, nor in what the simulated engine kee
   });
   const secrets = plaintexts(JSON.parse(exported.stdout).deployment.resources);
   expect(secrets).toHaveLength(10);
-  const kept = [base.stateFile, await base.within(({ engine }) => engine().file)].map((file) =>
-    readFileSync(file),
-  );
+  const kept = [base.stateFile, base.engine().file].map((file) => readFileSync(file));
   for (const secret of secrets) for (const file of kept) expect(file.includes(secret)).toBe(false);
 });
 

@@ -5,7 +5,7 @@ import { command } from "../../rehearsal/command";
 import { docker } from "../../rehearsal/docker";
 import { grafana } from "../../rehearsal/grafana";
 import { random } from "../../rehearsal/random";
-import { deployedStack } from "../../automation/inline";
+import { deployedStack } from "../../automation";
 import { environment } from "../../automation/programs";
 import { localBackend } from "../../automation/backend";
 import { modelWithField } from "../support/models";
@@ -70,26 +70,18 @@ const engineAnswers = run("docker", "version", "--format", "{{.Server.Version}}"
     const stateOfHealth = { name: "soh", path: "soh", type: "float", meaning: "State of health." };
     let model: string;
     let base: Record<string, unknown>;
-    const work = async <T>(
-      change: object,
-      offline: boolean,
-      operate: (stack: Awaited<ReturnType<typeof deployedStack>>["stack"]) => Promise<T>,
-    ): Promise<T> => {
-      const config = { "bess-telemetry:site": { ...base, ...change } };
-      const env = {
-        ...localBackend(folder.path),
-        ...(process.env.PULUMI_HOME && { PULUMI_HOME: process.env.PULUMI_HOME }),
-      };
-      const { stack, close } = await deployedStack("beside", {
+    const stack = (change: object, offline = false) =>
+      deployedStack("beside", {
         offline,
-        config,
+        config: { "bess-telemetry:site": { ...base, ...change } },
         workDir: join(folder.path, "work"),
-        environment: env,
+        environment: {
+          ...localBackend(folder.path),
+          ...(process.env.PULUMI_HOME && { PULUMI_HOME: process.env.PULUMI_HOME }),
+        },
       });
-      return operate(stack).finally(close);
-    };
     const preview = (change: object, offline: boolean) =>
-      work(change, offline, (stack) => stepsOf((onEvent) => stack.preview({ onEvent })));
+      stepsOf((options) => stack(change, offline).preview(options));
 
     beforeAll(async () => {
       mkdirSync(join(folder.path, "work"), { recursive: true });
@@ -102,11 +94,11 @@ const engineAnswers = run("docker", "version", "--format", "{{.Server.Version}}"
         explorer: { port: await freePort() },
         simulator: { enabled: true },
       };
-      await work({}, false, (stack) => stack.up());
+      await stack({}).up();
     }, 300_000);
 
     afterAll(async () => {
-      await work({}, false, (stack) => stack.destroy());
+      await stack({}).destroy();
       folder.remove();
     }, 120_000);
 

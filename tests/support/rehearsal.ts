@@ -1,10 +1,7 @@
-import { spawnSync } from "node:child_process";
 import { cpSync } from "node:fs";
 import { join } from "node:path";
-import type { EngineEvent } from "@pulumi/pulumi/automation";
 import type { Fault } from "../../rehearsal";
-import { type InlineStack, rehearsedStack } from "../../automation/inline";
-import { root } from "../../automation/backend";
+import { type EngineOptions, type RehearsedStack, rehearsedStack } from "../../automation";
 import { temporaryFolder } from "./programs";
 
 /** What an operation did to a resource, such as `replace Container:dev-telegraf`. */
@@ -38,32 +35,25 @@ export class RehearsedSite {
   }
 
   /** @returns what was done, in words; nothing for a resource that stayed as it was. */
-  up = (site: object = {}) => this.run(site, (stack, onEvent) => stack.up({ onEvent }));
-  preview = (site: object = {}) => this.run(site, (stack, onEvent) => stack.preview({ onEvent }));
-  refresh = (site: object = {}) => this.run(site, (stack, onEvent) => stack.refresh({ onEvent }));
-  destroy = (site: object = {}) => this.run(site, (stack, onEvent) => stack.destroy({ onEvent }));
+  up = (site: object = {}) => this.run(site, (stack, options) => stack.up(options));
+  preview = (site: object = {}) => this.run(site, (stack, options) => stack.preview(options));
+  refresh = (site: object = {}) => this.run(site, (stack, options) => stack.refresh(options));
+  destroy = (site: object = {}) => this.run(site, (stack, options) => stack.destroy(options));
 
   /** An update in which something goes wrong. @returns what was printed, once it has failed. */
-  failingUp(faults: Fault[], site: object = {}): string {
-    const asked = JSON.stringify({ folder: this.folder, config: configOf(site), faults });
-    const { status, stdout, stderr } = spawnSync(
-      process.execPath,
-      ["cli/bess.js", "../tests/support/update", asked],
-      { cwd: root, encoding: "utf8" },
+  async failingUp(faults: Fault[], site: object = {}): Promise<string> {
+    const stack = this.stack(site, faults);
+    return stack.up().then(
+      () => Promise.reject(new Error("the update did not fail")),
+      (error: Error) => error.message,
     );
-    if (status === 0) throw new Error(`the update did not fail: ${stdout}`);
-    return stdout + stderr;
   }
 
-  /** Works with the stack and its simulated engine. */
-  async within<T>(work: (opened: InlineStack) => Promise<T> | T, site: object = {}): Promise<T> {
-    const opened = await rehearsedStack("dev", { folder: this.folder, config: configOf(site) });
-    try {
-      return await work(opened);
-    } finally {
-      opened.close();
-    }
-  }
+  /** Its simulated engine, as it is now. */
+  engine = (site: object = {}) => this.stack(site).simulatedEngine();
+
+  private stack = (site: object, faults: Fault[] = []): RehearsedStack =>
+    rehearsedStack("dev", { folder: this.folder, config: configOf(site), faults });
 
   /** File of the state, as it lies on the disk. */
   get stateFile(): string {
@@ -72,33 +62,26 @@ export class RehearsedSite {
 
   private run(
     site: object,
-    operate: (
-      stack: InlineStack["stack"],
-      onEvent: (event: EngineEvent) => void,
-    ) => Promise<unknown>,
-  ) {
-    return this.within(({ stack }) => stepsOf((onEvent) => operate(stack, onEvent)), site);
+    operate: (stack: RehearsedStack, options: EngineOptions) => Promise<unknown>,
+  ): Promise<Step[]> {
+    return stepsOf((options) => operate(this.stack(site), options));
   }
 }
 
 /** Every step of an operation that changes something. */
 export async function stepsOf(
-  operate: (onEvent: (event: EngineEvent) => void) => Promise<unknown>,
+  operate: (options: EngineOptions) => Promise<unknown>,
 ): Promise<Step[]> {
   const steps: Step[] = [];
-  await operate((event) => {
+  const onEvent: EngineOptions["onEvent"] = (event) => {
     const { op, urn, type } = event.resourcePreEvent?.metadata ?? {};
     // A replacement comes with the creation and the deletion that it is made of.
-    if (
-      urn &&
-      type &&
-      op &&
-      !["same", "create-replacement", "delete-replaced", "read", "refresh"].includes(op)
-    ) {
+    const parts = ["same", "create-replacement", "delete-replaced", "read", "refresh"];
+    if (urn && type && op && !parts.includes(op))
       steps.push(
         `${op} ${type.slice(type.lastIndexOf(":") + 1)}:${urn.slice(urn.lastIndexOf("::") + 2)}`,
       );
-    }
-  });
+  };
+  await operate({ onEvent });
   return steps.sort();
 }

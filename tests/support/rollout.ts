@@ -1,19 +1,20 @@
 import { join } from "node:path";
-import program from "../..";
-import { type Fault } from "../../rehearsal";
+import { root, WorkerPool } from "../../automation";
+import type { Fault } from "../../rehearsal";
+import { stopOnInterrupt } from "../../fleet/operate";
 import {
-  each,
+  forEachSite,
   Records,
-  rehearsed,
+  rehearsedStacks,
   resume,
   type Revision,
   rollback,
   rollOut,
-  within,
+  withSession,
 } from "../../fleet/rollout";
 
-/** What a rollout of rehearsed sites is told; as JSON, the argument of this file. */
-export interface Told {
+/** A rollout of rehearsed sites; as JSON, the argument of this file. */
+export interface RolloutCase {
   folder: string;
   kind: "up" | "resume" | "rollback" | "refresh" | "down";
   commit: string;
@@ -26,7 +27,10 @@ export interface Told {
   parallel?: number;
 }
 
-/** Runs one, as `node cli/bess.js ../tests/support/rollout JSON`; a process of its own can be killed. */
+/**
+ * Runs one, as `node cli/bess.js ../tests/support/rollout JSON`; a process of its own can be
+ * killed.
+ */
 async function main({
   folder,
   kind,
@@ -36,17 +40,20 @@ async function main({
   faults = {},
   budget = 0,
   parallel = 2,
-}: Told): Promise<void> {
+}: RolloutCase): Promise<void> {
   const sites = Object.entries(waves).flatMap(([wave, names]) =>
     names.map((name) => ({ name, wave, stack: name })),
   );
   const args = {
     waves: Object.keys(waves),
     sites,
-    openStack: rehearsed(sites, (site) => faults[site] ?? [], folder),
+    openStack: rehearsedStacks((site) => faults[site] ?? [], {
+      folder,
+      workers: new WorkerPool({ size: parallel }),
+    }),
     revisionAt: (at: string): Revision => ({
       commit: at,
-      program,
+      program: join(root, "index.ts"),
       configOf: (name) => ({
         name,
         engine: `ssh://bess@${name}`,
@@ -60,15 +67,15 @@ async function main({
     limits: { limitSeconds: 1, restarts: 0 },
     report: ({ site, text, wave }: { site?: string; text: string; wave: string }) =>
       console.log(`${wave} ${site ?? ""} ${text}`),
-    stop: new AbortController().signal,
+    stop: stopOnInterrupt(),
   };
   const refresh = () =>
-    each(sites, parallel, (site) =>
-      within(site, args.revisionAt(commit), args.openStack, (session) => session.refresh()),
+    forEachSite(sites, parallel, (site) =>
+      withSession(site, args.revisionAt(commit), args.openStack, (session) => session.refresh()),
     );
   const down = () =>
-    each(sites, parallel, (site) =>
-      within(site, args.revisionAt(commit), args.openStack, (session) => session.destroy()),
+    forEachSite(sites, parallel, (site) =>
+      withSession(site, args.revisionAt(commit), args.openStack, (session) => session.destroy()),
     );
   await {
     up: () => rollOut(args, commit),
@@ -79,7 +86,7 @@ async function main({
   }[kind]();
 }
 
-main(JSON.parse(process.argv[2])).then(
+main(JSON.parse(process.argv[2] ?? "{}")).then(
   () => process.exit(0),
   (error: Error) => (console.error(error.message), process.exit(1)),
 );

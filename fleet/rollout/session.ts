@@ -1,0 +1,333 @@
+import { hostname } from "node:os";
+import { isAbsolute, join } from "node:path";
+import {
+  type EngineOptions,
+  RehearsedStack,
+  root,
+  shareTunnel,
+  type SiteStack,
+  StackError,
+  type StackUpdate,
+} from "../../automation";
+import { loadModel } from "../../configs/model";
+import { profiles } from "../../configs/profiles";
+import { parseSite, type SiteConfig, siteServices } from "../../configs/site";
+import { apiTunnel, isSsh } from "../../configs/ssh";
+import type { Engine } from "../../rehearsal";
+import { docker, gate, type GateLimits, unhealthyContainers } from "./gate";
+import { isAlive } from "./record";
+import type { Revision } from "./revision";
+import { type DeployedRevision, type Session, SiteError, type Target } from "./rollout";
+
+const revisionTag = "bess-telemetry:deployed-revision";
+/** Name of the tag before release 0.2; read until 0.3. */
+const formerRevisionTag = "bess-telemetry:standing";
+
+/** What a command prints where the site, or its Docker engine, is not reached. */
+const unreachable = new RegExp(
+  [
+    "failed to connect to any docker daemon",
+    "Cannot connect to the Docker daemon",
+    "ssh: ",
+    "ssh_exchange",
+    "connect to host",
+    "[Cc]onnection (refused|timed out|reset|closed)",
+    "No route to host",
+    "i/o timeout",
+    "Could not resolve",
+    "it is not reached",
+    "context deadline exceeded",
+  ].join("|"),
+);
+
+/**
+ * Why something failed: the lines of an error that say so, without what Pulumi prints around them.
+ */
+export function failureReason(error: Error): string {
+  const text =
+    error instanceof StackError && error.kind === "command"
+      ? error.message
+      : `error: ${error.message}`;
+  const lines = [...text.matchAll(/(?:^|\s)error: +(.+:(?:\n\s*- .+)+|.+)|^\s*\* (.+)/gm)].map(
+    ([, reason, listed = ""]) => withoutWrapping(onOneLine(reason ?? listed)),
+  );
+  // Pulumi's progress shows only the first line of a list.
+  const reasons = [...new Set(lines)].filter(
+    (line) =>
+      !(line.endsWith(":") && lines.some((whole) => whole !== line && whole.startsWith(line))) &&
+      !/^(update failed|preview failed|\d+ errors? occurred:?|urn:.+, interrupted while \w+)$/.test(
+        line,
+      ),
+  );
+  const reason = reasons.join("; ") || (text.trim().split("\n").at(-1) ?? "");
+  return reason.length > 500 ? `${reason.slice(0, 497)}...` : reason;
+}
+
+/** A list of findings on one line. */
+const onOneLine = (text: string) =>
+  text
+    .trim()
+    .replace(/:\n\s*- /, ": ")
+    .replace(/\n\s*- /g, "; ");
+
+/** A provider's line without where in its own code it was written; of a URN the name stays. */
+const withoutWrapping = (line: string) =>
+  line
+    .replace(/^sdk-v2\/\S+ sdk\.helper_schema: (.*): provider=\S+$/, "$1")
+    .replace(/^\w+ing urn:\S*::([\w.-]+): \d+ errors? occurred:?$/, "$1");
+
+/** Who holds a stack's lock, where that is why it failed. */
+function lockHolder(error: Error): { user: string; host: string; pid: number } | undefined {
+  const { user, host, pid } =
+    /locked by \d+ lock[^]*?created by (?<user>\S+)@(?<host>\S+) \(pid (?<pid>\d+)\)/.exec(
+      error.message,
+    )?.groups ?? {};
+  return user !== undefined && host !== undefined ? { user, host, pid: Number(pid) } : undefined;
+}
+
+/** A site's stack, as a rollout works on it. */
+export class StackSession implements Session {
+  /** The stack's outputs, once they are known. */
+  private outputs: Record<string, unknown> | undefined;
+
+  constructor(
+    private readonly site: Target,
+    private readonly revision: Revision,
+    private readonly stack: SiteStack,
+    private readonly limits: GateLimits,
+  ) {}
+
+  async deployedRevision(): Promise<DeployedRevision | undefined> {
+    const tags = await this.unlocked(() =>
+      this.stack.tags().catch(unlessNotFound<Record<string, string>>({})),
+    );
+    const [revision, previous, word] = (tags[revisionTag] ?? tags[formerRevisionTag] ?? "").split(
+      " ",
+    );
+    if (!revision) return undefined;
+    return {
+      revision,
+      ...(previous !== undefined && previous !== "-" && { previous }),
+      verified: word === "verified",
+      proven: word !== "unverified",
+    };
+  }
+
+  recordRevision({ revision, previous = "-", verified, proven }: DeployedRevision): Promise<void> {
+    const word = verified ? "verified" : proven ? "proven" : "unverified";
+    return this.unlocked(() => this.stack.setTag(revisionTag, `${revision} ${previous} ${word}`));
+  }
+
+  async up(): Promise<Record<string, number>> {
+    return this.unlocked(async () => {
+      if (!this.simulatedEngine) await this.removeBegun();
+      const { changes, outputs } = await this.stack.up();
+      this.outputs = outputs;
+      return changes;
+    });
+  }
+
+  /**
+   * Removes the containers that a killed update had begun to make: the state does not hold them,
+   * and their names are taken.
+   */
+  private async removeBegun(): Promise<void> {
+    const state = await this.stack.exportState().catch(unlessNotFound<unknown>({}));
+    const { names, held } = begunContainers(state as StackState);
+    const { name: site, ...place } = placeOf(this.config);
+    for (const name of names) {
+      const filters = [`name=^/?${name}$`, `label=bess-telemetry.site=${site}`];
+      const ids = await docker(
+        place,
+        ["ps", "-aq", "--no-trunc"].concat(filters.flatMap((filter) => ["--filter", filter])),
+      );
+      for (const id of ids.split(/\s+/).filter(Boolean))
+        if (!held.has(id)) await docker(place, ["rm", "-f", id]);
+    }
+  }
+
+  /** The stack's last update; undefined where there was none. */
+  lastUpdate = (): Promise<StackUpdate | undefined> => this.unlocked(() => this.stack.lastUpdate());
+
+  /**
+   * What differs at the site from its state, such as `delete Container:kiel-1-telegraf`; nothing is
+   * changed.
+   */
+  drift = (): Promise<string[]> =>
+    this.tunnelled(() => this.differences((options) => this.stack.previewRefresh(options)));
+
+  /**
+   * Takes what differs at the site into its state. The site is no longer verified then: the next
+   * rollout mends it.
+   * @returns what differed.
+   */
+  async refresh(): Promise<string[]> {
+    const found = await this.tunnelled(() =>
+      this.differences((options) => this.stack.refresh(options)),
+    );
+    const deployed = found.length > 0 ? await this.deployedRevision() : undefined;
+    if (deployed) await this.recordRevision({ ...deployed, verified: false });
+    return found;
+  }
+
+  /** Removes all that the stack has made; no revision is deployed then. */
+  async destroy(): Promise<void> {
+    await this.tunnelled(() => this.unlocked(() => this.stack.destroy()));
+    const tags = await this.stack.tags();
+    for (const tag of [revisionTag, formerRevisionTag])
+      if (tags[tag] !== undefined) await this.stack.removeTag(tag);
+  }
+
+  /**
+   * Does it while Grafana's API is reached: Pulumi runs no program for it, which would open the
+   * tunnel itself.
+   */
+  private async tunnelled<T>(work: () => Promise<T>): Promise<T> {
+    const { config } = this;
+    const forward = this.simulatedEngine ? undefined : apiTunnel(config);
+    if (!forward || !isSsh(config.engine)) return work();
+    const tunnel = await shareTunnel({ engine: config.engine, ssh: config.ssh }, forward).catch(
+      (error: Error) => {
+        throw new SiteError("unreachable", error.message);
+      },
+    );
+    return work().finally(() => tunnel.close());
+  }
+
+  /** What is wrong with the containers alone. */
+  async health(): Promise<string[]> {
+    const { config, simulatedEngine } = this;
+    return simulatedEngine
+      ? simulatedGate(simulatedEngine, config)
+      : unhealthyContainers({
+          ...placeOf(config),
+          containers: containersOf(config),
+          ...this.limits,
+        });
+  }
+
+  private async differences(
+    operate: (options: EngineOptions) => Promise<unknown>,
+  ): Promise<string[]> {
+    const found: string[] = [];
+    const onEvent: EngineOptions["onEvent"] = ({ resOutputsEvent }) => {
+      const { op, urn, type } = resOutputsEvent?.metadata ?? {};
+      if (urn && type && op && ["update", "delete"].includes(op))
+        found.push(
+          `${op} ${type.slice(type.lastIndexOf(":") + 1)}:${urn.slice(urn.lastIndexOf("::") + 2)}`,
+        );
+    };
+    await this.unlocked(() => operate({ onEvent }));
+    return found.sort();
+  }
+
+  verify = (): Promise<string[]> => this.unlocked(() => this.gate());
+
+  private async gate(): Promise<string[]> {
+    const { config, simulatedEngine } = this;
+    if (simulatedEngine) return simulatedGate(simulatedEngine, config);
+    const { gatewayPassword, grafanaPassword } = (this.outputs ??= await this.stack.outputs());
+    if (typeof gatewayPassword !== "string" || typeof grafanaPassword !== "string")
+      return ["it was never deployed to its end"];
+    return gate({
+      ...placeOf(config),
+      containers: containersOf(config),
+      model: loadModel(isAbsolute(config.model) ? config.model : join(root, config.model)),
+      retention: config.retention ?? profiles[config.profile].retention,
+      gatewayPassword,
+      grafanaPassword,
+      ...this.limits,
+    });
+  }
+
+  private get config(): SiteConfig {
+    return parseSite(this.revision.configOf(this.site.name));
+  }
+
+  /** The simulated engine of a rehearsed site, as it is now. */
+  private get simulatedEngine(): Engine | undefined {
+    return this.stack instanceof RehearsedStack ? this.stack.simulatedEngine() : undefined;
+  }
+
+  /** Does it, and once more where a run that is gone had left its lock. @throws SiteError */
+  private async unlocked<T>(work: () => Promise<T>, again = true): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      if (error instanceof SiteError) throw error;
+      const cause = error as Error;
+      if (cause instanceof StackError && cause.kind === "not-found")
+        throw new SiteError("failed", "never deployed");
+      const holder = lockHolder(cause);
+      if (holder && again && holder.host === hostname() && !isAlive(holder.pid)) {
+        await this.stack.cancel();
+        return this.unlocked(work, false);
+      }
+      if (holder)
+        throw new SiteError(
+          "locked",
+          `its stack is locked by ${holder.user}@${holder.host}, process ${holder.pid}`,
+        );
+      throw new SiteError(
+        unreachable.test(cause.message) ? "unreachable" : "failed",
+        failureReason(cause),
+      );
+    }
+  }
+}
+
+/** Takes `value` for what a stack would answer that is not there. */
+const unlessNotFound =
+  <T>(value: T) =>
+  (error: unknown): T => {
+    if (error instanceof StackError && error.kind === "not-found") return value;
+    throw error;
+  };
+
+/** A resource as a stack's state holds it. */
+interface ResourceState {
+  type: string;
+  id?: string | undefined;
+  inputs?: { name?: string };
+}
+
+/** The part of a stack's state that tells what an update had begun. */
+interface StackState {
+  resources?: ResourceState[];
+  pending_operations?: { type: string; resource: ResourceState }[];
+}
+
+/**
+ * Names of the containers that an update had begun to make when it was cut off, and the ids of
+ * those that the state holds.
+ */
+export function begunContainers({ resources = [], pending_operations: pending = [] }: StackState): {
+  names: string[];
+  held: Set<string>;
+} {
+  const isContainer = ({ type }: ResourceState) => type === "docker:index/container:Container";
+  const begun = pending.filter(
+    ({ type, resource }) => type === "creating" && isContainer(resource),
+  );
+  return {
+    names: begun.flatMap(({ resource }) => resource.inputs?.name ?? []),
+    held: new Set(resources.filter(isContainer).flatMap(({ id }) => id ?? [])),
+  };
+}
+
+/** Which site, and where its containers are. */
+const placeOf = ({ name, engine, ssh }: SiteConfig) => ({ name, site: name, engine, ssh });
+
+/** Names of the containers that a site must have. */
+const containersOf = (config: SiteConfig): string[] =>
+  siteServices(config).map((service) => `${config.name}-${service}`);
+
+/**
+ * What stands for the gate at a simulated site, where no message can flow: every container there,
+ * and healthy.
+ */
+const simulatedGate = ({ state }: Engine, config: SiteConfig): string[] =>
+  containersOf(config).flatMap((name) => {
+    const container = state.containers[name];
+    return container?.healthy ? [] : [`${name} is ${container ? "unhealthy" : "missing"}`];
+  });
