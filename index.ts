@@ -4,6 +4,7 @@ import type { Settings } from "./configs/inventory";
 import { parseSite } from "./configs/site";
 import { openedSite } from "./configs/sites";
 import { InputError } from "./configs/validation";
+import { transformOf } from "./transform";
 
 /**
  * The program of a site's stack, which Pulumi's command line, a rehearsal and a rollout run.
@@ -13,7 +14,8 @@ export = async () => {
   const [stack, config] = [pulumi.getStack(), new pulumi.Config()];
   const commit = config.get("commit");
   try {
-    const site = new Site(stack, parseSite(openedSite(stack, config.getObject<Settings>("site"))));
+    const settings = parseSite(openedSite(stack, config.getObject<Settings>("site")));
+    const site = new Site(stack, { ...settings, transform: transformOf(stack) });
     const { addresses, revision, gatewayPassword, grafanaPassword } = site;
     return { addresses, revision, gatewayPassword, grafanaPassword, ...(commit && { commit }) };
   } catch (error) {

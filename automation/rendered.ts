@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import * as pulumi from "@pulumi/pulumi";
 import { Site } from "../components/site";
 import { parseSite } from "../configs/site";
+import { transformOf } from "../transform";
 import { invoke, reveal, secret } from "../rehearsal";
 import { keyOf, masked, type RenderedResource, sealedText, type Values } from "./plan";
 
@@ -87,7 +88,8 @@ export async function renderedPlan(stack: string, input: unknown): Promise<Rende
   // Pulumi notes a stack trace with every promise, which here would take most of the time.
   Error.stackTraceLimit = 0;
   try {
-    new Site(stack, parseSite(input), { transformations: [observe] });
+    const args = { ...parseSite(input), transform: transformOf(stack) };
+    new Site(stack, args, { transformations: [observe] });
   } finally {
     await pulumi.runtime.disconnect();
     Error.stackTraceLimit = stackTraceLimit;
