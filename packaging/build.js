@@ -1,8 +1,8 @@
-// Before `npm pack`: builds the package in dist/, which is JavaScript, its types, and the files that
-// are read at run time. Only what components/index.ts reaches goes into it.
+// Before `npm pack`: builds the package in dist/, which is JavaScript, its types, and the files
+// that are read at run time. Only what components/index.ts reaches goes into it.
 //
-// In package.json's `exports`, Node takes `node`, which is the package. Pulumi's Node.js runner takes
-// `default` for the program of a stack, before `main`: so that is index.ts.
+// In package.json's `exports`, Node takes `node`, which is the package. Pulumi's Node.js runner
+// takes `default` for the program of a stack, before `main`: so that is index.ts.
 const { execFileSync } = require("node:child_process");
 const { cpSync, mkdirSync, rmSync, writeFileSync } = require("node:fs");
 const { dirname, extname, join } = require("node:path");

@@ -253,7 +253,7 @@ describe("every query is answered by a real InfluxQL engine", () => {
     );
   });
 
-  test("all is received of a unit that sends as expected, and nothing before it began", async () => {
+  test("all is received of a unit that sends as expected, and none before it began", async () => {
     const percents = await valuesOf("bess-overview", "Received of expected", m5bat);
     expect(percents).toHaveLength(24);
     expect(percents[0]).toBe(0);

@@ -25,7 +25,7 @@ const engines = join(folder.path, "engines");
 const installed = join(project, "node_modules/bess-telemetry");
 let rehearsal: Rehearsal | undefined;
 
-/** Packs this checkout, and installs the tarball alone: its dependencies are those of the checkout. */
+/** Packs this checkout, and installs the tarball beside links to the checkout's dependencies. */
 async function install() {
   cpSync(join(__dirname, "consumer"), project, { recursive: true });
   mkdirSync(installed, { recursive: true });
