@@ -17,6 +17,7 @@ export {
   type Values,
   withRenderedFiles,
 } from "./plan";
+export { isWatched, showProgress } from "./progress";
 export { docker, environment, line as describePart, locate, type Part, setUp } from "./programs";
 export {
   type DeployedArgs,

@@ -1,7 +1,8 @@
-import { spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
 import { images } from "../configs/images";
+import { showProgress } from "./progress";
 
 const root = join(__dirname, "..");
 /** Programs that this project has built for itself. */
@@ -14,16 +15,31 @@ export interface Part {
   note: string;
 }
 
+/** How a program ended; without an exit code it could not be started, or took too long. */
+interface Ended {
+  status: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+/** Runs a program. @param options `seconds`: when it is killed, 10 by default. */
 const run = (
   command: string,
   args: string[],
   options: { cwd?: string; seconds?: number; env?: NodeJS.ProcessEnv } = {},
-) =>
-  spawnSync(command, args, {
-    cwd: options.cwd,
-    env: options.env,
-    encoding: "utf8",
-    timeout: (options.seconds ?? 10) * 1000,
+): Promise<Ended> =>
+  new Promise((resolve) => {
+    const { seconds = 10, ...settings } = options;
+    const text = { stdout: "", stderr: "" };
+    const child = spawn(command, args, {
+      ...settings,
+      timeout: seconds * 1000,
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    child.stdout.on("data", (data: Buffer) => (text.stdout += data.toString()));
+    child.stderr.on("data", (data: Buffer) => (text.stderr += data.toString()));
+    child.once("error", ({ message }) => resolve({ status: null, stdout: "", stderr: message }));
+    child.once("close", (status) => resolve({ status, ...text }));
   });
 
 /** Where a program lies: on the PATH, in the project's cache, or where Debian keeps servers. */
@@ -37,7 +53,7 @@ function locations(name: string): string[] {
 export const locate = (name: string): string | undefined => locations(name)[0];
 
 /** A program of Debian's, installed where this may be done. */
-function debian(name: string, packages: string[]): Part {
+async function debian(name: string, packages: string[]): Promise<Part> {
   const found = locate(name);
   if (found) return { name, state: "found", note: found };
   const missing: Part = {
@@ -47,17 +63,21 @@ function debian(name: string, packages: string[]): Part {
   };
   if (process.getuid?.() !== 0 || !locate("apt-get")) return missing;
   const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
-  run("apt-get", ["update", "-qq"], { seconds: 300, env });
-  const done = run("apt-get", ["install", "-y", "-qq", "--no-install-recommends", ...packages], {
-    seconds: 600,
-    env,
-  });
+  await run("apt-get", ["update", "-qq"], { seconds: 300, env });
+  const done = await run(
+    "apt-get",
+    ["install", "-y", "-qq", "--no-install-recommends", ...packages],
+    {
+      seconds: 600,
+      env,
+    },
+  );
   return done.status === 0 && locate(name)
     ? { name, state: "installed", note: "by apt-get" }
     : { ...missing, note: `${missing.note} (apt-get: ${lastLine(done.stderr)})` };
 }
 
-const telegrafVersion = /:([\d.]+)/.exec(images.telegraf)?.[1] ?? "";
+const telegrafVersion = images.telegraf.replace(/^.*:([\d.]+).*$/, "$1");
 
 /** What the rendered configs use, and what the tests need beside it. */
 const telegrafTags = [
@@ -76,22 +96,21 @@ const telegrafTags = [
  * A Go program in one version, from the Go module proxy where it is not here yet.
  * @param title how a person calls it.
  */
-function goProgram(
+async function goProgram(
   name: string,
   title: string,
   from: { version: string; program: string; flags: string[] },
-): Part {
-  const found = locations(name).find((path) =>
-    run(path, ["--version"]).stdout?.includes(from.version),
-  );
-  if (found) return { name, state: "found", note: found };
+): Promise<Part> {
+  for (const path of locations(name))
+    if ((await run(path, ["--version"])).stdout.includes(from.version))
+      return { name, state: "found", note: path };
   const missing: Part = {
     name,
     state: "missing",
     note: `install ${title} ${from.version}, or Go to build it`,
   };
   if (!locate("go")) return missing;
-  const failed = build(name, from);
+  const failed = await build(name, from);
   return failed
     ? { ...missing, note: `${missing.note} (${failed})` }
     : { name, state: "installed", note: "built from the Go module proxy" };
@@ -122,10 +141,10 @@ const actionlint = () => {
 };
 
 /** Builds a Go program into the cache, in a module of its own. @returns why it failed. */
-function build(
+async function build(
   name: string,
   from: { version: string; program: string; replace?: string; flags: string[] },
-): string | undefined {
+): Promise<string | undefined> {
   const cwd = join(root, ".cache", name);
   mkdirSync(cwd, { recursive: true });
   mkdirSync(cache, { recursive: true });
@@ -146,36 +165,30 @@ function build(
     ],
   ];
   for (const step of steps) {
-    const done = run("go", step, { cwd, seconds: 1800 });
+    const done = await run("go", step, { cwd, seconds: 1800 });
     if (done.status !== 0) return `go ${step[0]}: ${lastLine(done.stderr)}`;
   }
   return undefined;
 }
 
-const lastLine = (text: string | null) => text?.trim().split("\n").at(-1) ?? "no answer";
+const lastLine = (text: string) => text.trim().split("\n").at(-1) || "no answer";
 
-/**
- * The command line that the SDK was tried with: an older one does not know all that it asks for.
- */
+/** The command line that the SDK was tried with: an older one lacks some of what it asks for. */
 const pulumiVersion: string = require("@pulumi/pulumi/package.json").version;
 
-const fits = (version: string) => {
-  const parse = (text: string) => text.replace(/^v/, "").split(".").map(Number);
-  const [[major, minor = 0], [wantedMajor, wantedMinor = 0]] = [
-    parse(version),
-    parse(pulumiVersion),
-  ];
+/** Whether a version has the SDK's major number, and its minor number or a later one. */
+function fits(version: string): boolean {
+  const [[major, minor = 0], [wantedMajor, wantedMinor = 0]] = [numbersOf(version), wanted];
   return major === wantedMajor && minor >= wantedMinor;
-};
+}
+const numbersOf = (version: string) => version.replace(/^v/, "").split(".").map(Number);
+const wanted = numbersOf(pulumiVersion);
 
-/**
- * The Pulumi CLI: the user's own where it fits, else one in the project's cache, downloaded or
- * built.
- */
+/** The Pulumi CLI: the user's own where it fits, else one in the cache, downloaded or built. */
 async function pulumi(): Promise<Part> {
   const name = "pulumi";
   for (const path of locations(name)) {
-    const version = run(path, ["version"]).stdout?.trim();
+    const version = (await run(path, ["version"])).stdout.trim();
     if (version && fits(version)) return { name, state: "found", note: `${version} at ${path}` };
   }
   const missing: Part = {
@@ -193,7 +206,7 @@ async function pulumi(): Promise<Part> {
     `building  ${name}: get.pulumi.com cannot be had (${refused}); ` +
       "from the Go module proxy, which takes minutes",
   );
-  const failed = build(name, {
+  const failed = await build(name, {
     version: pulumiVersion,
     program: "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
     // Pulumi's own go.mod replaces it too, and a replacement counts in the main module alone.
@@ -231,7 +244,7 @@ async function download(): Promise<string | undefined> {
 }
 
 /** The Docker engine of this environment, which a stack that names none is deployed on. */
-export function docker(): Part {
+export async function docker(): Promise<Part> {
   const name = "docker";
   const found = locate(name);
   if (!found)
@@ -240,13 +253,13 @@ export function docker(): Part {
       state: "missing",
       note: "install Docker: https://docs.docker.com/engine/install/",
     };
-  const answer = run(found, ["version", "--format", "{{.Server.Version}}"], { seconds: 5 });
+  const answer = await run(found, ["version", "--format", "{{.Server.Version}}"], { seconds: 5 });
   return answer.status === 0
     ? { name, state: "found", note: `${found}, engine ${answer.stdout.trim()}` }
     : {
         name,
         state: "missing",
-        note: `start its engine: ${lastLine(answer.stderr) || "no answer within 5 s"}`,
+        note: `start its engine: ${lastLine(answer.stderr)}`,
       };
 }
 
@@ -308,7 +321,7 @@ export const line = ({ name, state, note }: Part) => `${state.padEnd(9)} ${name}
 export async function setUp(purpose: keyof typeof sets): Promise<boolean> {
   let complete = true;
   for (const make of sets[purpose]) {
-    const part = await make();
+    const part = await showProgress("setting up", Promise.resolve(make()));
     console.error(line(part));
     complete &&= part.state !== "missing";
   }

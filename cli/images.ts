@@ -1,12 +1,11 @@
 import { spawn } from "node:child_process";
 import { createReadStream, existsSync } from "node:fs";
 import { Option } from "commander";
-import { environment, sshTargetOf } from "../automation";
+import { environment, showProgress, sshTargetOf } from "../automation";
 import { siteImages, siteServices } from "../configs/site";
 import { findSite, siteConfig } from "../configs/sites";
 import { remoteLine } from "../configs/ssh";
 import { acting, bessCommand, refuse, stackOption } from "./command";
-import { showProgress } from "./progress";
 
 /** The images that a stack's site runs, each once. */
 export function imagesOf(stack: string): string[] {

@@ -3,13 +3,12 @@ import { readFileSync } from "node:fs";
 import { performance } from "node:perf_hooks";
 import { SingleBar } from "cli-progress";
 import { InvalidArgumentError, Option } from "commander";
-import { pulumiEnvironment } from "../automation";
+import { isWatched, pulumiEnvironment } from "../automation";
 import { loadModel } from "../configs/model";
 import type { SiteConfig } from "../configs/site";
 import { findSite, siteConfig } from "../configs/sites";
 import { InputError } from "../configs/validation";
 import { acting, bessCommand, number, pairs, refuse, stackOption } from "./command";
-import { isWatched } from "./progress";
 import { open, send, type Progress } from "./replay/send";
 import { openSource, type Row } from "./replay/source";
 

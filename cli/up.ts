@@ -16,7 +16,7 @@ export const up = () =>
     .example("The site of a stack", "up --stack kiel-1")
     .action(
       acting(async (asked: PulumiOptions) => {
-        const engine = docker();
+        const engine = await docker();
         if (asked.stack !== "dev" || engine.state === "found") return runOnStack("up", asked);
         console.log(describePart(engine));
         return rehearse("up", asked);

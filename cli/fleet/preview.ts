@@ -1,10 +1,9 @@
 import { writeFileSync } from "node:fs";
 import { Option } from "commander";
-import { setUp } from "../../automation";
+import { setUp, showProgress } from "../../automation";
 import { loadFleet } from "../../configs/inventory";
 import { formatComment, groupSites, plansFromState, plansSince } from "../../fleet";
 import { acting, bessCommand } from "../command";
-import { showProgress } from "../progress";
 import { isSelected, selected, selecting, type Selection } from "./selection";
 
 interface Preview extends Selection {

@@ -1,4 +1,5 @@
 import { writeFileSync } from "node:fs";
+import { showProgress } from "../../automation";
 import { loadFleet } from "../../configs/inventory";
 import {
   type Operating,
@@ -10,7 +11,6 @@ import {
   verifySite,
 } from "../../fleet";
 import { acting, bessCommand, jsonOption, printJson, table } from "../command";
-import { showProgress } from "../progress";
 import { onStacks, operating, selected, selecting, type Selection, siteNamed } from "./selection";
 
 interface Json {

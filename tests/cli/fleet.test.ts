@@ -1,5 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
+import { exitCodes } from "../../cli/exit-codes";
+import { exitCodes as rolloutExitCodes } from "../../fleet/rollout/progress";
 import { Checkout } from "../support/checkout";
 
 const checkout = new Checkout();
@@ -123,6 +125,36 @@ test("a site that was never deployed is told as such, whatever is asked of it", 
     status: 2,
     stdout: expect.stringContaining("kiel-2: never deployed"),
   });
+});
+
+describe("a report for a program", () => {
+  const json = (...args: string[]) => {
+    const { status, stdout } = fleet(...args, "--rehearse", "--json");
+    return { status, report: JSON.parse(stdout) as unknown };
+  };
+  test("is all that a command prints, at every step of a site", () => {
+    expect(json("up", "--yes", "--site", "aachen-1", "--soak", "0")).toMatchObject({
+      status: 0,
+      report: { kind: "up", outcome: "done", sites: { "aachen-1": { result: "verified" } } },
+    });
+    expect(json("status", "--site", "aachen-1")).toMatchObject({
+      status: 0,
+      report: [{ site: "aachen-1", verified: true, result: "succeeded" }],
+    });
+    expect(json("drift", "--site", "aachen-1")).toEqual({
+      status: 0,
+      report: [{ site: "aachen-1", differences: [] }],
+    });
+    expect(json("verify", "aachen-1")).toEqual({
+      status: 0,
+      report: { site: "aachen-1", passed: true, findings: [] },
+    });
+  }, 240_000);
+});
+
+test("every exit code of a rollout is in the table", () => {
+  const codes = exitCodes.map(([code]) => code);
+  expect(Object.values(rolloutExitCodes).filter((code) => !codes.includes(code))).toEqual([]);
 });
 
 describe("preview --rendered", () => {
