@@ -56,7 +56,7 @@ export function bessCommand(name: string, description: string): BessCommand {
     });
 }
 
-/** What went wrong, as a person is told: the stack trace of a slip in this program, else a line. */
+/** What went wrong, for a person: a stack trace for a bug of this program, else the message. */
 const problem = (error: Error): string =>
   error instanceof TypeError || error instanceof ReferenceError || error instanceof RangeError
     ? (error.stack ?? error.message)

@@ -68,7 +68,7 @@ function load(stack: string, file: string): Promise<void> {
   return showProgress(`loading ${file} into ${site.name}`, loading);
 }
 
-/** What save and load may be told. */
+/** Options of save and load. */
 interface ImagesOptions {
   stack: string;
   file?: string;

@@ -50,7 +50,7 @@ const receiveMaximum = (packet: IConnackPacket): number =>
   packet.properties?.receiveMaximum ?? 65535;
 
 /**
- * Connects by MQTT 5, so that a refused message is told and not swallowed.
+ * Connects by MQTT 5, which reports a refused message.
  * @returns the client, and how many unacknowledged messages the broker takes.
  * @throws InputError if the broker is not reached, or refuses the login.
  */
@@ -161,7 +161,7 @@ class Replay {
     }
   }
 
-  /** Resolves when the condition holds, which the broker's answers change, or without connection. */
+  /** Resolves when the broker's answers make the condition hold, or without connection. */
   private async until(condition: () => boolean): Promise<void> {
     while (!condition() && this.client.connected)
       await new Promise<void>((resolve) => (this.wake = resolve));

@@ -208,7 +208,7 @@ describe("preview --rendered", () => {
     const { status, stderr } = fleet("preview", "--rendered", "--since", "--upload-pack=x");
     expect([status, stderr]).toEqual([
       1,
-      expect.stringContaining("is no revision that git knows here"),
+      expect.stringContaining("git knows no revision --upload-pack=x here"),
     ]);
   });
 });
