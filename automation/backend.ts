@@ -5,7 +5,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { environment, setUp } from "./programs";
 import { findSite, siteConfig } from "../configs/sites";
-import { reachOf, withTunnel } from "./tunnel";
+import { sshTargetOf, withTunnel } from "./tunnel";
 
 export const root = join(__dirname, "..");
 
@@ -18,17 +18,17 @@ function loggedIn(): boolean {
 
 /**
  * A backend in a folder, with a passphrase that is generated once.
- * @param tell says so, and what it is for.
+ * @param onGenerated called with the file of a new passphrase.
  */
 export function localBackend(
   folder: string,
-  tell?: (passphrase: string) => void,
+  onGenerated?: (passphrase: string) => void,
 ): Record<string, string> {
   const passphrase = join(folder, "passphrase");
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   if (!existsSync(passphrase)) {
     writeFileSync(passphrase, randomBytes(32).toString("base64url"), { mode: 0o600 });
-    tell?.(passphrase);
+    onGenerated?.(passphrase);
   }
   return { PULUMI_BACKEND_URL: `file://${folder}`, PULUMI_CONFIG_PASSPHRASE_FILE: passphrase };
 }
@@ -37,11 +37,11 @@ export function localBackend(
 export const pulumiEnvironment = (): NodeJS.ProcessEnv => ({
   ...environment(),
   PULUMI_SKIP_UPDATE_CHECK: "true",
-  ...(loggedIn() ? {} : localBackend(join(root, ".pulumi-state"), told)),
+  ...(loggedIn() ? {} : localBackend(join(root, ".pulumi-state"), announcePassphrase)),
 });
 
 // Standard output may be a report, or JSON.
-const told = (passphrase: string) =>
+const announcePassphrase = (passphrase: string) =>
   console.error(
     `installed passphrase: generated into ${passphrase}; ` +
       "without it the state cannot be read, so keep a copy",
@@ -56,10 +56,10 @@ function pulumi(env: NodeJS.ProcessEnv, args: string[]): number {
  * it; anybody else gets a local one in the project, with a generated passphrase.
  * @returns the exit code.
  */
-export async function act(args: string[], name: string): Promise<number> {
+export async function runPulumi(args: string[], name: string): Promise<number> {
   const site = findSite(name);
   const { stack } = site;
-  const overSsh = reachOf(siteConfig(site)) !== undefined;
+  const overSsh = sshTargetOf(siteConfig(site)) !== undefined;
   if (!(await setUp(overSsh ? "deployOverSsh" : "deploy"))) return 1;
   const env = pulumiEnvironment();
   const selected = pulumi(env, [

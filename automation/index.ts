@@ -3,7 +3,7 @@
  * backend, tunnels to their hosts, and the programs of this machine. Pulumi's SDK is loaded by
  * worker processes alone.
  */
-export { act as runPulumi, localBackend, pulumiEnvironment, root } from "./backend";
+export { localBackend, pulumiEnvironment, root, runPulumi } from "./backend";
 export {
   comparePlans,
   isHidden,
@@ -18,7 +18,7 @@ export {
   withRenderedFiles,
 } from "./plan";
 export { isWatched, showProgress } from "./progress";
-export { docker, environment, line as describePart, locate, type Part, setUp } from "./programs";
+export { describePart, docker, environment, locate, type Part, setUp } from "./programs";
 export {
   type DeployedArgs,
   deployedStack,
@@ -39,7 +39,7 @@ export {
 } from "./tasks";
 export {
   openTunnel,
-  reachOf as sshTargetOf,
+  sshTargetOf,
   shareTunnel,
   type SharedTunnel,
   type Tunnel,

@@ -311,7 +311,7 @@ const sets = {
 };
 
 /** One line for a person. */
-export const line = ({ name, state, note }: Part) => `${state.padEnd(9)} ${name}: ${note}`;
+export const describePart = ({ name, state, note }: Part) => `${state.padEnd(9)} ${name}: ${note}`;
 
 /**
  * Makes sure of what a command needs, and prints one line for each part: to standard error, for
@@ -322,7 +322,7 @@ export async function setUp(purpose: keyof typeof sets): Promise<boolean> {
   let complete = true;
   for (const make of sets[purpose]) {
     const part = await showProgress("setting up", Promise.resolve(make()));
-    console.error(line(part));
+    console.error(describePart(part));
     complete &&= part.state !== "missing";
   }
   return complete;

@@ -18,7 +18,7 @@ import {
 } from "../configs/ssh";
 
 /** How a site is reached, if over SSH. */
-export const reachOf = ({
+export const sshTargetOf = ({
   engine,
   ssh,
 }: Pick<SiteConfig, "engine" | "ssh">): SshTarget | undefined =>
@@ -36,15 +36,15 @@ export async function withTunnel(
   folder?: string,
 ): Promise<number> {
   const site = siteConfig(findSite(stack, folder));
-  const reach = reachOf(site);
+  const target = sshTargetOf(site);
   const tunnel = apiTunnel(site);
-  if (!reach || !tunnel) return run();
+  if (!target || !tunnel) return run();
   let shared: SharedTunnel;
   try {
-    shared = await shareTunnel(reach, tunnel);
+    shared = await shareTunnel(target, tunnel);
   } catch (error) {
     console.error(
-      `The site ${site.name} at ${reach.engine} cannot be worked on:\n` +
+      `The site ${site.name} at ${target.engine} cannot be worked on:\n` +
         `  - ${(error as Error).message}`,
     );
     return 1;
@@ -52,7 +52,7 @@ export async function withTunnel(
   const code = await run();
   if ((await shared.close()) || code === 0) return code;
   console.error(
-    `The connection to ${reach.engine} was lost on the way. What was done until then is in the state; ` +
+    `The connection to ${target.engine} was lost on the way. What was done until then is in the state; ` +
       "run the same command again once the site is back.",
   );
   return code;
@@ -68,38 +68,38 @@ export interface SharedTunnel {
  * Opens a tunnel over the shared connection; one that an update has left there serves too.
  * @throws Error with what to do if the site is not reached, or the local port is taken.
  */
-export async function shareTunnel(reach: SshTarget, forward: Forward): Promise<SharedTunnel> {
+export async function shareTunnel(target: SshTarget, forward: Forward): Promise<SharedTunnel> {
   // The shared connection's socket lies there; ssh does not make the folder.
   mkdirSync(join(homedir(), ".ssh"), { recursive: true, mode: 0o700 });
   const refused =
-    (await ssh([...sharedOptions(reach), "-T", ...destination(reach), "true"])) ??
-    (await ssh(forwardArguments(reach, [forward])));
-  if (refused !== undefined) throw new Error(unreachableMessage(reach, refused));
+    (await ssh([...sharedOptions(target), "-T", ...destination(target), "true"])) ??
+    (await ssh(forwardArguments(target, [forward])));
+  if (refused !== undefined) throw new Error(unreachableMessage(target, refused));
   // It would close by itself if for a minute nobody used it, and the tunnel with it.
-  const held = spawn("ssh", [...sharedOptions(reach), "-T", ...destination(reach), "cat"], {
+  const keeper = spawn("ssh", [...sharedOptions(target), "-T", ...destination(target), "cat"], {
     stdio: ["pipe", "ignore", "ignore"],
   });
   const close = async () => {
-    held.kill();
-    return (await ssh(forwardArguments(reach, [forward], "cancel"))) === undefined;
+    keeper.kill();
+    return (await ssh(forwardArguments(target, [forward], "cancel"))) === undefined;
   };
   return { close };
 }
 
-/** Runs ssh. @returns what it said, if it failed. */
+/** Runs ssh. @returns what it printed, if it failed. */
 function ssh(args: string[]): Promise<string | undefined> {
   return new Promise((resolve) => {
     const child = spawn("ssh", args, { stdio: ["ignore", "ignore", "pipe"] });
-    let said = "";
-    child.stderr.on("data", (data: Buffer) => (said += data.toString()));
+    let stderr = "";
+    child.stderr.on("data", (data: Buffer) => (stderr += data.toString()));
     child.once("error", (error) => resolve(error.message));
-    child.once("close", (code) => resolve(code === 0 ? undefined : said));
+    child.once("close", (code) => resolve(code === 0 ? undefined : stderr));
   });
 }
 
 /** Ports of a site brought here by a connection of their own. */
 export interface Tunnel {
-  /** Resolves with what ssh said once the connection has ended. */
+  /** Resolves with what ssh printed once the connection has ended. */
   ended: Promise<string>;
   /** Ends it. */
   close(): void;
@@ -109,32 +109,32 @@ export interface Tunnel {
  * Opens a tunnel, and waits until its ports can be used.
  * @throws Error with what to do if the site is not reached, or a local port is taken.
  */
-export async function openTunnel(reach: SshTarget, forwards: Forward[]): Promise<Tunnel> {
+export async function openTunnel(target: SshTarget, forwards: Forward[]): Promise<Tunnel> {
   const ready = "tunnel is open";
   // The site says the word only once ssh has bound the ports, and then waits for its end.
   const child = spawn(
     "ssh",
     [
-      ...ownOptions(reach),
+      ...ownOptions(target),
       ...listenArguments(forwards),
       "-T",
-      ...destination(reach),
+      ...destination(target),
       `echo '${ready}'; exec cat`,
     ],
     {
       stdio: ["pipe", "pipe", "pipe"],
     },
   );
-  let said = "";
-  child.stderr.on("data", (data: Buffer) => (said += data.toString()));
+  let stderr = "";
+  child.stderr.on("data", (data: Buffer) => (stderr += data.toString()));
   const ended = new Promise<string>((resolve) => {
     child.once("error", (error) => resolve(error.message));
-    child.once("close", () => resolve(said));
+    child.once("close", () => resolve(stderr));
   });
   const opened = new Promise<boolean>((resolve) =>
     child.stdout.on("data", (data: Buffer) => data.toString().includes(ready) && resolve(true)),
   );
   if (!(await Promise.race([opened, ended.then(() => false)])))
-    throw new Error(unreachableMessage(reach, said));
+    throw new Error(unreachableMessage(target, stderr));
   return { ended, close: () => child.kill() };
 }
