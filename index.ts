@@ -5,9 +5,10 @@ import { transformOf } from "./transform";
 /** The program of a site's stack. @returns the stack's outputs. */
 export = async () => {
   const config = new pulumi.Config();
+  const commit = config.get("commit");
   const { addresses, revision, gatewayPassword, grafanaPassword } = siteOfStack(
     config,
     transformOf,
   );
-  return { addresses, revision, gatewayPassword, grafanaPassword, commit: config.get("commit") };
+  return { addresses, revision, gatewayPassword, grafanaPassword, ...(commit && { commit }) };
 };
