@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { Engine } from "../../rehearsal";
 import { Records, type RolloutRecord } from "../../fleet/rollout";
 import { begunContainers, failureReason } from "../../fleet/rollout/session";
-import { root } from "../../automation";
+import { rehearsedStack, root } from "../../automation";
 import { processTree } from "../../bench/processes";
 import { temporaryFolder, until } from "../support/programs";
 import type { RolloutCase } from "../support/rollout";
@@ -286,7 +286,20 @@ test("a record and a tag of the release before are read", async () => {
     kiel: { wave: "all", result: "up-to-date", previous: "zero" },
     aachen: { wave: "all", result: "skipped" },
   });
-}, 60_000);
+
+  const site = { name: "kiel", engine: "ssh://bess@kiel" };
+  const stack = rehearsedStack("kiel", {
+    folder: folder.path,
+    config: { "bess-telemetry:site": site },
+    existing: true,
+  });
+  const { "bess-telemetry:deployed-revision": deployed } = await stack.tags();
+  expect(deployed).toBe("one - verified");
+  await stack.setTag("bess-telemetry:standing", "one - verified");
+  await stack.removeTag("bess-telemetry:deployed-revision");
+  const again = await rollout({ waves: { all: ["kiel"] } });
+  expect(results(again.record)).toEqual({ kiel: "up-to-date" });
+}, 120_000);
 
 test("a second rollout refuses while one runs, and names it", async () => {
   const first = begin({
