@@ -225,8 +225,9 @@ const withPlaceholders = ({ stack, config }: ReturnType<typeof configuredStack>)
   config: withSecretPlaceholders(config) as Record<string, unknown>,
 });
 
+/** The Docker engine of a stack's site: without one of its own, the provider takes DOCKER_HOST. */
 const engineOf = (config: Record<string, unknown>) =>
-  (config[siteKey] as { engine?: string } | undefined)?.engine;
+  (config[siteKey] as { engine?: string } | undefined)?.engine ?? process.env.DOCKER_HOST;
 
 /**
  * What is written to `Pulumi.yaml` and to the stack's file, which tells how the stack's secrets are

@@ -1,6 +1,6 @@
 /**
- * The sites of the inventory as a whole: their previews and reports, their rollouts, and what each
- * stands at.
+ * The sites of the inventory as a whole: their previews and reports, their rollouts, and the
+ * revision that each has deployed.
  */
 export { type Shard, splitIntoShards } from "./matrix";
 export {

@@ -134,7 +134,7 @@ export class StackSession implements Session {
   private async removeBegun(): Promise<void> {
     const state = await this.stack.exportState().catch(unlessNotFound<unknown>({}));
     const { names, held } = begunContainers(state as StackState);
-    const { name: site, ...place } = placeOf(this.config);
+    const { site, ...place } = placeOf(this.config);
     for (const name of names) {
       const filters = [`name=^/?${name}$`, `label=bess-telemetry.site=${site}`];
       const ids = await docker(
@@ -316,7 +316,7 @@ export function begunContainers({ resources = [], pending_operations: pending = 
 }
 
 /** Which site, and where its containers are. */
-const placeOf = ({ name, engine, ssh }: SiteConfig) => ({ name, site: name, engine, ssh });
+const placeOf = ({ name, engine, ssh }: SiteConfig) => ({ site: name, engine, ssh });
 
 /** Names of the containers that a site must have. */
 const containersOf = (config: SiteConfig): string[] =>

@@ -148,6 +148,14 @@ test("a name that no site has is one line everywhere, with the nearest names", a
   }
 });
 
+test("a rehearsal is of the engine that DOCKER_HOST names, where the site names none", async () => {
+  process.env.DOCKER_HOST = "unix:///nowhere.sock";
+  const { code, stdout } = await checkout.bess("rehearse", "up", "--stack", "dev");
+  delete process.env.DOCKER_HOST;
+  expect(stdout).toMatch(/^On unix:\/\/\/nowhere\.sock there would be:$/m);
+  expect(code).toBe(0);
+});
+
 test("NO_COLOR is handed to Pulumi", async () => {
   process.env.NO_COLOR = "1";
   const { stdout } = await checkout.bess("preview", "--stack", "kiel-1", "--offline");

@@ -3,7 +3,6 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { parse as parseYaml } from "yaml";
-import { InputError } from "../../configs/validation";
 import {
   addSite,
   type FleetSite,
@@ -12,6 +11,9 @@ import {
   parseFleet,
 } from "../../configs/inventory";
 import { temporaryFolder } from "../support/programs";
+import { refusalOf } from "../support/refusal";
+
+const refusal = (work: () => unknown) => refusalOf(work).message;
 
 const root = join(__dirname, "../..");
 const example = readFileSync(join(root, inventoryFile), "utf8");
@@ -39,16 +41,6 @@ function siteOf(input: unknown, name: string): FleetSite {
   if (!found) throw new Error(`${name} is not in the fleet`);
   return found;
 }
-
-const refusal = (work: () => unknown): string => {
-  try {
-    work();
-  } catch (error) {
-    if (error instanceof InputError) return error.message;
-    throw error;
-  }
-  throw new Error("was not refused");
-};
 
 describe("a site's config", () => {
   test("is the defaults, the overrides by its labels, and its own line, in this order", () => {

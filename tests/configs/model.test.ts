@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { loadModel, modelSchema, quantities } from "../../configs/model";
 import { InputError, validate } from "../../configs/validation";
 import { temporaryFolder } from "../support/programs";
+import { refusalOf } from "../support/refusal";
 
 const field = {
   name: "soc",
@@ -33,15 +34,7 @@ const withTag = (change: object) => withMeasurement({ tags: [{ ...tag, ...change
 const read = (input: unknown) => validate(modelSchema, input, "model.yaml");
 
 /** The message that an input is refused with. */
-function refusal(input: unknown): string {
-  try {
-    read(input);
-  } catch (error) {
-    if (error instanceof InputError) return error.message;
-    throw error;
-  }
-  throw new Error("it was taken");
-}
+const refusal = (input: unknown) => refusalOf(() => read(input)).message;
 
 const first = "measurements[0]";
 const firstField = `${first}.fields[0]`;

@@ -2,17 +2,10 @@ import fc from "fast-check";
 import { images } from "../../configs/images";
 import { InputError } from "../../configs/validation";
 import { parseSite, publishedPorts, rotatable } from "../../configs/site";
+import { refusalOf } from "../support/refusal";
 
 /** The message that a configuration is refused with. */
-function refusal(input: unknown): string {
-  try {
-    parseSite(input);
-  } catch (error) {
-    if (error instanceof InputError) return error.message;
-    throw error;
-  }
-  throw new Error("it was taken");
-}
+const refusal = (input: unknown) => refusalOf(() => parseSite(input)).message;
 
 const pem = (kind: string, body = "QUFB") =>
   `-----BEGIN ${kind}-----\n${body}\n-----END ${kind}-----\n`;

@@ -2,8 +2,10 @@ import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { withSecretPlaceholders } from "../../configs/secret-placeholders";
 import { findSite, listSites, newStackFile, openedSite, siteConfig } from "../../configs/sites";
-import { InputError } from "../../configs/validation";
 import { temporaryFolder } from "../support/programs";
+import { refusalOf } from "../support/refusal";
+
+const refusal = (work: () => unknown) => refusalOf(work).message;
 
 const folder = temporaryFolder();
 afterAll(() => folder.remove());
@@ -22,16 +24,6 @@ const inventory = (sites: object) =>
     JSON.stringify({ labels: {}, waves: [{ name: "all" }], defaults: { profile: "pi" }, sites }),
   );
 const find = (name: string) => findSite(name, folder.path);
-
-const refusal = (work: () => unknown): string => {
-  try {
-    work();
-  } catch (error) {
-    if (error instanceof InputError) return error.message;
-    throw error;
-  }
-  throw new Error("was not refused");
-};
 
 describe("a stack's site", () => {
   test("is in its own file, without any inventory", () => {

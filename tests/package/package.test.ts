@@ -33,7 +33,8 @@ async function install() {
     if (!name.startsWith(".") && name !== "bess-telemetry")
       symlinkSync(join(root, "node_modules", name), join(project, "node_modules", name));
   await run("npm", ["pack", "--offline", "--pack-destination", folder.path], { cwd: root });
-  const tarball = join(folder.path, "bess-telemetry-0.1.0.tgz");
+  const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+  const tarball = join(folder.path, `bess-telemetry-${version}.tgz`);
   await run("tar", ["-xzf", tarball, "--strip-components=1", "-C", installed]);
 }
 

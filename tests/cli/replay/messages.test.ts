@@ -1,7 +1,6 @@
 import { join } from "node:path";
 import fc from "fast-check";
 import { loadModel } from "../../../configs/model";
-import { InputError } from "../../../configs/validation";
 import {
   absentFields,
   chooseMeasurement,
@@ -10,6 +9,7 @@ import {
   type Choices,
 } from "../../../cli/replay/messages";
 import { formatTime, readTime } from "../../../configs/message";
+import { refusalOf } from "../../support/refusal";
 
 const root = join(__dirname, "../../..");
 const fleet = loadModel(join(root, "configs/telemetry.yaml"));
@@ -17,15 +17,7 @@ const m5bat = loadModel(join(root, "configs/models/m5bat.yaml"));
 const choices = (more: Partial<Choices> = {}): Choices => ({ unit: "1", tags: {}, ...more });
 
 /** The findings of what `act` refuses. */
-function refused(act: () => unknown): string[] {
-  try {
-    act();
-  } catch (error) {
-    if (error instanceof InputError) return error.problems;
-    throw error;
-  }
-  throw new Error("nothing was refused");
-}
+const refused = (act: () => unknown) => refusalOf(act).problems;
 
 describe("a time", () => {
   test.each(["iso8601", "unix", "unix_ms", "unix_us", "unix_ns"] as const)(
