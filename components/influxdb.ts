@@ -3,6 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 import * as influxdb from "../configs/influxdb";
 import type { Model } from "../configs/model";
+import type { Profile } from "../configs/profiles";
 import { isSsh, type SshTarget, remoteLine } from "../configs/ssh";
 import { dataVolume, type File, type PublishedPort, Service, type ServiceContext } from "./service";
 
@@ -24,6 +25,14 @@ export interface InfluxDbArgs extends ServiceContext {
    * ```
    */
   retention: string;
+  /**
+   * Size of the host: how often the volume is synced, and writes are flushed.
+   * @example
+   * ```ts
+   * { profile: profiles.pi }
+   * ```
+   */
+  profile: Profile;
   /**
    * Whether the data volume is deleted with the stack.
    * @example
@@ -141,21 +150,30 @@ export class InfluxDb extends pulumi.ComponentResource {
   }
 
   private files(): File[] {
+    const { site, retention, profile } = this.args;
     const adminToken = this.adminToken().apply(influxdb.adminTokenFile);
+    const start = pulumi
+      .output(site)
+      .apply((node) => influxdb.startScript({ node, retention, profile }));
     return [
-      { path: influxdb.paths.start, content: influxdb.startScript(), executable: true },
+      { path: influxdb.paths.start, content: start, executable: true },
+      {
+        path: influxdb.paths.health,
+        content: influxdb.healthScript({ profile }),
+        executable: true,
+      },
       { path: influxdb.paths.seed, content: adminToken, secret: true },
     ];
   }
 
   private serveArguments(): pulumi.Output<string>[] {
-    const { site, memory, retention } = this.args;
+    const { site, memory, retention, profile } = this.args;
     const rendered = pulumi
       .output({ node: site, memoryMiB: memory.influxdb })
-      .apply((known) => influxdb.serveArguments({ ...known, retention }));
+      .apply((known) => influxdb.serveArguments({ ...known, retention, profile }));
     // A list of Outputs, and not an Output of a list: how many there are is known at once.
     return influxdb
-      .serveArguments({ node: "", retention, memoryMiB: 0 })
+      .serveArguments({ node: "", memoryMiB: 0, retention, profile })
       .map((preset, index) => rendered.apply((args) => args[index] ?? preset));
   }
 

@@ -146,7 +146,17 @@ export class Site extends pulumi.ComponentResource {
     } = this.config;
     return new InfluxDb(
       `${name}-influxdb`,
-      { ...this.context, model: this.model, retention, purge, network, publish, engine, ssh },
+      {
+        ...this.context,
+        model: this.model,
+        profile: this.profile,
+        retention,
+        purge,
+        network,
+        publish,
+        engine,
+        ssh,
+      },
       { parent: this },
     );
   }

@@ -1,4 +1,5 @@
 import type { Field, Model } from "./model";
+import type { Profile } from "./profiles";
 import { renderScript } from "./scripts";
 import { durationSeconds } from "./units";
 
@@ -16,6 +17,7 @@ export const paths = {
   /** Admin token in use: it lies beside the data that knows it, and so outlives the stack. */
   adminToken: "/var/lib/influxdb3/.admin-token",
   start: "/etc/influxdb3/start.sh",
+  health: "/etc/influxdb3/health.sh",
 } as const;
 
 /** How long the pipeline's own metrics are kept. */
@@ -55,57 +57,132 @@ export function tables(model: Model): Table[] {
  */
 export const adminTokenFile = (token: string) => JSON.stringify({ token, name: "_admin" });
 
+/** Seconds of a block: InfluxDB writes a Parquet file for each table and block (`--gen1-duration`). */
+export const blockSeconds = 600;
+
+/** Blocks of a time span. */
+export const blocks = (span: string): number => Math.ceil(durationSeconds(span) / blockSeconds);
+
 /**
- * Parquet files that a query over the whole retention may read: one for each ten minutes, and a
- * tenth more for those that are not merged yet. With InfluxDB's default of 432, a query over 72 h fails.
+ * Parquet files that a query over the whole retention may read: one for each block, and a tenth more
+ * for those that are not merged yet. With InfluxDB's default of 432, a query over 72 h fails.
  * @param retention such as `90d`.
  */
 export const queryFileLimit = (retention: string) =>
-  Math.max(432, Math.ceil((durationSeconds(retention) / 600) * 1.1));
+  Math.max(432, Math.ceil(blocks(retention) * 1.1));
 
 /**
- * Arguments of `influxdb3`.
- * @param options `node`: InfluxDB's node id; `retention`: such as `90d`; `memoryMiB`: the
- * container's memory limit. Queries get 40 % of it and the Parquet cache 10 %; at 30 %, a snapshot is
- * forced.
+ * Days that InfluxDB looks back at its start: older rows are in no query. It counts snapshots, and
+ * reckons one for each block. They come every five to fifteen minutes ({@link walFilesPerSnapshot}),
+ * so twice the retention holds all of them. A month more is for what a lack of memory forces.
+ * @param retention such as `90d`.
  */
-export function serveArguments(options: {
+export function lookbackDays(retention: string): number {
+  const kept = Math.max(durationSeconds(retention), durationSeconds(pipelineRetention));
+  return Math.ceil((2 * kept) / 86400) + 31;
+}
+
+/**
+ * Files of the write-ahead log that a snapshot takes: those of one block, if each flush has a row to
+ * write. A snapshot comes when there are one and a half times as many.
+ * @param walFlush how long a file gathers rows, such as `100ms`.
+ */
+export const walFilesPerSnapshot = (walFlush: string): number =>
+  Math.ceil(blockSeconds / durationSeconds(walFlush));
+
+/** What InfluxDB is started with. */
+export interface InfluxDbOptions {
+  /** Its node id: the site's name. */
   node: string;
+  /** How long telemetry is kept, such as `90d`. */
   retention: string;
+  /** Memory limit of the container, in MiB. */
   memoryMiB: number;
-}): string[] {
+  profile: Pick<Profile, "sync" | "walFlush">;
+  /** Where it lies; the container's paths by default. */
+  paths?: Record<"data" | "seed" | "adminToken", string>;
+  /** Where it listens; on every address of the container at {@link port} by default. */
+  listen?: { address: string; port: number };
+}
+
+/**
+ * Arguments of `influxdb3`. Queries get 40 % of the memory and the Parquet cache 10 %; at 30 %, a
+ * snapshot is forced.
+ */
+export function serveArguments({
+  node,
+  retention,
+  memoryMiB,
+  profile,
+  paths: at = paths,
+  listen = { address: "0.0.0.0", port },
+}: InfluxDbOptions): string[] {
+  const perSnapshot = walFilesPerSnapshot(profile.walFlush);
   return [
     "serve",
-    `--node-id=${options.node}`,
+    `--node-id=${node}`,
     "--object-store=file",
-    `--data-dir=${paths.data}`,
-    `--http-bind=0.0.0.0:${port}`,
-    `--admin-token-file=${paths.adminToken}`,
+    `--data-dir=${at.data}`,
+    `--http-bind=${listen.address}:${listen.port}`,
+    `--admin-token-file=${at.adminToken}`,
     // The health check holds no token; the API itself stays closed.
     "--disable-authz=health,ping",
-    // The default gathers writes for 1 s, and Telegraf waits for each write that long.
-    "--wal-flush-interval=100ms",
-    `--query-file-limit=${queryFileLimit(options.retention)}`,
-    `--exec-mem-pool-bytes=${Math.floor(options.memoryMiB * 0.4)}`,
-    `--parquet-mem-cache-size=${Math.floor(options.memoryMiB * 0.1)}`,
-    `--force-snapshot-mem-threshold=${Math.floor(options.memoryMiB * 0.3)}`,
+    // Telegraf waits for each write as long as InfluxDB gathers rows; the default is 1 s.
+    `--wal-flush-interval=${profile.walFlush}`,
+    `--wal-snapshot-size=${perSnapshot}`,
+    // If a power cut takes the last snapshot, the log that it was made from makes it again.
+    `--snapshotted-wal-files-to-keep=${3 * perSnapshot}`,
+    `--gen1-lookback-duration=${lookbackDays(retention)}d`,
+    `--query-file-limit=${queryFileLimit(retention)}`,
+    // Names of before 3.11, which later versions take with a warning.
+    `--exec-mem-pool-bytes=${Math.floor(memoryMiB * 0.4)}`,
+    `--parquet-mem-cache-size=${Math.floor(memoryMiB * 0.1)}`,
+    `--force-snapshot-mem-threshold=${Math.floor(memoryMiB * 0.3)}`,
     "--disable-telemetry-upload",
   ];
 }
 
-/** Entrypoint: a new volume takes the generated admin token, an old one keeps its own. */
-export const startScript = (): string =>
-  renderScript("influxdb-start.sh", { seed: paths.seed, adminToken: paths.adminToken });
+/** Table of the pipeline's database with a row for each start: `set_aside`, `milliseconds`. */
+export const startTable = "influxdb_start";
 
-/** Proves that the API answers. */
-export const healthCheck = [
-  "CMD",
-  "curl",
-  "-fsS",
-  "-o",
-  "/dev/null",
-  `http://127.0.0.1:${port}/health`,
-];
+/**
+ * Entrypoint. It sets aside what a power cut has left half written, syncs the volume beside the
+ * server, and reports the start in {@link startTable}.
+ */
+export const startScript = ({
+  node,
+  retention,
+  profile,
+  paths: at = paths,
+  listen = { address: "127.0.0.1", port },
+}: Omit<InfluxDbOptions, "memoryMiB">): string =>
+  renderScript("influxdb-start.sh", {
+    node,
+    data: at.data,
+    seed: at.seed,
+    adminToken: at.adminToken,
+    port: listen.port,
+    lookbackDays: lookbackDays(retention),
+    syncSeconds: profile.sync,
+    startTable,
+    pipeline: databases.pipeline,
+  });
+
+/** Proves that the API answers, and that the volume is synced. */
+export const healthScript = ({
+  profile,
+  paths: at = paths,
+  listen = { address: "127.0.0.1", port },
+}: Pick<InfluxDbOptions, "profile" | "paths" | "listen">): string =>
+  renderScript("influxdb-health.sh", {
+    port: listen.port,
+    data: at.data,
+    // A worn or busy card takes its time.
+    mostSeconds: profile.sync + 60,
+  });
+
+/** Runs {@link healthScript}. */
+export const healthCheck = ["CMD", "/bin/bash", paths.health];
 
 /** Where a script that sources `influxdb-api.sh` finds the admin token and the API. */
 export const apiPlaceholders: { adminToken: string; port: number } = {
@@ -125,7 +202,15 @@ export const schema = (model: Model, retention: string): Schema => ({
     { db: databases.telemetry, retention_period: retention },
     { db: databases.pipeline, retention_period: pipelineRetention },
   ],
-  tables: tables(model),
+  tables: [
+    ...tables(model),
+    {
+      db: databases.pipeline,
+      table: startTable,
+      tags: [],
+      fields: ["set_aside", "milliseconds"].map((name) => ({ name, type: "int64" })),
+    },
+  ],
 });
 
 const quotedJson = (value: unknown) => `'${JSON.stringify(value).replaceAll("'", `'\\''`)}'`;

@@ -11,6 +11,10 @@ export interface Profile {
   retention: string;
   /** Seconds between two writes of the broker's queue to disk; a killed broker loses so many. */
   autosave: number;
+  /** Seconds between two syncs of InfluxDB's volume: a power cut takes what is younger. */
+  sync: number;
+  /** How long InfluxDB gathers writes for one file of its write-ahead log, as it spells a duration. */
+  walFlush: string;
 }
 
 /**
@@ -32,6 +36,8 @@ export const profiles = {
     },
     retention: "30d",
     autosave: 5,
+    sync: 1,
+    walFlush: "100ms",
   },
   pi: {
     meaning: "a Raspberry Pi with 4 GB",
@@ -46,6 +52,8 @@ export const profiles = {
     },
     retention: "90d",
     autosave: 5,
+    sync: 5,
+    walFlush: "1s",
   },
   server: {
     meaning: "a server with 16 GB",
@@ -60,6 +68,8 @@ export const profiles = {
     },
     retention: "365d",
     autosave: 5,
+    sync: 1,
+    walFlush: "100ms",
   },
 } as const satisfies Record<string, Profile>;
 

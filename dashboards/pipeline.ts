@@ -1,4 +1,5 @@
 import type { Dashboard } from "@grafana/grafana-foundation-sdk/dashboard";
+import { startTable } from "../configs/influxdb";
 import type { Model } from "../configs/model";
 import * as panels from "./panels";
 import { quote, sources } from "./queries";
@@ -119,13 +120,15 @@ const lost = () =>
     .panel(
       panels.numbers(),
       "Lost and failed",
-      "Counted over the time range; each should be 0. Rejected: InfluxDB refused the point.",
+      "Counted over the time range; each should be 0. Rejected: InfluxDB refused the point. " +
+        "Set aside: files that a power cut had left half written; InfluxDB's log names them.",
       [
         outputs(growth("metrics_dropped"), "dropped"),
         outputs(growth("metrics_rejected"), "rejected"),
         outputs(growth("errors"), "write errors"),
         target("gather errors", series("internal_agent", growth("gather_errors"))),
         broker("dropped", growth("value"), "dropped at the broker"),
+        target("files set aside", series(startTable, `sum("set_aside")`)),
       ],
     )
     .interval(interval)

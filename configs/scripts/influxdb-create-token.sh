@@ -9,4 +9,5 @@ case $status in
     call POST /api/v3/configure/token/named_admin "{\"token_name\":\"$TOKEN_NAME\"}" ;;
 esac
 case $status in 200|201) ;; *) refuse "token $TOKEN_NAME" ;; esac
+sync -f @adminToken@ # A token that its holder has must not be lost in a power cut.
 printf '%s' "$answer" | sed -n 's/.*"token" *: *"\([^"]*\)".*/\1/p'

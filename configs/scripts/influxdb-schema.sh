@@ -14,3 +14,5 @@ esac
 call POST /api/v3/configure/table @table@
 case $status in 200|409) ;; *) refuse "table @name@" ;; esac
 #: end
+# What was made here no power cut takes.
+sync -f @adminToken@

@@ -1,7 +1,56 @@
 #!/bin/bash
-#: Entrypoint of InfluxDB's container: a new volume takes the generated token, an old one keeps its own.
+#: Entrypoint of InfluxDB's container: repairs what a power cut has left, starts the server, and syncs
+#: its volume every few seconds beside it, because InfluxDB itself never does. A new volume takes the
+#: generated token, an old one keeps its own.
 set -eu
 if [ ! -s @adminToken@ ]; then
-  (umask 077 && cp @seed@ @adminToken@.new && mv @adminToken@.new @adminToken@)
+  (umask 077 && cp @seed@ @adminToken@.new && sync @adminToken@.new && mv @adminToken@.new @adminToken@)
 fi
-exec influxdb3 "$@"
+. ./influxdb-set-aside.sh
+[ -d "$node/catalog" ] && is_new=no || is_new=yes
+began=$EPOCHREALTIME
+repair
+
+#: One complete sync. What is older than the file .synced is on the disk from then on: it is set back by
+#: a second, because a file system's clock ticks coarsely. Catalogs are replaced, never changed: a hard
+#: link keeps the last one that is on the disk.
+sync_volume() {
+  local catalog kept
+  touch -d '1 second ago' @data@/.syncing
+  mkdir -p @data@/.catalog
+  for catalog in "$node"/catalog/v*/snapshot; do
+    kept=@data@/.catalog/$(basename "$(dirname "$catalog")")
+    [ ! -e "$catalog" ] || [ "$catalog" -ef "$kept" ] || ln -f "$catalog" "$kept.new"
+  done
+  sync -f @data@ || { echo "sync of @data@ failed: is the disk worn out or full?" >&2; return; }
+  for kept in @data@/.catalog/*.new; do [ ! -e "$kept" ] || mv -f "$kept" "${kept%.new}"; done
+  mv -f @data@/.syncing "$synced"
+}
+
+#: Tells the pipeline dashboard of this start. A new database has no tables yet, and nothing to tell.
+report_start() {
+  local token seconds
+  until curl -fsS -o /dev/null -m 5 http://127.0.0.1:@port@/health 2> /dev/null; do sleep 0.2; done
+  seconds=$(((${EPOCHREALTIME/[.,]/} - ${began/[.,]/}) / 1000))
+  echo "InfluxDB answers after $seconds ms; $aside_count files set aside"
+  [ "$is_new" = no ] || return 0
+  token=$(sed -n 's/.*"token" *: *"\([^"]*\)".*/\1/p' @adminToken@)
+  curl -fsS -o /dev/null -m 30 -K <(printf 'header = "Authorization: Bearer %s"\n' "$token") \
+    --data-binary "@startTable@ set_aside=${aside_count}i,milliseconds=${seconds}i" \
+    "http://127.0.0.1:@port@/api/v3/write_lp?db=@pipeline@"
+}
+
+influxdb3 "$@" &
+server=$!
+trap 'kill -TERM "$server" 2> /dev/null || true' TERM INT
+report_start &
+while kill -0 "$server" 2> /dev/null; do
+  sync_volume
+  sleep @syncSeconds@ &
+  # Ends at once when the server does, or when the container is stopped.
+  wait -n "$server" $! || true
+done
+ended=0
+wait "$server" || ended=$?
+sync_volume
+exit "$ended"

@@ -1,10 +1,9 @@
-import { spawn, spawnSync } from "node:child_process";
-import { chmodSync, readFileSync, writeFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import { join } from "node:path";
 import { createTokenScript, revokeTokenScript, schema, schemaScript } from "../../configs/influxdb";
 import { loadModel } from "../../configs/model";
-import { renderScript } from "../../configs/scripts";
 import { freePort, temporaryFolder } from "../support/programs";
 
 const folder = temporaryFolder();
@@ -126,25 +125,5 @@ describe("a token", () => {
     answers = { [revoke]: [[status, ""]] };
     expect(await run(revokeTokenScript(api))).toMatchObject({ code, stdout: "" });
     expect(lines()).toEqual([revoke]);
-  });
-});
-
-describe("InfluxDB's container starts", () => {
-  const paths = { seed: at("seed"), adminToken: at("volume-token") };
-  const start = () =>
-    spawnSync("bash", ["-s", "serve", "--node-id=dev"], {
-      input: renderScript("influxdb-start.sh", paths),
-      env: { ...process.env, PATH: `${folder.path}:${process.env.PATH}` },
-      encoding: "utf8",
-    });
-
-  test("with the generated token on a new volume, and with the volume's own from then on", () => {
-    writeFileSync(at("influxdb3"), '#!/bin/sh\necho "influxdb3 $*"\n');
-    chmodSync(at("influxdb3"), 0o755);
-    writeFileSync(paths.seed, "first");
-    expect(start()).toMatchObject({ status: 0, stdout: "influxdb3 serve --node-id=dev\n" });
-    writeFileSync(paths.seed, "second");
-    expect(start().status).toBe(0);
-    expect(readFileSync(paths.adminToken, "utf8")).toBe("first");
   });
 });

@@ -5,6 +5,7 @@ import { startScript as explorerStart } from "../../configs/explorer";
 import { startScript as grafanaStart } from "../../configs/grafana";
 import * as influxdb from "../../configs/influxdb";
 import { loadModel } from "../../configs/model";
+import { profiles } from "../../configs/profiles";
 import { preflightScript } from "../../configs/preflight";
 import { bootScript, dockerScript, udevScript, updatesScript } from "../../configs/prepare";
 import { renderScript, scriptFolder } from "../../configs/scripts";
@@ -58,7 +59,12 @@ const rendered: [file: string, of: string, script: string][] = [
   ["influxdb-revoke-token.sh", "any site", influxdb.revokeTokenScript()],
   ["influxdb-schema.sh", "the default model", schema("configs/telemetry.yaml")],
   ["influxdb-schema.sh", "the m5bat model", schema("configs/models/m5bat.yaml")],
-  ["influxdb-start.sh", "any site", influxdb.startScript()],
+  ["influxdb-health.sh", "the profile pi", influxdb.healthScript({ profile: profiles.pi })],
+  [
+    "influxdb-start.sh",
+    "the profile pi",
+    influxdb.startScript({ node: "kiel-1", retention: "90d", profile: profiles.pi }),
+  ],
 ];
 
 describe("shellcheck finds nothing in", () => {

@@ -343,6 +343,7 @@ function pipelinePoints(): string[] {
     `internal_write,output=influxdb_v3,alias=${alias} ` +
     `metrics_written=${counted(time)}i,${healthy} ${time}`;
   return times(10).flatMap((t) => [
+    `influxdb_start set_aside=0i,milliseconds=900i ${t}`,
     ...["telemetry", "pipeline"].map((alias) => output(alias, t)),
     `internal_agent metrics_written=${counted(t)}i,gather_errors=0i ${t}`,
     `internal_mqtt_consumer messages_received=${counted(t)}i,payload_size=1i ${t}`,
