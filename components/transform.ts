@@ -14,7 +14,7 @@ import { InputError, validate } from "../configs/validation";
 export const transformableFiles = {
   mosquitto: [mosquitto.paths.config, mosquitto.paths.acl],
   telegraf: [telegraf.paths.config, telegraf.paths.program],
-  influxdb: [influxdb.paths.start],
+  influxdb: [influxdb.paths.start, influxdb.paths.health],
   explorer: [explorer.paths.start],
   grafana: [grafana.paths.start],
   simulator: [simulator.paths.program, simulator.paths.config],
