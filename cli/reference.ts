@@ -1,6 +1,9 @@
 import { stringify } from "yaml";
 import type { z } from "zod";
 import type { Measurement, Model } from "../configs/model";
+import { profiles } from "../configs/profiles";
+import { storage, totalBytes } from "../configs/storage";
+import { gigabytes } from "../configs/units";
 import type { Rule } from "../policy";
 import { type AnnotatedSchema, annotatedSchema } from "./schemas";
 
@@ -173,7 +176,31 @@ export function modelReference(model: Model): string {
     `Telemetry: ${model.title}`,
     introduction,
     ...model.measurements.map(measurementReference),
+    storageReference(model),
   );
+}
+
+/** What the data of a model is expected to take of the disk, by profile. */
+function storageReference(model: Model): string {
+  const body = Object.entries(profiles).map(([name, profile]) => {
+    const expected = storage(model, profile, profile.retention);
+    return [
+      code(name),
+      `${profile.messageRate} messages/s`,
+      profile.retention,
+      gigabytes(expected.telemetry),
+      gigabytes(expected.queue),
+      gigabytes(totalBytes(expected)),
+    ];
+  });
+  return [
+    "## Disk space",
+    "What the data is expected to take at the profile's message rate and retention. The host " +
+      "check asks for it before anything is made, and `storage.max` limits it " +
+      "([configuration.md](configuration.md)). The broker's queue of a day is allocated from the " +
+      "beginning, so that a full disk cannot take its place.",
+    table(["profile", "rate", "retention", "telemetry", "broker's queue", "in all"], body),
+  ].join("\n\n");
 }
 
 function measurementReference(m: Measurement): string {

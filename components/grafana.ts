@@ -4,6 +4,7 @@ import { databases } from "../configs/influxdb";
 import * as configs from "../configs/grafana";
 import type { Model } from "../configs/model";
 import type { SiteConfig } from "../configs/site";
+import type { StorageBudget } from "../configs/storage";
 import { dashboards, sources } from "../dashboards";
 import { password } from "./secrets";
 import { dataVolume, type File, Service, type ServiceContext } from "./service";
@@ -26,6 +27,14 @@ export interface GrafanaArgs extends ServiceContext {
    * ```
    */
   model: Model;
+  /**
+   * What the site's data is expected to take of the disk, and what it may take.
+   * @example
+   * ```ts
+   * { storage: storageBudget(model, config) }
+   * ```
+   */
+  storage: StorageBudget;
   /**
    * Where Grafana listens on the host, and what it allows without a login.
    * @example
@@ -216,9 +225,9 @@ export class Grafana extends pulumi.ComponentResource {
   }
 
   private createDashboards(api: pulumi.CustomResourceOptions) {
-    const { model, title } = this.args;
+    const { model, storage, title } = this.args;
     const folder = new grafana.oss.Folder(this.name, { uid: "bess", title: "BESS" }, api);
-    for (const dashboard of dashboards(model, { site: title })) {
+    for (const dashboard of dashboards(model, { site: title, storage })) {
       new grafana.oss.Dashboard(
         `${this.name}-${dashboard.uid}`,
         { folder: folder.uid, configJson: JSON.stringify(dashboard), overwrite: true },

@@ -45,7 +45,8 @@ export interface HostArgs extends SshTarget {
    *   required: {
    *     site: "kiel-1",
    *     ports: [{ key: "mqtt.port", port: 1883, address: "0.0.0.0" }],
-   *     storage: storage(model, 10, "90d"),
+   *     storage: storage(model, profiles.pi, "90d"),
+   *     budget: 40e9,
    *     images: [],
    *     memoryMiB: 2944,
    *   },

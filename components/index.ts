@@ -9,6 +9,7 @@ export type {
   HostPreparationArgs,
   ImageArgs,
   InfluxDbPortArgs,
+  StorageArgs,
   MqttArgs,
   MqttTlsArgs,
   RotateArgs,

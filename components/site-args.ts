@@ -76,6 +76,15 @@ export interface SiteArgs {
    */
   retention?: string | undefined;
   /**
+   * The disk space that the site's data may take.
+   * @default `{}`: what the model is expected to need
+   * @example
+   * ```ts
+   * { storage: { max: "40GB" } }
+   * ```
+   */
+  storage?: StorageArgs | undefined;
+  /**
    * Whether `destroy` deletes the data volumes; an `up` must have seen it first.
    * @default `false`
    * @example
@@ -285,6 +294,20 @@ export interface ExplorerPortArgs {
    * ```
    */
   port?: number | undefined;
+}
+
+/** The disk space that a site's data may take. */
+export interface StorageArgs {
+  /**
+   * Most of it: a number and MB, GB, TB, MiB, GiB or TiB. A model that is expected to need more is
+   * refused.
+   * @default what the model is expected to need
+   * @example
+   * ```ts
+   * { storage: { max: "40GB" } }
+   * ```
+   */
+  max?: string | undefined;
 }
 
 /** Where InfluxDB's API is published on the host. */

@@ -3,9 +3,9 @@ import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 import { loadModel, type Model } from "../configs/model";
 import { profiles, type Profile } from "../configs/profiles";
-import { storage } from "../configs/host";
 import { publishedPorts, siteImages, type SiteConfig, siteServices } from "../configs/site";
 import { apiTunnel, apiUrl, isSsh } from "../configs/ssh";
+import { storageBudget, type StorageBudget } from "../configs/storage";
 import { Explorer } from "./explorer";
 import { Grafana } from "./grafana";
 import { Host } from "./host";
@@ -68,6 +68,7 @@ export class Site extends pulumi.ComponentResource {
   private readonly config: SiteConfig;
   private readonly late: LateValues;
   private readonly model: Model;
+  private readonly storage: StorageBudget;
   private readonly profile: Profile;
   private readonly context: ServiceContext;
 
@@ -80,7 +81,8 @@ export class Site extends pulumi.ComponentResource {
     checkTransform(transform);
     const { config, late } = resolveSite(settings);
     const model = loadModel(modelFile(config));
-    const host = createHost(name, config, model);
+    const storage = storageBudget(model, config);
+    const host = createHost(name, config, storage);
     super(
       "bess:index:Site",
       name,
@@ -90,6 +92,7 @@ export class Site extends pulumi.ComponentResource {
     this.config = config;
     this.late = late;
     this.model = model;
+    this.storage = storage;
     this.profile = profiles[config.profile];
     this.context = {
       site: config.name,
@@ -208,6 +211,7 @@ export class Site extends pulumi.ComponentResource {
       ...this.context,
       title: this.config.name,
       model: this.model,
+      storage: this.storage,
       grafana,
       // The tunnel is open once the host has been checked.
       api: host?.engine.apply(() => url) ?? url,
@@ -259,7 +263,11 @@ function addressesOf({ mqtt, influxdb, explorer, grafana }: SiteConfig): Record<
 }
 
 /** The host of a site that is reached over SSH; any other is neither prepared nor checked. */
-function createHost(name: string, config: SiteConfig, model: Model): Host | undefined {
+function createHost(
+  name: string,
+  config: SiteConfig,
+  { expected, budget }: StorageBudget,
+): Host | undefined {
   const { engine, ssh, host } = config;
   if (!isSsh(engine)) return undefined;
   const profile = profiles[config.profile];
@@ -268,7 +276,8 @@ function createHost(name: string, config: SiteConfig, model: Model): Host | unde
   const required = {
     site: config.name,
     ports: publishedPorts(config).map(([key, port, address]) => ({ key, port, address })),
-    storage: storage(model, profile.messageRate, config.retention ?? profile.retention),
+    storage: expected,
+    budget,
     images: config.images.pull === "never" ? services.map((service) => images[service]) : [],
     memoryMiB: services.reduce((sum, service) => sum + profile.memory[service], 0),
   };

@@ -1,6 +1,4 @@
 import { z } from "zod";
-import type { Model } from "./model";
-import { durationSeconds } from "./units";
 
 // YAML reads an id of digits as a number, and drops its leading zeros.
 const idRule = 'write four hex digits in quotes, such as "0403"';
@@ -63,47 +61,3 @@ export const hostSchema = z.strictObject({
 export type HostConfig = z.output<typeof hostSchema>;
 /** One USB serial adapter's stable name. */
 export type UdevRule = HostConfig["udev"][number];
-
-const KiB = 1024;
-
-/** Disk space that a site's data takes. */
-export interface Storage {
-  bytes: number;
-  inodes: number;
-  /** Seconds until it has grown to that: the retention. */
-  retention: number;
-}
-
-/**
- * Bytes of a stored field. Measured on InfluxDB 3.10.1 with three decimals of noise, the least
- * compressible values that a meter sends: 35 bytes for a message of 4.7 fields, with its time and
- * tags.
- */
-const bytesPerField = 8;
-
-/**
- * Disk space that a model's data takes once it is kept for the retention. InfluxDB keeps a folder
- * with a Parquet file for each table and ten minutes; a quarter is added for files that it has not
- * merged yet.
- * @param messageRate messages a second of all units together; they are shared out by the model's
- * intervals.
- * @param retention such as `90d`.
- * @throws RangeError if the retention is no duration.
- */
-export function storage(model: Model, messageRate: number, retention: string): Storage {
-  const seconds = durationSeconds(retention);
-  const rates = model.measurements.map((m) => ({
-    fields: m.fields.length,
-    rate: 1 / durationSeconds(m.interval),
-  }));
-  const total = rates.reduce((sum, m) => sum + m.rate, 0);
-  const fieldsPerMessage = rates.reduce((sum, m) => sum + (m.fields * m.rate) / total, 0);
-  const files = Math.ceil(seconds / 600) * model.measurements.length;
-  return {
-    bytes: Math.ceil(
-      1.25 * (messageRate * seconds * fieldsPerMessage * bytesPerField + files * 6 * KiB),
-    ),
-    inodes: Math.ceil(1.25 * files * 2),
-    retention: seconds,
-  };
-}

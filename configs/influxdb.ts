@@ -18,10 +18,15 @@ export const paths = {
   adminToken: "/var/lib/influxdb3/.admin-token",
   start: "/etc/influxdb3/start.sh",
   health: "/etc/influxdb3/health.sh",
+  /** Bytes that the volume takes, as of the last hour. */
+  sizeFile: "/var/lib/influxdb3/.size",
 } as const;
 
 /** How long the pipeline's own metrics are kept. */
 export const pipelineRetention = "30d";
+
+/** Table of the pipeline's database with the volume's size in `bytes`, each hour. */
+export const sizeTable = "influxdb_size";
 
 const columnTypes = {
   float: "float64",

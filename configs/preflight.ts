@@ -1,15 +1,16 @@
+import { paths as influxdb } from "./influxdb";
 import { bootLines } from "./prepare";
-import type { Storage } from "./host";
 import { renderScript } from "./scripts";
 import { quoted, type SshTarget, unreachableMessage } from "./ssh";
+import { fillLevels, type Storage } from "./storage";
+import { gigabytes } from "./units";
 
-const GiB = 2 ** 30;
 const KiB = 1024;
 
 /** Disk space for the images, which take 2.5 GB unpacked. */
-const imageBytes = 4 * GiB;
+const imageBytes = 4e9;
 /** Disk space for logs and InfluxDB's write-ahead log. */
-const workBytes = GiB;
+const workBytes = 1e9;
 const workInodes = 50_000;
 
 /** What a site needs of its host. */
@@ -18,6 +19,8 @@ export interface HostRequirements {
   /** Ports that the site opens, each with its configuration key. */
   ports: { key: string; address: string; port: number }[];
   storage: Storage;
+  /** Bytes that the site's data may take. */
+  budget: number;
   /** Images that must be on the engine already. */
   images: string[];
   /** Sum of the containers' memory limits, in MiB. */
@@ -37,6 +40,7 @@ export const preflightScript = ({
   renderScript("host-preflight.sh", {
     mostLines,
     site,
+    sizeFile: influxdb.sizeFile,
     images: images.map((image) => ({ image: quoted(image) })),
   });
 
@@ -124,7 +128,11 @@ export function checkHost(
   const errors = problems.filter(({ mended }) => !(mended && requirements.preparing));
   return {
     errors: errors.map(({ message }) => message),
-    warnings: [...powerWarnings(output), ...memoryWarnings(output, requirements)],
+    warnings: [
+      ...powerWarnings(output),
+      ...memoryWarnings(output, requirements),
+      ...fillWarnings(output, requirements),
+    ],
   };
 }
 
@@ -251,11 +259,9 @@ function checkDockerVersion(
   ];
 }
 
-const gibibytes = (bytes: number) => `${(bytes / GiB).toFixed(1)} GiB`;
-
 function checkDisk(
   output: PreflightOutput,
-  { bytes, inodes, retention }: Storage,
+  { telemetry, queue, inodes, retention }: Storage,
   now: number,
 ): Problem[] {
   const [freeBytes = NaN, allInodes = NaN, freeInodes = NaN] = valueOf(output, "disk")
@@ -265,7 +271,7 @@ function checkDisk(
   // What a site has stored already is no longer free, and need not be.
   const exists = !Number.isNaN(created);
   const toCome = exists ? Math.max(0, 1 - (now - created) / retention) : 1;
-  const bytesNeeded = bytes * toCome + workBytes + (exists ? 0 : imageBytes);
+  const bytesNeeded = telemetry * toCome + workBytes + (exists ? 0 : queue + imageBytes);
   const inodesNeeded = Math.ceil(inodes * toCome + workInodes);
   const days = Math.round(retention / 86400);
   const tooSmall = (free: string, needed: string) =>
@@ -273,7 +279,7 @@ function checkDisk(
     "shorten retention, or use a larger disk";
   const problems: Problem[] = [];
   if (!(freeBytes >= bytesNeeded))
-    problems.push({ message: tooSmall(gibibytes(freeBytes), gibibytes(bytesNeeded)) });
+    problems.push({ message: tooSmall(gigabytes(freeBytes), gigabytes(bytesNeeded)) });
   // A file system such as btrfs makes inodes as it needs them, and reports none.
   if (allInodes !== 0 && !(freeInodes >= inodesNeeded))
     problems.push({
@@ -282,6 +288,30 @@ function checkDisk(
         "or make the file system with more of them (mkfs.ext4 -T news)",
     });
   return problems;
+}
+
+/** Warns where the disk, or the site's part of it, is nearly full. */
+function fillWarnings(
+  output: PreflightOutput,
+  { site, storage, budget }: Pick<HostRequirements, "site" | "storage" | "budget">,
+): string[] {
+  const [free = NaN, , , used = NaN] = valueOf(output, "disk").split(/\s+/).map(Number);
+  const data = numberOf(output, "data") + storage.queue;
+  return [
+    ...fillWarning("its disk", used, used + free),
+    ...fillWarning(`the data of ${site}`, data, budget),
+  ];
+}
+
+function fillWarning(what: string, used: number, all: number): string[] {
+  const percent = Math.floor((100 * used) / all);
+  if (!(percent >= fillLevels.warning)) return [];
+  const urgency =
+    percent >= fillLevels.critical ? "act now, for nothing is stored on a full disk: " : "";
+  return [
+    `${what} takes ${gigabytes(used)} of ${gigabytes(all)}, ${percent} %: ` +
+      `${urgency}shorten retention, or use a larger disk`,
+  ];
 }
 
 const isWildcard = (address: string) => ["0.0.0.0", "*", "::"].includes(address);

@@ -4,7 +4,7 @@ import { fromMirror, images, pinnedImage, type Service } from "./images";
 import { profiles } from "./profiles";
 import { validate } from "./validation";
 import { isSsh, sshSchema } from "./ssh";
-import { durationPattern, durationSeconds, durationUnit } from "./units";
+import { durationPattern, durationSeconds, durationUnit, sizePattern, sizeUnit } from "./units";
 
 const loopback = "127.0.0.1";
 
@@ -131,6 +131,22 @@ export const siteSchema = z
         unit: durationUnit,
         examples: ["180d"],
       }),
+    storage: z
+      .strictObject({
+        max: z
+          .string()
+          .regex(sizePattern, `write a number and ${sizeUnit}, such as 40GB`)
+          .optional()
+          .meta({
+            description:
+              "Disk space that the site's data may take. A model that is expected to need more is " +
+              "refused; operators are warned at 80 % and at 90 %. Without it: what the model is " +
+              "expected to need ([telemetry.md](telemetry.md#disk-space)).",
+            unit: sizeUnit,
+            examples: ["40GB"],
+          }),
+      })
+      .prefault({}),
     purge: z
       .boolean()
       .default(false)

@@ -45,3 +45,32 @@ export function durationSeconds(text: string): number {
     );
   return parseInt(text, 10) * factor;
 }
+
+const bytesPerUnit = new Map([
+  ["MB", 1e6],
+  ["GB", 1e9],
+  ["TB", 1e12],
+  ["MiB", 2 ** 20],
+  ["GiB", 2 ** 30],
+  ["TiB", 2 ** 40],
+]);
+
+/** What a reference says of the unit of a size. */
+export const sizeUnit = "MB, GB, TB, MiB, GiB or TiB";
+
+/** Matches a size such as `40GB` or `1.5 TiB`. */
+export const sizePattern = /^(?:[1-9]\d*|\d+\.\d+) ?([MGT]i?B)$/;
+
+/**
+ * Bytes of a size such as `40GB`, which is 40 · 10⁹, or `40GiB`, which is 40 · 2³⁰.
+ * @throws RangeError if the text is no such size.
+ */
+export function sizeBytes(text: string): number {
+  const factor = bytesPerUnit.get(sizePattern.exec(text)?.[1] ?? "");
+  if (factor === undefined)
+    throw new RangeError(`"${text}" is no size: write a number and ${sizeUnit}, such as 40GB`);
+  return parseFloat(text) * factor;
+}
+
+/** Bytes in words, such as `4.6 GB`. */
+export const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(1)} GB`;

@@ -1,5 +1,6 @@
 import type { Dashboard, Panel } from "@grafana/grafana-foundation-sdk/dashboard";
 import type { Model } from "../configs/model";
+import type { StorageBudget } from "../configs/storage";
 import { measurement } from "./measurement";
 import { overview } from "./overview";
 import { pipeline } from "./pipeline";
@@ -11,18 +12,20 @@ export { sources } from "./queries";
 export interface DashboardOptions {
   /** Name of the site, put before each title. Default: none. */
   site?: string | undefined;
+  /** What its data may take of the disk. Default: not shown. */
+  storage?: StorageBudget | undefined;
 }
 
 /**
  * The dashboards of a telemetry model: an overview, one of each measurement, and one of the
  * pipeline. A pure function: what it returns is Grafana's JSON, once stringified.
  */
-export function dashboards(model: Model, { site }: DashboardOptions = {}): Dashboard[] {
+export function dashboards(model: Model, { site, storage }: DashboardOptions = {}): Dashboard[] {
   const title = (name: string) => (site ? `${site}: ${name}` : name);
   return [
     overview(model, title("Overview")),
     ...model.measurements.map((m) => measurement(m, title(m.title))),
-    pipeline(model, title("Pipeline")),
+    pipeline(model, title("Pipeline"), storage),
   ];
 }
 

@@ -1,6 +1,7 @@
 import type { Dashboard } from "@grafana/grafana-foundation-sdk/dashboard";
-import { startTable } from "../configs/influxdb";
+import { sizeTable, startTable } from "../configs/influxdb";
 import type { Model } from "../configs/model";
+import { fillLevels, type StorageBudget } from "../configs/storage";
 import * as panels from "./panels";
 import { quote, sources } from "./queries";
 
@@ -164,14 +165,33 @@ const memory = () =>
     .min(0)
     .max(100);
 
-/** Disk of the host. */
-const disk = () =>
-  lines("Disk", "Part of the disk that is used. InfluxDB stops taking points when it is full.", [
-    target("used", series("disk", `last("used_percent")`, [is("path", "/")])),
-  ])
+/** Part of the budget that InfluxDB's data takes, which is measured each hour, and the queue. */
+const budgetUsed = ({ expected, budget }: StorageBudget) =>
+  target(
+    "budget",
+    `SELECT (last("bytes") + ${expected.queue}) * 100.0 / ${budget} FROM ${quote(sizeTable)} ` +
+      "WHERE time > now() - 3h",
+  );
+
+/** How full the disk of the host is, and the site's part of it. */
+const disk = (storage?: StorageBudget) =>
+  panels
+    .panel(
+      panels.numbers(),
+      "Disk",
+      "Part of the disk that is used, and of the budget storage.max. On a full disk nothing is " +
+        "stored: the messages wait at the broker, for a day at most.",
+      [
+        target("disk", series("disk", `last("used_percent")`, [is("path", "/")])),
+        ...(storage ? [budgetUsed(storage)] : []),
+      ],
+    )
+    .interval(interval)
     .unit("percent")
-    .min(0)
-    .max(100);
+    .decimals(0)
+    .thresholds(
+      panels.steps("green", [fillLevels.warning, "orange"], [fillLevels.critical, "red"]),
+    );
 
 /** Temperatures of the host. */
 const temperature = () =>
@@ -180,7 +200,7 @@ const temperature = () =>
   ]).unit("celsius");
 
 /** The health of what carries the telemetry: broker, Telegraf, InfluxDB and their host. */
-export function pipeline(model: Model, title: string): Dashboard {
+export function pipeline(model: Model, title: string, storage?: StorageBudget): Dashboard {
   const board = panels
     .board(
       "bess-pipeline",
@@ -195,6 +215,6 @@ export function pipeline(model: Model, title: string): Dashboard {
   panels.place(board, 6, [lost(), writeTime()]);
   panels.place(board, 4, model.measurements.map(panels.newestPoint));
   panels.row(board, "Host");
-  panels.place(board, 6, [cpu(), memory(), disk(), temperature()], 4);
+  panels.place(board, 6, [cpu(), memory(), disk(storage), temperature()], 4);
   return panels.finished(board);
 }

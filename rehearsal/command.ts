@@ -70,7 +70,7 @@ function hostFacts(): string {
     sudo: "yes",
     user: "rehearsed",
     docker: "28.5.1",
-    disk: `${2 ** 50} ${2 ** 40} ${2 ** 40}`,
+    disk: `${2 ** 50} ${2 ** 40} ${2 ** 40} 0`,
     end: "yes",
   };
   return Object.entries(facts)

@@ -22,7 +22,8 @@ report docker "$(engine version --format '{{.Server.Version}}' 2>&1 | tail -n 1)
 data=$(engine info --format '{{.DockerRootDir}}' 2> /dev/null)
 case $data in /*) ;; *) data=/var/lib/docker ;; esac
 while [ ! -e "$data" ]; do data=$(dirname "$data"); done
-report disk "$(df -B1 --output=avail,itotal,iavail "$data" | tail -n 1)"
+report disk "$(df -B1 --output=avail,itotal,iavail,used "$data" | tail -n 1)"
+report data "$(engine exec @site@-influxdb cat @sizeFile@ 2> /dev/null)"
 created=$(engine volume inspect --format '{{.CreatedAt}}' @site@-influxdb-data 2> /dev/null) && report since "$(date -d "$created" +%s)"
 ss -Hltn | awk '{ print $4 }' | report_lines listens
 engine ps --format '{{.Label "bess-telemetry.site"}}|{{.Names}}|{{.Ports}}' 2> /dev/null | report_lines container

@@ -233,7 +233,8 @@ describe("the preflight over a real SSH server, with stand-ins for the host's ow
   const required = {
     site: "pi",
     ports: [{ key: "mqtt.port", address: "0.0.0.0", port: 1883 }],
-    storage: { bytes: 0, inodes: 0, retention: 86400 },
+    storage: { telemetry: 0, queue: 0, inodes: 0, retention: 86400 },
+    budget: 1,
     images: ["telegraf:1.39.3-alpine", "grafana/grafana:13.1.1"],
     memoryMiB: 1,
     preparing: false,

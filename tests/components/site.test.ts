@@ -244,6 +244,7 @@ describe("a refused site makes nothing:", () => {
     ["an unknown key", { ...dev, mqt: {} }],
     ["no name", {}],
     ["a model that is missing", { ...dev, model: "configs/none.yaml" }],
+    ["a model that needs more than storage.max", { ...dev, storage: { max: "1GB" } }],
   ])("%s", async (_, config) => {
     await expect(deploy(config as SiteArgs)).rejects.toMatchObject({ name: "InputError" });
     expect(registered).toEqual([]);

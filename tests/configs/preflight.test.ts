@@ -1,4 +1,3 @@
-import { storage } from "../../configs/host";
 import { loadModel } from "../../configs/model";
 import {
   checkHost,
@@ -9,6 +8,8 @@ import {
   type PreflightResult,
   preflightScript,
 } from "../../configs/preflight";
+import { profiles } from "../../configs/profiles";
+import { storage } from "../../configs/storage";
 import { hostAnswer } from "../support/host";
 
 const now = 1_764_000_000;
@@ -18,7 +19,8 @@ const requirements: HostRequirements = {
     { key: "mqtt.port", address: "0.0.0.0", port: 1883 },
     { key: "grafana.port", address: "127.0.0.1", port: 3000 },
   ],
-  storage: storage(loadModel("configs/telemetry.yaml"), 10, "90d"),
+  storage: storage(loadModel("configs/telemetry.yaml"), profiles.pi, "90d"),
+  budget: 10e9,
   images: [],
   memoryMiB: 2816,
   preparing: false,
@@ -128,7 +130,7 @@ describe("a host is refused, with a remedy, for", () => {
     [
       "a small disk",
       { disk: "3000000000 3800000 3650000" },
-      "its disk has 2.8 GiB free, and 90 days of this model need 8.7 GiB: shorten " +
+      "its disk has 3.0 GB free, and 90 days of this model need 9.4 GB: shorten " +
         "retention, or use a larger disk",
     ],
     [
@@ -201,7 +203,7 @@ describe("what prepare mends is no error:", () => {
       { preparing: true },
     );
     expect(errors).toEqual([
-      expect.stringMatching(/^its disk has 0\.9 GiB free/),
+      expect.stringMatching(/^its disk has 1\.0 GB free/),
       expect.stringMatching(
         /^pi may not use sudo without a password, which host\.prepare needs: run echo/,
       ),
@@ -228,20 +230,36 @@ describe("what should be known, but keeps no site from running:", () => {
       "it has 1874 MiB of memory, and the profile's limits add up to 2816 MiB: choose a " +
         "smaller profile",
     ],
+    [
+      "a disk that is filling",
+      { disk: "19500000000 3800000 3650000 80500000000" },
+      "its disk takes 80.5 GB of 100.0 GB, 80 %: shorten retention, or use a larger disk",
+    ],
+    [
+      "a disk that is nearly full",
+      { disk: "9900000000 3800000 3650000 90100000000" },
+      "its disk takes 90.1 GB of 100.0 GB, 90 %: act now, for nothing is stored on a full disk: " +
+        "shorten retention, or use a larger disk",
+    ],
+    [
+      "data that nears its budget",
+      { data: "7900000000" },
+      "the data of pi takes 8.4 GB of 10.0 GB, 84 %: shorten retention, or use a larger disk",
+    ],
   ])("%s", (_, change, warning) => {
-    expect(check(change)).toEqual({ errors: [], warnings: [warning] });
+    expect(check({ since: [String(now)], ...change })).toEqual({ errors: [], warnings: [warning] });
   });
 });
 
 describe("the room for the data", () => {
   test("is the model's rate over the retention", () => {
     const model = loadModel("configs/telemetry.yaml");
-    const thirty = storage(model, 10, "30d");
-    const ninety = storage(model, 10, "90d");
-    expect(ninety.bytes / thirty.bytes).toBeCloseTo(3, 5);
+    const thirty = storage(model, profiles.pi, "30d");
+    const ninety = storage(model, profiles.pi, "90d");
+    expect(ninety.telemetry / thirty.telemetry).toBeCloseTo(3, 5);
     // Measured: 35 bytes a message. A quarter is added; folders and blocks half filled come on top.
-    expect(ninety.bytes / (10 * ninety.retention)).toBeGreaterThan(35 * 1.25);
-    expect(ninety.bytes / (10 * ninety.retention)).toBeLessThan(35 * 1.5);
+    expect(ninety.telemetry / (10 * ninety.retention)).toBeGreaterThan(35 * 1.25);
+    expect(ninety.telemetry / (10 * ninety.retention)).toBeLessThan(35 * 1.5);
     expect(ninety.inodes).toBe(12960 * 3 * 2 * 1.25);
   });
 

@@ -108,7 +108,7 @@ describe("a script is rendered", () => {
   });
 
   test("but not with a block that lacks its list", () => {
-    const values = { mostLines: 1, site: "pi" };
+    const values = { mostLines: 1, site: "pi", sizeFile: "size" };
     expect(() => renderScript("host-preflight.sh", values)).toThrow("needs a list of images");
   });
 });

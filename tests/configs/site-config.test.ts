@@ -17,7 +17,7 @@ const prepared = (host: object) =>
   named({ engine: "ssh://pi@host", host: { prepare: true, ...host } });
 
 const top =
-  "name, engine, ssh, host, profile, model, retention, purge, mqtt, influxdb, explorer, " +
+  "name, engine, ssh, host, profile, model, retention, storage, purge, mqtt, influxdb, explorer, " +
   "grafana, simulator, images, rotate";
 const ipAddress =
   "write an IP address of the host: 127.0.0.1 for the host alone, 0.0.0.0 for all its networks";
@@ -101,6 +101,13 @@ describe("a configuration is refused, with the key, its value and what is allowe
       "retention",
       '"59m"',
       "keep at least 1h",
+    ],
+    [
+      "a size without a unit",
+      named({ storage: { max: "40" } }),
+      "storage.max",
+      '"40"',
+      "write a number and MB, GB, TB, MiB, GiB or TiB, such as 40GB",
     ],
     ["a purge of a text", named({ purge: "yes" }), "purge", '"yes"', "expected boolean"],
     [

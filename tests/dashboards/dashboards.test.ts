@@ -2,6 +2,7 @@ import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Dashboard, Panel } from "@grafana/grafana-foundation-sdk/dashboard";
 import { loadModel, type Field, type Measurement, type Model } from "../../configs/model";
+import { storageBudget } from "../../configs/storage";
 import { durationSeconds } from "../../configs/units";
 import { dashboards, type PanelQuery, queriesOf, sources } from "../../dashboards";
 import { freePort, Running, temporaryFolder, until } from "../support/programs";
@@ -47,7 +48,8 @@ function renamed(model: Model): Model {
 }
 
 describe.each(named)("the dashboards of %s", (_, model) => {
-  const all = dashboards(model, { site });
+  const storage = storageBudget(model, { profile: "pi", retention: "90d", storage: {} });
+  const all = dashboards(model, { site, storage });
 
   test("are an overview, one of each measurement, and the pipeline", () => {
     expect(all.map((d) => d.uid)).toEqual([
@@ -59,7 +61,7 @@ describe.each(named)("the dashboards of %s", (_, model) => {
   });
 
   test("are the same each time, and survive JSON", () => {
-    expect(JSON.stringify(dashboards(model, { site }))).toBe(JSON.stringify(all));
+    expect(JSON.stringify(dashboards(model, { site, storage }))).toBe(JSON.stringify(all));
   });
 
   test.each(all.map((d): [string, Dashboard] => [d.uid ?? "", d]))(
@@ -351,6 +353,7 @@ function pipelinePoints(): string[] {
     `mem used_percent=40,available=1i ${t}`,
     `disk,path=/ used_percent=40,free=1i ${t}`,
     `temp,sensor=cpu temp=50 ${t}`,
+    `influxdb_size bytes=1000i ${t}`,
     ...topics.map((name) => topic(name, t)),
   ]);
 }
