@@ -19,7 +19,7 @@ export const paths = {
   start: "/etc/influxdb3/start.sh",
   health: "/etc/influxdb3/health.sh",
   /** Bytes that the volume takes, as of the last hour. */
-  sizeFile: "/var/lib/influxdb3/.size",
+  size: "/var/lib/influxdb3/.size",
 } as const;
 
 /** How long the pipeline's own metrics are kept. */
@@ -105,9 +105,14 @@ export interface InfluxDbOptions {
   memoryMiB: number;
   profile: Pick<Profile, "sync" | "walFlush">;
   /** Where it lies; the container's paths by default. */
-  paths?: Record<"data" | "seed" | "adminToken", string>;
+  paths?: Record<"data" | "seed" | "adminToken" | "size", string>;
   /** Where it listens; on every address of the container at {@link port} by default. */
   listen?: { address: string; port: number };
+  /**
+   * Seconds after the start at which the volume is first measured. Default: 300, when a new site has
+   * its tables.
+   */
+  measureAfter?: number;
 }
 
 /**
@@ -160,6 +165,7 @@ export const startScript = ({
   profile,
   paths: at = paths,
   listen = { address: "127.0.0.1", port },
+  measureAfter = 300,
 }: Omit<InfluxDbOptions, "memoryMiB">): string =>
   renderScript("influxdb-start.sh", {
     node,
@@ -170,6 +176,9 @@ export const startScript = ({
     lookbackDays: lookbackDays(retention),
     syncSeconds: profile.sync,
     startTable,
+    sizeFile: at.size,
+    sizeTable,
+    measureAfter,
     pipeline: databases.pipeline,
   });
 

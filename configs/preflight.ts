@@ -40,7 +40,7 @@ export const preflightScript = ({
   renderScript("host-preflight.sh", {
     mostLines,
     site,
-    sizeFile: influxdb.sizeFile,
+    sizeFile: influxdb.size,
     images: images.map((image) => ({ image: quoted(image) })),
   });
 

@@ -27,25 +27,42 @@ sync_volume() {
   mv -f @data@/.syncing "$synced"
 }
 
+#: Writes a point into the pipeline's own database.
+report() {
+  local token
+  token=$(sed -n 's/.*"token" *: *"\([^"]*\)".*/\1/p' @adminToken@)
+  curl -fsS -o /dev/null -m 30 -K <(printf 'header = "Authorization: Bearer %s"\n' "$token") \
+    --data-binary "$1" "http://127.0.0.1:@port@/api/v3/write_lp?db=@pipeline@"
+}
+
 #: Tells the pipeline dashboard of this start. A new database has no tables yet, and nothing to tell.
 report_start() {
-  local token seconds
+  local seconds
   until curl -fsS -o /dev/null -m 5 http://127.0.0.1:@port@/health 2> /dev/null; do sleep 0.2; done
   seconds=$(((${EPOCHREALTIME/[.,]/} - ${began/[.,]/}) / 1000))
   echo "InfluxDB answers after $seconds ms; $aside_count files set aside"
   [ "$is_new" = no ] || return 0
-  token=$(sed -n 's/.*"token" *: *"\([^"]*\)".*/\1/p' @adminToken@)
-  curl -fsS -o /dev/null -m 30 -K <(printf 'header = "Authorization: Bearer %s"\n' "$token") \
-    --data-binary "@startTable@ set_aside=${aside_count}i,milliseconds=${seconds}i" \
-    "http://127.0.0.1:@port@/api/v3/write_lp?db=@pipeline@"
+  report "@startTable@ set_aside=${aside_count}i,milliseconds=${seconds}i"
+}
+
+#: Measures the volume, for the pipeline dashboard and the host check. Files come and go meanwhile, of
+#: which du complains.
+report_size() {
+  local bytes
+  bytes=$(($(du -sk @data@ 2> /dev/null | cut -f 1) * 1024))
+  echo "$bytes" > @data@/.measuring
+  mv @data@/.measuring @sizeFile@
+  report "@sizeTable@ bytes=${bytes}i"
 }
 
 influxdb3 "$@" &
 server=$!
 trap 'kill -TERM "$server" 2> /dev/null || true' TERM INT
 report_start &
+measure_at=@measureAfter@
 while kill -0 "$server" 2> /dev/null; do
   sync_volume
+  [ "$SECONDS" -lt "$measure_at" ] || { measure_at=$((SECONDS + 3600)); report_size & }
   sleep @syncSeconds@ &
   # Ends at once when the server does, or when the container is stopped.
   wait -n "$server" $! || true

@@ -20,7 +20,12 @@ import { freePort, temporaryFolder, until } from "../support/programs";
 const folder = temporaryFolder();
 const at = (file: string) => join(folder.path, file);
 const data = at("data");
-const paths = { data, seed: at("seed"), adminToken: join(data, ".admin-token") };
+const paths = {
+  data,
+  seed: at("seed"),
+  adminToken: join(data, ".admin-token"),
+  size: join(data, ".size"),
+};
 const { names } = made;
 
 /** The answers of a server that is up, and the points that were written to it. */
@@ -58,8 +63,8 @@ beforeEach(() => {
 const options = { node: "kiel-1", retention: "90d", profile: profiles.dev, paths, listen };
 
 /** A running start script, as the container has it. */
-function start(args = ["serve"], retention = options.retention) {
-  writeFileSync(at("start.sh"), influxdb.startScript({ ...options, retention }));
+function start(args = ["serve"], choices: { retention?: string; measureAfter?: number } = {}) {
+  writeFileSync(at("start.sh"), influxdb.startScript({ ...options, ...choices }));
   const child = spawn("bash", [at("start.sh"), ...args], {
     env: { ...process.env, PATH: `${at("bin")}:${process.env.PATH}` },
   });
@@ -71,8 +76,8 @@ function start(args = ["serve"], retention = options.retention) {
 }
 
 /** Starts, waits until the server is up, and stops it. */
-async function startAndStop(retention?: string): Promise<string> {
-  const running = start(["serve"], retention);
+async function startAndStop(retention = options.retention): Promise<string> {
+  const running = start(["serve"], { retention });
   await until("the start's report", () => running.output.includes("InfluxDB answers"));
   await until("a sync", () => !existsSync(join(data, ".syncing")));
   running.child.kill("SIGTERM");
@@ -170,6 +175,19 @@ describe("InfluxDB's start script", () => {
         authorization: "Bearer apiv3_admin",
       },
     ]);
+  });
+
+  test("measures the volume, for the dashboard and the host check", async () => {
+    writeFileSync(join(data, "rows"), Buffer.alloc(1_000_000));
+    const running = start(["serve"], { measureAfter: 0 });
+    const size = () => written.find(({ body }) => body.startsWith("influxdb_size"));
+    await until("the size is reported", () => size() !== undefined);
+    running.child.kill("SIGTERM");
+    await running.ended;
+    const bytes = Number(readFileSync(paths.size, "utf8"));
+    expect(bytes).toBeGreaterThanOrEqual(1_000_000);
+    expect(bytes).toBeLessThan(2_000_000);
+    expect(size()?.body).toBe(`influxdb_size bytes=${bytes}i`);
   });
 });
 
