@@ -154,7 +154,7 @@ export class Grafana extends pulumi.ComponentResource {
       { url: this.args.api, auth: pulumi.interpolate`admin:${this.adminPassword}` },
       { parent: this },
     );
-    return { parent: this, provider, dependsOn: [this.service.container] };
+    return { parent: this, provider, dependsOn: [this.service.ready] };
   }
 
   private createDataSources(api: pulumi.CustomResourceOptions) {
@@ -166,7 +166,7 @@ export class Grafana extends pulumi.ComponentResource {
     );
     // Grafana makes a source the default while there is none, whatever the request says: the others
     // come after it.
-    const afterDefault = { ...api, dependsOn: [this.service.container, telemetry] };
+    const afterDefault = { ...api, dependsOn: [this.service.ready, telemetry] };
     this.influxQlSource(
       "pipeline",
       {

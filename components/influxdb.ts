@@ -4,7 +4,7 @@ import * as random from "@pulumi/random";
 import * as influxdb from "../configs/influxdb";
 import type { Model } from "../configs/model";
 import type { Profile } from "../configs/profiles";
-import { isSsh, type SshTarget, remoteLine } from "../configs/ssh";
+import { engineEnvironment, engineLine, isSsh } from "../configs/ssh";
 import { dataVolume, type File, type PublishedPort, Service, type ServiceContext } from "./service";
 
 /** What a stack decides about its database. */
@@ -58,23 +58,6 @@ export interface InfluxDbArgs extends ServiceContext {
    * ```
    */
   publish?: { address: pulumi.Input<string>; port: pulumi.Input<number> } | undefined;
-  /**
-   * Docker engine that InfluxDB runs on.
-   * @default `DOCKER_HOST`, else the local engine
-   * @example
-   * ```ts
-   * { engine: "ssh://pi@bess-pi.local" }
-   * ```
-   */
-  engine?: string | undefined;
-  /**
-   * How ssh reaches the engine's host; used where the engine is one of SSH's.
-   * @example
-   * ```ts
-   * { ssh: { jump: "bastion.example" } }
-   * ```
-   */
-  ssh: SshTarget["ssh"];
 }
 
 /**
@@ -136,7 +119,7 @@ export class InfluxDb extends pulumi.ComponentResource {
         create: this.inContainer("create", tokenName),
         delete: this.inContainer("revoke", tokenName),
         environment: {
-          ...this.environment(),
+          ...engineEnvironment(this.args),
           TOKEN_NAME: tokenName,
           BESS_CREATE: influxdb.createTokenScript(),
           BESS_REVOKE: influxdb.revokeTokenScript(),
@@ -144,7 +127,7 @@ export class InfluxDb extends pulumi.ComponentResource {
         triggers: [tokenName],
         logging: "none",
       },
-      { ...this.onceRunning(), additionalSecretOutputs: ["stdout"] },
+      { ...this.onceReady(), additionalSecretOutputs: ["stdout"] },
     );
     return pulumi.secret(created.stdout).apply((token) => token.trim());
   }
@@ -193,9 +176,9 @@ export class InfluxDb extends pulumi.ComponentResource {
       {
         create: this.inContainer(),
         stdin: influxdb.schemaScript(influxdb.schema(model, retention)),
-        environment: this.environment(),
+        environment: engineEnvironment(this.args),
       },
-      this.onceRunning(),
+      this.onceReady(),
     );
   }
 
@@ -208,23 +191,16 @@ export class InfluxDb extends pulumi.ComponentResource {
     tokenName: pulumi.Input<string> = "",
   ): pulumi.Output<string> {
     const input = script ? `printf '%s' "$BESS_${script.toUpperCase()}" | ` : "";
-    const { engine, ssh } = this.args;
     return pulumi.all([this.args.site, tokenName]).apply(([site, token]) => {
       const run = `docker exec -i -e TOKEN_NAME ${site}-influxdb bash -s`;
-      if (!isSsh(engine)) return input + run;
-      // The site's own client asks its engine in one round trip; one here would open several
-      // connections for it.
-      return input + remoteLine({ engine, ssh }, token ? `TOKEN_NAME=${token} ${run}` : run);
+      // The environment of this machine does not reach a site.
+      const named = token && isSsh(this.args.engine) ? `TOKEN_NAME=${token} ${run}` : run;
+      return input + engineLine(this.args, named);
     });
   }
 
-  private environment(): Record<string, pulumi.Input<string>> {
-    const { engine } = this.args;
-    return engine && !isSsh(engine) ? { DOCKER_HOST: engine } : {};
-  }
-
-  private onceRunning(): pulumi.CustomResourceOptions {
-    return { parent: this, dependsOn: [this.service.container] };
+  private onceReady(): pulumi.CustomResourceOptions {
+    return { parent: this, dependsOn: [this.service.ready] };
   }
 }
 

@@ -1,8 +1,11 @@
 import { createHash } from "node:crypto";
+import * as command from "@pulumi/command";
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
+import { labels, readyScript } from "../configs/containers";
 import type { Service as ServiceName } from "../configs/images";
 import type { SiteConfig } from "../configs/site";
+import { engineEnvironment, engineLine, type EnginePlace } from "../configs/ssh";
 import {
   type FileTransform,
   type SiteTransform,
@@ -78,7 +81,7 @@ export interface PublishedPort {
 }
 
 /** What a site's services have in common. */
-export interface ServiceContext {
+export interface ServiceContext extends EnginePlace {
   /**
    * Name of the site: containers, networks and volumes are named after it.
    * @example
@@ -87,6 +90,23 @@ export interface ServiceContext {
    * ```
    */
   site: pulumi.Input<string>;
+  /**
+   * Docker engine that the site runs on.
+   * @default `DOCKER_HOST`, else the local engine
+   * @example
+   * ```ts
+   * { engine: "ssh://pi@bess-pi.local" }
+   * ```
+   */
+  engine?: string | undefined;
+  /**
+   * How ssh reaches the engine's host; used where the engine is one of SSH's.
+   * @example
+   * ```ts
+   * { ssh: { jump: "bastion.example" } }
+   * ```
+   */
+  ssh: EnginePlace["ssh"];
   /**
    * Image of each service, pinned by a tag or a digest.
    * @example
@@ -213,7 +233,8 @@ export interface ServiceArgs extends ServiceContext {
    */
   healthCheck: string[];
   /**
-   * Seconds that an update waits for the service to be healthy, before it fails.
+   * Seconds that an update waits for the service to be healthy, before it fails. A service that
+   * dies fails it at once.
    * @default `180`
    * @example
    * ```ts
@@ -223,12 +244,6 @@ export interface ServiceArgs extends ServiceContext {
   waitSeconds?: number | undefined;
 }
 
-/** Labels of a container: its site, and the revision that it was made from. */
-export const labels = {
-  site: "bess-telemetry.site",
-  revision: "bess-telemetry.revision",
-} as const;
-
 /**
  * One container of a site, hardened the same way for all: a pinned image, a health check that an
  * update waits for, no capabilities, no new privileges, bounded memory and logs, and a restart
@@ -237,6 +252,8 @@ export const labels = {
 export class Service extends pulumi.ComponentResource {
   /** The container. */
   readonly container: docker.Container;
+  /** The check that the service answers; what uses the service waits for it. */
+  readonly ready: command.local.Command;
   /** Digest of all that the service is made from but its secrets: 12 hex digits. */
   readonly revision: pulumi.Output<string>;
 
@@ -257,7 +274,31 @@ export class Service extends pulumi.ComponentResource {
       },
       { ...container.opts, parent: this },
     );
+    this.ready = this.check(name, args);
     this.registerOutputs({ container: this.container, revision: this.revision });
+  }
+
+  /**
+   * Waits until the container is healthy, and says why it is not. The provider's own `wait` says
+   * nothing, waits for a container that died, and leaves one behind that no later update mends.
+   */
+  private check(name: string, args: ServiceArgs): command.local.Command {
+    const { site, service, waitSeconds = 180 } = args;
+    const line = pulumi
+      .output(site)
+      .apply((prefix) => engineLine(args, `sh -s -- ${prefix}-${service} ${waitSeconds}`));
+    return new command.local.Command(
+      `${name}-ready`,
+      {
+        create: line,
+        stdin: readyScript(),
+        environment: engineEnvironment(args),
+        triggers: [this.container.id],
+        // What it prints is the error; it would be shown twice.
+        logging: "none",
+      },
+      { parent: this },
+    );
   }
 
   /** Id of the image on the engine, which pulls it where it may. */
@@ -305,8 +346,6 @@ const containerArgs = (args: ServiceArgs): TransformableContainer => ({
     retries: 3,
     startPeriod: "2m0s",
   },
-  wait: true,
-  waitTimeout: args.waitSeconds ?? 180,
   memory: args.memory[args.service],
   memorySwap: args.memory[args.service],
 });

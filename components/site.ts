@@ -1,6 +1,7 @@
 import { isAbsolute, join } from "node:path";
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
+import { labels } from "../configs/containers";
 import { loadModel, type Model } from "../configs/model";
 import { profiles, type Profile } from "../configs/profiles";
 import { publishedPorts, siteImages, type SiteConfig, siteServices } from "../configs/site";
@@ -11,7 +12,7 @@ import { Grafana } from "./grafana";
 import { Host } from "./host";
 import { InfluxDb } from "./influxdb";
 import { Mosquitto } from "./mosquitto";
-import { labels, type ServiceContext } from "./service";
+import type { ServiceContext } from "./service";
 import { Simulator } from "./simulator";
 import type { SiteArgs } from "./site-args";
 import { type LateValues, resolveSite } from "./site-values";
@@ -100,6 +101,8 @@ export class Site extends pulumi.ComponentResource {
       pull: config.images.pull,
       memory: this.profile.memory,
       transform,
+      engine: config.engine,
+      ssh: config.ssh,
     };
 
     const field = this.createNetwork(name, "field");
@@ -140,13 +143,7 @@ export class Site extends pulumi.ComponentResource {
   }
 
   private createInfluxDb(name: string, network: pulumi.Input<string>) {
-    const {
-      retention = this.profile.retention,
-      purge,
-      influxdb: publish,
-      engine,
-      ssh,
-    } = this.config;
+    const { retention = this.profile.retention, purge, influxdb: publish } = this.config;
     return new InfluxDb(
       `${name}-influxdb`,
       {
@@ -157,8 +154,6 @@ export class Site extends pulumi.ComponentResource {
         purge,
         network,
         publish,
-        engine,
-        ssh,
       },
       { parent: this },
     );
@@ -182,7 +177,7 @@ export class Site extends pulumi.ComponentResource {
         token: influxdb.token("telegraf", this.late.rotate.influxTelegraf),
       },
       // A column's first write would decide its type: the tables come first.
-      { parent: this, dependsOn: [mosquitto.service.container, influxdb.schema] },
+      { parent: this, dependsOn: [mosquitto.service.ready, influxdb.schema] },
     );
   }
 
@@ -237,7 +232,7 @@ export class Site extends pulumi.ComponentResource {
     };
     return new Simulator(`${name}-simulator`, args, {
       parent: this,
-      dependsOn: [mosquitto.service.container],
+      dependsOn: [mosquitto.service.ready],
     });
   }
 }

@@ -136,6 +136,25 @@ export const sshLine = (args: string[]): string => ["ssh", ...args].map(quoted).
 export const remoteLine = (target: SshTarget, command: string): string =>
   sshLine([...sharedOptions(target), "-T", ...destination(target), command]);
 
+/** Where a site's Docker engine is. */
+export interface EnginePlace {
+  /** Default: `DOCKER_HOST`, else the local engine. */
+  engine?: string | undefined;
+  ssh: SshTarget["ssh"];
+}
+
+/**
+ * Shell command line that runs a command beside a site's engine, with this shell's standard input:
+ * here, or at the site if that is reached over SSH. The site's own client asks its engine in one
+ * round trip; one here would open several connections for it.
+ */
+export const engineLine = ({ engine, ssh }: EnginePlace, command: string): string =>
+  isSsh(engine) ? remoteLine({ engine, ssh }, command) : command;
+
+/** Environment variables that such a line needs here. */
+export const engineEnvironment = ({ engine }: EnginePlace): Record<string, string> =>
+  engine && !isSsh(engine) ? { DOCKER_HOST: engine } : {};
+
 /** Stable local ports of a site: Grafana's API while a program runs, and what a person opens. */
 export function localPorts(
   site: string,

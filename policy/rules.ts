@@ -113,12 +113,12 @@ const memory = containerRule(
 
 const healthCheck = containerRule(
   "health-checked",
-  "Every container has a health check, and an update waits for it.",
-  ({ healthcheck, wait }) => {
+  "Every container has a health check.",
+  ({ healthcheck }) => {
     const tests = strings((healthcheck as { tests?: unknown } | undefined)?.tests);
-    if (tests.length < 2 || tests[0] === "NONE")
-      return ["there is no health check: set healthcheck.tests"];
-    return wait === true ? [] : ["an update does not wait for the health check: set wait"];
+    return tests.length < 2 || tests[0] === "NONE"
+      ? ["there is no health check: set healthcheck.tests"]
+      : [];
   },
 );
 

@@ -2,6 +2,18 @@ import { randomBytes } from "node:crypto";
 import { packageVersion, type Provider, type ProviderContext, type ResourceType } from "./provider";
 import type { PropertyMap } from "./wire";
 
+const environmentOf = ({ environment }: PropertyMap) =>
+  (environment ?? {}) as Record<string, string>;
+
+/** @throws Error where the engine has no container of that name. */
+function findContainer(name: string, inputs: PropertyMap, context: ProviderContext) {
+  const engine = context.engine(environmentOf(inputs).DOCKER_HOST);
+  const container = engine.state.containers[name];
+  if (!container)
+    throw new Error(`exit status 1: Error response from daemon: No such container: ${name}`);
+  return { engine, container };
+}
+
 /**
  * The container that a command line enters by `docker exec`; undefined where it enters none.
  * @throws Error where the container does not exist, or its service does not answer.
@@ -9,16 +21,24 @@ import type { PropertyMap } from "./wire";
 function execTarget(line: string, inputs: PropertyMap, context: ProviderContext) {
   const name = /\bdocker exec\b.* (\S+) (?:ba)?sh\b/.exec(line)?.[1];
   if (!name) return undefined;
-  const engine = context.engine(environmentOf(inputs).DOCKER_HOST);
-  const container = engine.state.containers[name];
-  if (!container)
-    throw new Error(`exit status 1: Error response from daemon: No such container: ${name}`);
+  const { engine, container } = findContainer(name, inputs, context);
   if (!container.healthy) throw new Error(`exit status 1: the service of ${name} does not answer`);
   return { engine, objects: engine.objectsOf(container) };
 }
 
-const environmentOf = ({ environment }: PropertyMap) =>
-  (environment ?? {}) as Record<string, string>;
+/**
+ * What a command does that waits for a container to be healthy: it restarts one that is not.
+ * @param resource type and name of the command, which is named after the container.
+ * @throws Error where the container is not healthy then either.
+ */
+function awaitHealth(inputs: PropertyMap, context: ProviderContext, resource: string): void {
+  const name = / -- (\S+) \d+\b/.exec(inputs.create as string)?.[1];
+  if (!name) return;
+  const { engine, container } = findContainer(name, inputs, context);
+  const owner = resource.replace(/^Command:(.*)-ready$/, "Container:$1");
+  engine.save(() => (container.healthy ||= !context.faults.isUnhealthy(owner)));
+  if (!container.healthy) throw new Error(`exit status 1: the container ${name} is not healthy`);
+}
 
 /** Key of InfluxDB's token among the objects of its API; undefined where a command is for none. */
 function tokenKey(inputs: PropertyMap): string | undefined {
@@ -42,10 +62,10 @@ const localCommand: ResourceType = {
   replaceOnChanges: ["triggers"],
   computed: ["stderr", "stdout"],
   computedOnUpdate: ["stderr", "stdout"],
-  create: (inputs, context) => ({
-    id: randomBytes(16).toString("hex"),
-    outputs: simulate(inputs, context),
-  }),
+  create(inputs, context, resource) {
+    awaitHealth(inputs, context, resource);
+    return { id: randomBytes(16).toString("hex"), outputs: simulate(inputs, context) };
+  },
   update: (_, inputs, context) => simulate(inputs, context),
   remove(_, state, context) {
     if (!state.delete) return;

@@ -22,8 +22,6 @@ const containerReplaceOnChanges = [
 interface ContainerInputs {
   name: string;
   image: string;
-  wait?: boolean;
-  healthcheck?: PropertyMap;
   readOnly?: boolean;
   uploads?: unknown[];
   networksAdvanced?: { name: string; aliases?: string[] }[];
@@ -39,16 +37,12 @@ const container: ResourceType = {
     const {
       name,
       image,
-      wait,
-      healthcheck,
       readOnly = false,
       uploads = [],
       networksAdvanced = [],
       ports = [],
       volumes = [],
     } = inputs as PropertyMap & ContainerInputs;
-    if (wait && !healthcheck)
-      throw new Error(`${name} has wait and no health check, so nothing tells when it answers`);
     const healthy = !context.faults.isUnhealthy(resource);
     const { id, networks } = engineOf(context).runContainer(
       name,
@@ -62,8 +56,6 @@ const container: ResourceType = {
       },
       { readOnly, uploads: uploads.length },
     );
-    if (wait && !healthy)
-      return { id, outputs: {}, failed: "container failed to be in healthy state" };
     const networkDatas = networks.map((networkName) => ({ networkName }));
     return { id, outputs: { bridge: "", containerLogs: "", exitCode: 0, networkDatas } };
   },

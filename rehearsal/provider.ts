@@ -22,8 +22,6 @@ export interface ProviderContext {
 export interface CreateResult {
   id: string;
   outputs: PropertyMap;
-  /** Why the resource exists and yet does not work. Default: it works. */
-  failed?: string;
 }
 
 /** What one resource type of a real provider does, as far as the engine can see. */

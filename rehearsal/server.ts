@@ -5,12 +5,9 @@ import {
   type IResourceProviderServer,
   ResourceProviderService,
 } from "@pulumi/pulumi/proto/provider_grpc_pb";
-import { Status } from "@pulumi/pulumi/proto/status_pb";
-import { Any } from "google-protobuf/google/protobuf/any_pb";
 import { Empty } from "google-protobuf/google/protobuf/empty_pb";
 import { type JavaScriptValue, Struct } from "google-protobuf/google/protobuf/struct_pb";
 import {
-  type CreateResult,
   diff,
   invokeFunction,
   kindOf,
@@ -141,10 +138,9 @@ export class ProviderServer {
       return new rpc.CreateResponse().setProperties(toStruct(plannedState(type, inputs)));
     const name = await this.injectFaults(request);
     const result = type.create(reveal(inputs), this.context(peer), name);
-    const state = toStruct(stateOf(type, inputs, result.outputs));
-    if (result.failed !== undefined)
-      throw initFailed(result, state, fromStruct(request.getProperties()));
-    return new rpc.CreateResponse().setId(result.id).setProperties(state);
+    return new rpc.CreateResponse()
+      .setId(result.id)
+      .setProperties(toStruct(stateOf(type, inputs, result.outputs)));
   }
 
   private async read(request: rpc.ReadRequest, peer: string) {
@@ -220,29 +216,4 @@ function diffResponse(found: PlannedChange[]): rpc.DiffResponse {
       .set(path, new rpc.PropertyDiff().setKind(kinds[kind][replaces ? 1 : 0]).setInputdiff(true));
   }
   return response;
-}
-
-/**
- * The error for a resource that was created and does not work: the engine keeps it in its state,
- * as Pulumi's initialization failures.
- */
-function initFailed(
-  { id, failed = "" }: CreateResult,
-  state: Struct,
-  inputs: PropertyMap,
-): grpc.ServiceError {
-  const detail = new rpc.ErrorResourceInitFailed()
-    .setId(id)
-    .setProperties(state)
-    .setReasonsList([failed])
-    .setInputs(toStruct(inputs));
-  const wrapped = new Any();
-  wrapped.pack(detail.serializeBinary(), "pulumirpc.ErrorResourceInitFailed");
-  const metadata = new grpc.Metadata();
-  const status = new Status()
-    .setCode(grpc.status.UNKNOWN)
-    .setMessage(failed)
-    .setDetailsList([wrapped]);
-  metadata.add("grpc-status-details-bin", Buffer.from(status.serializeBinary()));
-  return Object.assign(new Error(failed), { code: grpc.status.UNKNOWN, details: failed, metadata });
 }

@@ -141,9 +141,12 @@ function editsOf(step: Step, plan: SitePlan, cache: EditCache): string {
   return text;
 }
 
+/** Whether a step only looks whether a container has come up. */
+const isCheck = ({ type, name }: Step) => kindOf(type) === "Command" && name.endsWith("-ready");
+
 /** What a plan changes at its site. */
 function changeAt(plan: SitePlan, allowances: Allowances, cache: EditCache): SiteChange {
-  const steps = plan.steps.filter(({ op }) => op !== "same").sort(byGravity);
+  const steps = plan.steps.filter((step) => step.op !== "same" && !isCheck(step)).sort(byGravity);
   const count = (op: Step["op"]) => steps.filter((step) => step.op === op).length;
   const sentences = describePlan({ ...plan, steps });
   const violations = planViolations(plan, allowances);

@@ -1,19 +1,12 @@
-import { spawn } from "node:child_process";
 import { apiPlaceholders, databases } from "../../configs/influxdb";
 import { buildMessage } from "../../configs/message";
 import { first, type Model } from "../../configs/model";
 import { renderScript } from "../../configs/scripts";
-import { isSsh, quoted, type SshTarget, remoteLine } from "../../configs/ssh";
+import { type EnginePlace, quoted } from "../../configs/ssh";
 import { durationSeconds } from "../../configs/units";
 import { port as grafanaPort } from "../../configs/grafana";
 import { sources } from "../../dashboards";
-
-/** Where a site's Docker engine is. */
-export interface EnginePlace {
-  /** Default: the local one. */
-  engine?: string | undefined;
-  ssh: SshTarget["ssh"];
-}
+import { containersAt, docker } from "../engine";
 
 /** What the gate allows. */
 export interface GateLimits {
@@ -74,35 +67,6 @@ export function gateMessage(model: Model, retention: string, now: number): GateM
   };
 }
 
-/**
- * Runs `docker` at a site's engine; over SSH the site's own client.
- * @throws Error with its last line.
- */
-export function docker({ engine, ssh }: EnginePlace, args: string[], input = ""): Promise<string> {
-  const line = ["docker", ...args].map(quoted).join(" ");
-  const env = { ...process.env, ...(engine && !isSsh(engine) && { DOCKER_HOST: engine }) };
-  return new Promise((done, failed) => {
-    // In a session of its own: a terminal's Ctrl-C lets what runs be finished.
-    const child = spawn("sh", ["-c", isSsh(engine) ? remoteLine({ engine, ssh }, line) : line], {
-      env,
-      timeout: 120_000,
-      detached: true,
-    });
-    let [stdout, stderr] = ["", ""];
-    child.stdout.on("data", (data: Buffer) => (stdout += data.toString()));
-    child.stderr.on("data", (data: Buffer) => (stderr += data.toString()));
-    child.once("error", failed);
-    child.once("close", (code, signal) =>
-      code === 0
-        ? done(stdout)
-        : failed(
-            new Error(stderr.trim().split("\n").at(-1) || `docker ended with ${code ?? signal}`),
-          ),
-    );
-    child.stdin.on("error", () => undefined).end(input);
-  });
-}
-
 /** A shell script for the broker's container; its standard input is mosquitto_pub's options. */
 export const publishScript = (): string => renderScript("gate-publish.sh");
 
@@ -131,33 +95,24 @@ export function checkScript(
   });
 }
 
-/** What is wrong with containers: one that is missing, not healthy, or was restarted too often. */
+/**
+ * What is wrong with containers: one that is missing, not well, or was restarted too often. Of one
+ * that is not well it holds several lines, with the last ones of its log.
+ */
 export async function unhealthyContainers({
   site,
   containers,
   restarts,
   ...place
 }: EnginePlace & Pick<GateArgs, "site" | "containers" | "restarts">): Promise<string[]> {
-  const ids = (await docker(place, ["ps", "-aq", "--filter", `label=bess-telemetry.site=${site}`]))
-    .split(/\s+/)
-    .filter(Boolean);
-  if (ids.length === 0) return [`no container of ${site} is there`];
-  const format = [
-    "{{.Name}}",
-    "{{.State.Status}}",
-    "{{if .State.Health}}{{.State.Health.Status}}{{end}}",
-    "{{.RestartCount}}",
-  ].join(" ");
-  const lines = (await docker(place, ["inspect", "--format", format, ...ids])).trim().split("\n");
-  const found = new Map(
-    lines.map((line) => [line.slice(1, line.indexOf(" ")), line.split(" ").slice(1)]),
-  );
+  const found = await containersAt({ ...place, name: site });
+  if (found.length === 0) return [`no container of ${site} is there`];
   return containers.flatMap((name) => {
-    const [status, health, count] = found.get(name) ?? ["missing"];
-    if (status !== "running" || health !== "healthy")
-      return [`${name} is ${status === "running" ? health : status}`];
-    return Number(count) > restarts
-      ? [`${name} was restarted ${count} times, and ${restarts} are allowed`]
+    const status = found.find(({ container }) => container === name);
+    if (!status) return [`${name} is missing`];
+    if (status.report) return [status.report];
+    return status.restarts > restarts
+      ? [`${name} was restarted ${status.restarts} times, and ${restarts} are allowed`]
       : [];
   });
 }

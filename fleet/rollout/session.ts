@@ -9,12 +9,14 @@ import {
   StackError,
   type StackUpdate,
 } from "../../automation";
+import { labels } from "../../configs/containers";
 import { loadModel } from "../../configs/model";
 import { profiles } from "../../configs/profiles";
 import { parseSite, type SiteConfig, siteServices } from "../../configs/site";
 import { apiTunnel, isSsh } from "../../configs/ssh";
 import type { Engine } from "../../rehearsal";
-import { docker, gate, type GateLimits, unhealthyContainers } from "./gate";
+import { docker } from "../engine";
+import { gate, type GateLimits, unhealthyContainers } from "./gate";
 import { isAlive } from "./record";
 import type { Revision } from "./revision";
 import { type DeployedRevision, type Session, SiteError, type Target } from "./rollout";
@@ -48,6 +50,8 @@ export function failureReason(error: Error): string {
     error instanceof StackError && error.kind === "command"
       ? error.message
       : `error: ${error.message}`;
+  const reports = scriptReports(text);
+  if (reports.length > 0) return reports.join("\n");
   const lines = [...text.matchAll(/(?:^|\s)error: +(.+:(?:\n\s*- .+)+|.+)|^\s*\* (.+)/gm)].map(
     ([, reason, listed = ""]) => withoutWrapping(onOneLine(reason ?? listed)),
   );
@@ -61,6 +65,15 @@ export function failureReason(error: Error): string {
   );
   const reason = reasons.join("; ") || (text.trim().split("\n").at(-1) ?? "");
   return reason.length > 500 ? `${reason.slice(0, 497)}...` : reason;
+}
+
+/** What scripts have said that failed, without their command lines. */
+function scriptReports(text: string): string[] {
+  const blocks = text.matchAll(/^( *)error: +exit status \d+: running ".*":\n((?:\1.*\S.*\n?)+)/gm);
+  const said = [...blocks].map(([, indent = "", block = ""]) =>
+    block.replaceAll(new RegExp(`^${indent}`, "gm"), "").trimEnd(),
+  );
+  return [...new Set(said)];
 }
 
 /** A list of findings on one line. */
@@ -136,7 +149,7 @@ export class StackSession implements Session {
     const { names, held } = begunContainers(state as StackState);
     const { site, ...place } = placeOf(this.config);
     for (const name of names) {
-      const filters = [`name=^/?${name}$`, `label=bess-telemetry.site=${site}`];
+      const filters = [`name=^/?${name}$`, `label=${labels.site}=${site}`];
       const ids = await docker(
         place,
         ["ps", "-aq", "--no-trunc"].concat(filters.flatMap((filter) => ["--filter", filter])),
@@ -194,16 +207,13 @@ export class StackSession implements Session {
     return work().finally(() => tunnel.close());
   }
 
-  /** What is wrong with the containers alone. */
+  /** What is wrong with the containers alone, a line for each. */
   async health(): Promise<string[]> {
     const { config, simulatedEngine } = this;
-    return simulatedEngine
-      ? simulatedGate(simulatedEngine, config)
-      : unhealthyContainers({
-          ...placeOf(config),
-          containers: containersOf(config),
-          ...this.limits,
-        });
+    if (simulatedEngine) return simulatedGate(simulatedEngine, config);
+    const place = { ...placeOf(config), containers: containersOf(config), ...this.limits };
+    const found = await unhealthyContainers(place);
+    return found.map((report) => report.replace(/\n[^]*/, ""));
   }
 
   private async differences(

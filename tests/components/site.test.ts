@@ -70,9 +70,12 @@ describe("the default site with its simulator", () => {
         { "max-size": "10m", "max-file": "3" },
       ]);
     });
-    test("with a health check that an update waits for", () => {
+    test("with a health check that an update waits for, beside the engine", () => {
       const { tests } = container.healthcheck as { tests: string[] };
-      expect(container.wait).toBe(true);
+      expect(find(`dev-${service}-ready`)?.inputs).toMatchObject({
+        create: `sh -s -- dev-${service} 180`,
+        triggers: [`dev-${service}-id`],
+      });
       expect([tests[0], tests.length > 1]).toEqual([expect.stringMatching(/^CMD(-SHELL)?$/), true]);
     });
     test("again after a reboot", () => expect(container.restart).toBe("unless-stopped"));

@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { startScript as explorerStart } from "../../configs/explorer";
 import { startScript as grafanaStart } from "../../configs/grafana";
+import { readyScript, statusScript } from "../../configs/containers";
 import * as influxdb from "../../configs/influxdb";
 import { loadModel } from "../../configs/model";
 import { profiles } from "../../configs/profiles";
@@ -25,11 +26,15 @@ function check(script: string, options: string[] = []): string {
 }
 
 const stored = (file: string) => readFileSync(join(scriptFolder, file), "utf8");
+const sourcedBy = (file: string) =>
+  [...stored(file).matchAll(/^\. \.\/(\S+)$/gm)].flatMap(([, name]) => name ?? []);
 const storedScripts = readdirSync(scriptFolder).filter((file) => file.endsWith(".sh"));
 
 /** The findings that a stored script turns off, which its rendered text turns off no longer. */
 const turnedOff = (file: string) =>
-  [...stored(file).matchAll(/# shellcheck disable=(\S+)/g)].map(([, code]) => `--exclude=${code}`);
+  [file, ...sourcedBy(file)]
+    .flatMap((one) => [...stored(one).matchAll(/# shellcheck disable=(\S+)/g)])
+    .map(([, code]) => `--exclude=${code}`);
 
 const schema = (file: string) => influxdb.schemaScript(influxdb.schema(loadModel(file), "90d"));
 const model = loadModel("configs/telemetry.yaml");
@@ -65,6 +70,8 @@ const rendered: [file: string, of: string, script: string][] = [
     "the profile pi",
     influxdb.startScript({ node: "kiel-1", retention: "90d", profile: profiles.pi }),
   ],
+  ["service-ready.sh", "any site", `#!/bin/sh\n${readyScript()}`],
+  ["service-status.sh", "any site", `#!/bin/sh\n${statusScript("pi")}`],
 ];
 
 describe("shellcheck finds nothing in", () => {
@@ -82,10 +89,7 @@ describe("shellcheck finds nothing in", () => {
 });
 
 test("every stored script is rendered above, on its own or within another", () => {
-  const sourced = storedScripts.flatMap((file) =>
-    [...stored(file).matchAll(/^\. \.\/(\S+)$/gm)].map(([, name]) => name),
-  );
-  const names = [...rendered.map(([file]) => file), ...sourced];
+  const names = [...rendered.map(([file]) => file), ...storedScripts.flatMap(sourcedBy)];
   expect(storedScripts.filter((file) => !names.includes(file))).toEqual([]);
 });
 

@@ -1,7 +1,8 @@
 import { chmodSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { loadModel } from "../../configs/model";
-import { docker, gate, gateMessage, unhealthyContainers } from "../../fleet/rollout/gate";
+import { docker } from "../../fleet/engine";
+import { gate, gateMessage, unhealthyContainers } from "../../fleet/rollout/gate";
 import { temporaryFolder } from "../support/programs";
 
 const model = loadModel(join(__dirname, "../../configs/telemetry.yaml"));
@@ -43,38 +44,50 @@ const args = {
   grafanaPassword: "grafana-secret",
   limitSeconds: 2,
 };
+/** A line of `docker inspect`, as the script asks for it. */
+const facts = (service: string, state: string, health: string, restarts: number) =>
+  `echo '/kiel-${service}|${service}|${state}|${health}|${restarts}|1|false|2026-11-27T12:00:00.5Z|ab'`;
+const broker = facts("mosquitto", "running", "healthy", 0);
 const healthy = {
   "ps -aq": "echo a b",
-  inspect: "echo '/kiel-mosquitto running healthy 0'; echo '/kiel-influxdb running healthy 0'",
+  "inspect --format {{.Name}}": `${broker}; ${facts("influxdb", "running", "healthy", 0)}`,
 };
+const influxdb = (state: string, health: string, restarts = 0) => ({
+  ...healthy,
+  "inspect --format {{.Name}}": `${broker}; ${facts("influxdb", state, health, restarts)}`,
+  "inspect --format {{with": "printf '\\fexit code 0: fine\\fexit code 7: no\\nanswer\\n'",
+  logs: "echo 'thread main panicked' >&2",
+});
 
 describe("the containers of a site", () => {
-  test.each<[string, string, string[]]>([
-    ["are well", healthy.inspect, []],
-    ["lack one", "echo '/kiel-mosquitto running healthy 0'", ["kiel-influxdb is missing"]],
+  test.each<[string, Record<string, string>, string[]]>([
+    ["are well", healthy, []],
     [
-      "have one that has ended",
-      "echo '/kiel-mosquitto exited unhealthy 0'; echo '/kiel-influxdb running healthy 0'",
-      ["kiel-mosquitto is exited"],
+      "lack one",
+      { ...healthy, "inspect --format {{.Name}}": broker },
+      ["kiel-influxdb is missing"],
     ],
-    [
-      "have one that does not answer",
-      "echo '/kiel-mosquitto running healthy 0'; echo '/kiel-influxdb running unhealthy 0'",
-      ["kiel-influxdb is unhealthy"],
-    ],
+    ["are not there", {}, ["no container of kiel is there"]],
     [
       "have one that was restarted",
-      "echo '/kiel-mosquitto running healthy 0'; echo '/kiel-influxdb running healthy 3'",
+      influxdb("running", "healthy", 3),
       ["kiel-influxdb was restarted 3 times, and 0 are allowed"],
     ],
-  ])("%s", async (_, inspect, wrong) => {
-    standIn({ ...healthy, inspect });
+  ])("%s", async (_, cases, wrong) => {
+    standIn(cases);
     expect(await unhealthyContainers(place)).toEqual(wrong);
   });
 
-  test("are not there", async () => {
-    standIn({});
-    expect(await unhealthyContainers(place)).toEqual(["no container of kiel is there"]);
+  test.each([
+    ["has ended", "exited", "unhealthy", "exited since 2026-11-27T12:00:00Z, exit code 1"],
+    ["does not answer", "running", "unhealthy", "running and unhealthy since"],
+  ])("have one that %s, which is told with its log", async (_, state, health, said) => {
+    standIn(influxdb(state, health));
+    const [report = "", ...others] = await unhealthyContainers(place);
+    expect(others).toEqual([]);
+    expect(report).toContain(`influxdb is not well: the container kiel-influxdb is ${said}`);
+    expect(report).toContain("\n  last health check: exit code 7: no answer\n");
+    expect(report).toContain("\n    thread main panicked\n");
   });
 });
 
@@ -107,7 +120,7 @@ describe("the gate", () => {
   test.each<[string, Record<string, string>, string]>([
     [
       "a container that is not well, before anything is published",
-      { inspect: "echo '/kiel-mosquitto running healthy 0'" },
+      { "inspect --format {{.Name}}": broker },
       "kiel-influxdb is missing",
     ],
     [

@@ -341,14 +341,32 @@ test("a container that a killed update had begun to make is not one that the sta
 });
 
 test("a failure is told without what the provider and Pulumi say around it", () => {
-  const said = `sdk-v2/provider2.go:572: sdk.helper_schema: container failed to be in healthy state: provider=docker@5.2.0
+  const said = `sdk-v2/provider2.go:572: sdk.helper_schema: Unable to start container: no such file: provider=docker@5.2.0
     error: creating urn:pulumi:kiel::bess-telemetry::bess:index:Site$docker:index/container:Container::kiel-telegraf: 1 error occurred:
-    	* container failed to be in healthy state
+    	* Unable to start container: no such file
     error: update failed
   * urn:pulumi:kiel::bess-telemetry::docker:index/container:Container::kiel-influxdb, interrupted while creating`;
   expect(failureReason(new Error(said))).toBe(
-    "container failed to be in healthy state; kiel-telegraf",
+    "Unable to start container: no such file; kiel-telegraf",
   );
+});
+
+test("a service that does not come up is told with all that its check has found", () => {
+  const report = [
+    "influxdb does not come up: the container kiel-influxdb is restarting, exit code 101",
+    "  last lines of its log:",
+    "    thread main panicked",
+  ];
+  const said = ` ++ command:local:Command kiel-influxdb-ready creating failed error: exit status 1: running "sh -s":
+Diagnostics:
+  command:local:Command (kiel-influxdb-ready):
+    error: exit status 1: running "ssh pi@kiel 'sh -s'":
+${report.map((line) => `    ${line}`).join("\n")}
+
+  pulumi:pulumi:Stack (bess-telemetry-kiel):
+    error: update failed
+`;
+  expect(failureReason(new Error(said))).toBe(report.join("\n"));
 });
 
 test("a host that is refused is told with every finding, once", () => {

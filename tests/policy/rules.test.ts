@@ -10,7 +10,6 @@ const goodInputs = {
   memory: 512,
   memorySwap: 512,
   healthcheck: { tests: ["CMD", "true"] },
-  wait: true,
   logDriver: "json-file",
   logOpts: { "max-size": "10m", "max-file": "3" },
   envs: ["GF_SECURITY_ADMIN_PASSWORD__FILE=/run/secrets/password", "GF_USERS_ALLOW_SIGN_UP=false"],
@@ -120,7 +119,6 @@ test.each<[string, Resource, string, string]>([
     "health-checked",
     "no health check",
   ],
-  ["an update that does not wait", container({ wait: false }), "health-checked", "does not wait"],
   [
     "the engine's own log driver",
     container({ logDriver: undefined }),
@@ -213,7 +211,7 @@ test.each<[string, Resource, Allowances | undefined]>([
   ["a volume that may go", volume({ retained: false }), { deletedVolumes: ["dev-grafana-data"] }],
   [
     "a container that the plan deletes",
-    { ...container({ memory: undefined, wait: false, ports: [{ internal: 1 }] }), deleted: true },
+    { ...container({ memory: undefined, ports: [{ internal: 1 }] }), deleted: true },
     undefined,
   ],
   [

@@ -47,7 +47,11 @@ test("another field in the model replaces Telegraf alone", async () => {
 
 test("another image of one service replaces that service alone", async () => {
   const steps = await base.copy().up({ images: { grafana: "grafana/grafana:13.1.2" } });
-  expect(steps).toEqual(["replace Container:dev-grafana", "replace RemoteImage:dev-grafana"]);
+  expect(steps).toEqual([
+    "replace Command:dev-grafana-ready",
+    "replace Container:dev-grafana",
+    "replace RemoteImage:dev-grafana",
+  ]);
 });
 
 test("a rotated secret changes only what uses it", async () => {
@@ -68,7 +72,7 @@ test("a service that never answers fails the update, and the next one heals the 
   const site = RehearsedSite.empty();
   expect(
     await site.failingUp([{ resource: "Container:dev-telegraf", kind: "unhealthy", seconds: 1 }]),
-  ).toContain("failed to be in healthy state");
+  ).toContain("the container dev-telegraf is not healthy");
   const healthy = () => site.engine().state.containers["dev-telegraf"]?.healthy;
   expect(healthy()).toBe(false);
   await site.up();
@@ -104,7 +108,10 @@ test("a refresh finds a container that vanished, and the next update brings it b
   site.engine().removeContainer("dev-telegraf");
   expect(await site.up()).toEqual([]);
   await site.refresh();
-  expect(await site.up()).toEqual(["create Container:dev-telegraf"]);
+  expect(await site.up()).toEqual([
+    "create Container:dev-telegraf",
+    "replace Command:dev-telegraf-ready",
+  ]);
 });
 
 test("destroy keeps the data volumes, and purge does not", async () => {

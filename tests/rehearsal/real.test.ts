@@ -8,6 +8,7 @@ import { random } from "../../rehearsal/random";
 import { deployedStack } from "../../automation";
 import { environment } from "../../automation/programs";
 import { localBackend } from "../../automation/backend";
+import { engineAnswers } from "../support/docker";
 import { modelWithField } from "../support/models";
 import { freePort, temporaryFolder } from "../support/programs";
 import { stepsOf } from "../support/rehearsal";
@@ -31,7 +32,6 @@ const plugins = (
 const pluginsInstalled = providers.every((provider) =>
   plugins.includes(`${provider.package} ${provider.version}`),
 );
-const engineAnswers = run("docker", "version", "--format", "{{.Server.Version}}").status === 0;
 
 (pluginsInstalled ? describe : describe.skip)("beside the real providers' schemas", () => {
   // The schema of the random provider marks no input, although each replaces its resource.
