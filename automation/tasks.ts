@@ -38,6 +38,8 @@ export interface EngineArgs {
   diff?: boolean;
   /** Whether its output is coloured. Default: as `pulumi` finds fit. */
   color?: "always" | "never" | "raw" | "auto";
+  /** Patterns of the URNs that an update replaces though nothing of them changes. Default: none. */
+  replace?: string[];
 }
 
 /** Resources by what was, or would be, done to them, such as `{ same: 56, replace: 1 }`. */

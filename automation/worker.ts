@@ -127,7 +127,7 @@ let programServer: ProgramServer | undefined;
 async function runProgram(
   opened: Opened,
   subcommand: string[],
-  { diff, color, onOutput, onEvent }: Operations["up"]["args"] & Streams,
+  { diff, color, replace = [], onOutput, onEvent }: Operations["up"]["args"] & Streams,
 ): Promise<Operations["up"]["result"]> {
   const { environment, reference } = opened;
   const folder = mkdtempSync(join(tmpdir(), "bess-events-"));
@@ -147,6 +147,7 @@ async function runProgram(
       Object.entries(options).map(([name, value]) => `--${name}=${value}`),
       "--non-interactive",
       diff ? "--diff" : [],
+      replace.map((urn) => `--replace=${urn}`),
     );
     // Without the first variable Pulumi does not know --event-log.
     const env = { ...process.env, PULUMI_DEBUG_COMMANDS: "true", ...environment };

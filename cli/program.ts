@@ -10,6 +10,7 @@ import { refresh } from "./refresh";
 import { rehearseCommand } from "./rehearse";
 import { replayCommand } from "./replay";
 import { lint, test } from "./test";
+import { status } from "./status";
 import { up } from "./up";
 
 const commands = [
@@ -22,6 +23,7 @@ const commands = [
   replayCommand,
   rehearseCommand,
   list,
+  status,
   fleet,
   docs,
   lint,

@@ -25,6 +25,16 @@ export const operationOptions = ({ diff }: { diff?: boolean }) => ({
   ...(noColor() && { color: "never" as const }),
 });
 
-/** Runs Pulumi's command line on a stack. @returns the exit code, as docs/cli.md has it. */
-export const runOnStack = async (operation: string, asked: PulumiOptions): Promise<0 | 1> =>
-  (await runPulumi([operation, ...pulumiFlags(asked)], asked.stack)) === 0 ? 0 : 1;
+/**
+ * Runs Pulumi's command line on a stack.
+ * @param replaced patterns of the URNs that are replaced though nothing of them changes.
+ * @returns the exit code, as docs/cli.md has it.
+ */
+export async function runOnStack(
+  operation: string,
+  asked: PulumiOptions,
+  replaced: readonly string[] = [],
+): Promise<0 | 1> {
+  const flags = [...pulumiFlags(asked), ...replaced.map((urn) => `--replace=${urn}`)];
+  return (await runPulumi([operation, ...flags], asked.stack)) === 0 ? 0 : 1;
+}

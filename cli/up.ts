@@ -1,4 +1,6 @@
 import { describePart, docker } from "../automation";
+import { findSite, siteConfig } from "../configs/sites";
+import { checksToRepeat } from "../fleet";
 import { acting, bessCommand, diffOption, refreshOption, stackOption, yesOption } from "./command";
 import { type PulumiOptions, runOnStack } from "./pulumi";
 import { rehearse } from "./rehearse";
@@ -17,7 +19,10 @@ export const up = () =>
     .action(
       acting(async (asked: PulumiOptions) => {
         const engine = await docker();
-        if (asked.stack !== "dev" || engine.state === "found") return runOnStack("up", asked);
+        if (asked.stack !== "dev" || engine.state === "found") {
+          const site = siteConfig(findSite(asked.stack));
+          return runOnStack("up", asked, await checksToRepeat(site));
+        }
         console.log(describePart(engine));
         return rehearse("up", asked);
       }),

@@ -24,4 +24,5 @@ export {
   type SiteStatus,
   verifySite,
 } from "./operate";
+export { checksToRepeat, servicesAt, type ServiceStatus } from "./services";
 export { plansSince, renderInto } from "./since";

@@ -16,6 +16,7 @@ import { parseSite, type SiteConfig, siteServices } from "../../configs/site";
 import { apiTunnel, isSsh } from "../../configs/ssh";
 import type { Engine } from "../../rehearsal";
 import { docker } from "../engine";
+import { checksToRepeat } from "../services";
 import { gate, type GateLimits, unhealthyContainers } from "./gate";
 import { isAlive } from "./record";
 import type { Revision } from "./revision";
@@ -134,7 +135,8 @@ export class StackSession implements Session {
   async up(): Promise<Record<string, number>> {
     return this.unlocked(async () => {
       if (!this.simulatedEngine) await this.removeBegun();
-      const { changes, outputs } = await this.stack.up();
+      const replace = this.simulatedEngine ? [] : await checksToRepeat(this.config);
+      const { changes, outputs } = await this.stack.up({ replace });
       this.outputs = outputs;
       return changes;
     });

@@ -1,8 +1,10 @@
-import { chmodSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { loadModel } from "../../configs/model";
 import { docker } from "../../fleet/engine";
 import { gate, gateMessage, unhealthyContainers } from "../../fleet/rollout/gate";
+import { checksToRepeat } from "../../fleet/services";
+import { askingForFacts, containerFacts, standInForDocker } from "../support/docker";
 import { temporaryFolder } from "../support/programs";
 
 const model = loadModel(join(__dirname, "../../configs/telemetry.yaml"));
@@ -10,19 +12,7 @@ const folder = temporaryFolder();
 const path = process.env.PATH;
 const at = (file: string) => join(folder.path, file);
 
-/**
- * Puts a stand-in for Docker's client first on the PATH: it notes what it is asked, and answers by
- * the case.
- */
-function standIn(cases: Record<string, string>): void {
-  const answers = Object.entries(cases).map(([asked, answer]) => `*"${asked}"*) ${answer} ;;`);
-  writeFileSync(
-    at("docker"),
-    `#!/bin/sh\necho "$@" >> ${at("asked")}\ncase "$*" in\n${answers.join("\n")}\nesac\n`,
-  );
-  chmodSync(at("docker"), 0o755);
-  writeFileSync(at("asked"), "");
-}
+const standIn = (cases: Record<string, string>) => standInForDocker(folder.path, cases);
 
 beforeAll(() => (process.env.PATH = `${folder.path}:${path}`));
 afterAll(() => {
@@ -44,19 +34,24 @@ const args = {
   grafanaPassword: "grafana-secret",
   limitSeconds: 2,
 };
-/** A line of `docker inspect`, as the script asks for it. */
-const facts = (service: string, state: string, health: string, restarts: number) =>
-  `echo '/kiel-${service}|${service}|${state}|${health}|${restarts}|1|false|2026-11-27T12:00:00.5Z|ab'`;
-const broker = facts("mosquitto", "running", "healthy", 0);
+const facts = (service: string, change: object = {}) =>
+  `echo '${containerFacts(`kiel-${service}`, change)}'`;
 const healthy = {
   "ps -aq": "echo a b",
-  "inspect --format {{.Name}}": `${broker}; ${facts("influxdb", "running", "healthy", 0)}`,
+  [askingForFacts]: `${facts("mosquitto")}; ${facts("influxdb")}`,
 };
-const influxdb = (state: string, health: string, restarts = 0) => ({
+const influxdb = (change: object) => ({
   ...healthy,
-  "inspect --format {{.Name}}": `${broker}; ${facts("influxdb", state, health, restarts)}`,
+  [askingForFacts]: `${facts("mosquitto")}; ${facts("influxdb", change)}`,
   "inspect --format {{with": "printf '\\fexit code 0: fine\\fexit code 7: no\\nanswer\\n'",
   logs: "echo 'thread main panicked' >&2",
+});
+
+test("an update repeats the check of a service that is not well, and of no other", async () => {
+  standIn(influxdb({ state: "exited" }));
+  expect(await checksToRepeat({ name: "kiel", ssh: {} })).toEqual(["**-influxdb-ready"]);
+  standIn({ "ps -aq": "exit 1" });
+  expect(await checksToRepeat({ name: "kiel", ssh: {} })).toEqual([]);
 });
 
 describe("the containers of a site", () => {
@@ -64,13 +59,13 @@ describe("the containers of a site", () => {
     ["are well", healthy, []],
     [
       "lack one",
-      { ...healthy, "inspect --format {{.Name}}": broker },
+      { ...healthy, [askingForFacts]: facts("mosquitto") },
       ["kiel-influxdb is missing"],
     ],
     ["are not there", {}, ["no container of kiel is there"]],
     [
       "have one that was restarted",
-      influxdb("running", "healthy", 3),
+      influxdb({ restarts: 3 }),
       ["kiel-influxdb was restarted 3 times, and 0 are allowed"],
     ],
   ])("%s", async (_, cases, wrong) => {
@@ -79,10 +74,14 @@ describe("the containers of a site", () => {
   });
 
   test.each([
-    ["has ended", "exited", "unhealthy", "exited since 2026-11-27T12:00:00Z, exit code 1"],
-    ["does not answer", "running", "unhealthy", "running and unhealthy since"],
-  ])("have one that %s, which is told with its log", async (_, state, health, said) => {
-    standIn(influxdb(state, health));
+    [
+      "has ended",
+      { state: "exited", exitCode: 1 },
+      "exited since 2026-11-27T12:00:00Z, exit code 1",
+    ],
+    ["does not answer", { health: "unhealthy" }, "running and unhealthy since"],
+  ])("have one that %s, which is told with its log", async (_, change, said) => {
+    standIn(influxdb(change));
     const [report = "", ...others] = await unhealthyContainers(place);
     expect(others).toEqual([]);
     expect(report).toContain(`influxdb is not well: the container kiel-influxdb is ${said}`);
@@ -120,7 +119,7 @@ describe("the gate", () => {
   test.each<[string, Record<string, string>, string]>([
     [
       "a container that is not well, before anything is published",
-      { "inspect --format {{.Name}}": broker },
+      { [askingForFacts]: facts("mosquitto") },
       "kiel-influxdb is missing",
     ],
     [

@@ -80,6 +80,20 @@ test("a service that never answers fails the update, and the next one heals the 
   expect(await site.up()).toEqual([]);
 });
 
+test("an update that repeats the check of a service that died later mends it, once", async () => {
+  const site = base.copy();
+  const engine = site.engine();
+  engine.save(() =>
+    Object.assign(engine.state.containers["dev-telegraf"] ?? {}, { healthy: false }),
+  );
+  expect(await site.up()).toEqual([]);
+  expect(await site.upReplacing("**-telegraf-ready", "**-none-ready")).toEqual([
+    "replace Command:dev-telegraf-ready",
+  ]);
+  expect(site.engine().state.containers["dev-telegraf"]?.healthy).toBe(true);
+  expect(await site.up()).toEqual([]);
+});
+
 test("a failing resource leaves the others in place, and the next update creates it", async () => {
   const site = RehearsedSite.empty();
   expect(

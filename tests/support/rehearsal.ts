@@ -36,6 +36,9 @@ export class RehearsedSite {
 
   /** @returns what was done, in words; nothing for a resource that stayed as it was. */
   up = (site: object = {}) => this.run(site, (stack, options) => stack.up(options));
+  /** An update that replaces what matches, though nothing of it changes. */
+  upReplacing = (...replace: string[]) =>
+    this.run({}, (stack, options) => stack.up({ ...options, replace }));
   preview = (site: object = {}) => this.run(site, (stack, options) => stack.preview(options));
   refresh = (site: object = {}) => this.run(site, (stack, options) => stack.refresh(options));
   destroy = (site: object = {}) => this.run(site, (stack, options) => stack.destroy(options));
