@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
 import { images } from "../configs/images";
 import { showProgress } from "./progress";
@@ -56,28 +56,119 @@ export const locate = (name: string): string | undefined => locations(name)[0];
 async function debian(name: string, packages: string[]): Promise<Part> {
   const found = locate(name);
   if (found) return { name, state: "found", note: found };
-  const missing: Part = {
-    name,
-    state: "missing",
-    note: `install it: apt-get install ${packages.join(" ")}`,
-  };
-  if (process.getuid?.() !== 0 || !locate("apt-get")) return missing;
-  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
-  await run("apt-get", ["update", "-qq"], { seconds: 300, env });
-  const done = await run(
-    "apt-get",
-    ["install", "-y", "-qq", "--no-install-recommends", ...packages],
-    {
-      seconds: 600,
-      env,
-    },
-  );
-  return done.status === 0 && locate(name)
+  const failed = await install(packages);
+  return failed === undefined && locate(name)
     ? { name, state: "installed", note: "by apt-get" }
-    : { ...missing, note: `${missing.note} (apt-get: ${lastLine(done.stderr)})` };
+    : { name, state: "missing", note: failed ?? `${packages.join(" ")} have no ${name}` };
 }
 
-const telegrafVersion = images.telegraf.replace(/^.*:([\d.]+).*$/, "$1");
+/** Installs packages of Debian's where this may be done. @returns what a person has to do. */
+async function install(packages: string[]): Promise<string | undefined> {
+  const advice = `install it: apt-get install ${packages.join(" ")}`;
+  if (process.getuid?.() !== 0 || !locate("apt-get")) return advice;
+  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
+  await run("apt-get", ["update", "-qq"], { seconds: 300, env });
+  const args = ["install", "-y", "-qq", "--no-install-recommends", ...packages];
+  const done = await run("apt-get", args, { seconds: 600, env });
+  return done.status === 0 ? undefined : `${advice} (apt-get: ${lastLine(done.stderr)})`;
+}
+
+/** The version that an image's tag names. */
+const versionOf = (image: string) => image.replace(/^.*:([\d.]+).*$/, "$1");
+
+const mosquittoVersion = versionOf(images.mosquitto);
+
+/** What the tests use of Mosquitto: broker, clients, and the plugin that keeps the queue. */
+const mosquittoParts = [
+  "mosquitto",
+  "mosquitto_pub",
+  "mosquitto_sub",
+  "mosquitto_persist_sqlite.so",
+] as const;
+
+/** Debian's packages that Mosquitto is fetched and built with. */
+const mosquittoPackages = [
+  "cmake",
+  "g++",
+  "make",
+  "libcjson-dev",
+  "libsqlite3-dev",
+  "libssl-dev",
+  "debian-archive-keyring",
+];
+
+/**
+ * Mosquitto in the version that is deployed: Debian 12 has 2.0, which lacks the plugin. It is built
+ * from the source package of a newer Debian, which an apt configuration of its own fetches.
+ */
+async function mosquitto(): Promise<Part> {
+  const name = "mosquitto";
+  const path = join(cache, name);
+  const { stdout } = await run(path, ["-h"]);
+  if (
+    stdout.includes(`version ${mosquittoVersion}`) &&
+    mosquittoParts.every((part) => existsSync(join(cache, part)))
+  )
+    return { name, state: "found", note: path };
+  const advice =
+    (await run("dpkg", ["-s", ...mosquittoPackages])).status === 0
+      ? undefined
+      : await install(mosquittoPackages);
+  if (advice) return { name, state: "missing", note: advice };
+  console.error(`building  ${name}: ${mosquittoVersion}, from Debian's source package`);
+  const failed = await buildMosquitto();
+  return failed
+    ? { name, state: "missing", note: `${mosquittoVersion} could not be built (${failed})` }
+    : { name, state: "installed", note: `${mosquittoVersion}, built into ${cache}` };
+}
+
+/** Builds {@link mosquittoParts} into the cache. @returns why it failed. */
+async function buildMosquitto(): Promise<string | undefined> {
+  const cwd = join(root, ".cache/mosquitto");
+  rmSync(cwd, { recursive: true, force: true });
+  for (const folder of ["lists/partial", "archives/partial", "source"])
+    mkdirSync(join(cwd, folder), { recursive: true });
+  mkdirSync(cache, { recursive: true });
+  const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
+  const source = `deb-src [signed-by=${keyring}] http://deb.debian.org/debian forky main\n`;
+  writeFileSync(join(cwd, "sources.list"), source);
+  const apt = (...args: string[]): [string, ...string[]] => [
+    "apt-get",
+    "-qq",
+    `-oDir::Etc::sourcelist=${cwd}/sources.list`,
+    "-oDir::Etc::sourceparts=/dev/null",
+    `-oDir::State::lists=${cwd}/lists`,
+    `-oDir::Cache=${cwd}`,
+    "-oAPT::Sandbox::User=",
+    ...args,
+  ];
+  const left = ["APPS", "DOCS", "LTO", "TESTS", "HTTP_API", "CTRL_SHELL", "PLUGIN_EXAMPLES"];
+  const settings = [
+    ...left.map((part) => `WITH_${part}=OFF`),
+    "CMAKE_BUILD_TYPE=Release",
+    // The programs find their library beside them.
+    "CMAKE_BUILD_WITH_INSTALL_RPATH=ON",
+    "CMAKE_INSTALL_RPATH=$ORIGIN",
+    `CMAKE_RUNTIME_OUTPUT_DIRECTORY=${cache}`,
+    `CMAKE_LIBRARY_OUTPUT_DIRECTORY=${cache}`,
+  ];
+  const archive = `mosquitto_${mosquittoVersion}.orig.tar.gz`;
+  const targets = mosquittoParts.map((part) => part.replace(/\.so$/, ""));
+  const steps = [
+    apt("update"),
+    apt("source", "--download-only", "mosquitto"),
+    ["tar", "-xf", archive, "--strip-components=1", "-C", "source"],
+    ["cmake", "-S", "source", "-B", "build", ...settings.map((setting) => `-D${setting}`)],
+    ["cmake", "--build", "build", "--parallel", "2", "--target", ...targets],
+  ] satisfies [string, ...string[]][];
+  for (const [command, ...args] of steps) {
+    const done = await run(command, args, { cwd, seconds: 1200 });
+    if (done.status !== 0) return `${command}: ${lastLine(done.stderr)}`;
+  }
+  return undefined;
+}
+
+const telegrafVersion = versionOf(images.telegraf);
 
 /** What the rendered configs use, and what the tests need beside it. */
 const telegrafTags = [
@@ -299,7 +390,8 @@ const sets = {
   test: [
     packages,
     pulumi,
-    () => debian("mosquitto", ["mosquitto", "mosquitto-clients"]),
+    mosquitto,
+    () => debian("busybox", ["busybox"]),
     () => debian("influxd", ["influxdb"]),
     () => debian("git", ["git"]),
     () => debian("sshd", ["openssh-server", "openssh-client"]),
