@@ -94,6 +94,7 @@ export class Mosquitto extends pulumi.ComponentResource {
         service: "mosquitto",
         networks: [args.network],
         user: "1883:1883",
+        entrypoints: ["/bin/sh", mosquitto.paths.start],
         environment: [`XDG_CONFIG_HOME=${mosquitto.paths.clientConfig}`],
         files: this.files(args, users),
         volumes: [{ name: volume.name, path: mosquitto.paths.data }],
@@ -139,6 +140,8 @@ export class Mosquitto extends pulumi.ComponentResource {
     return [
       { path: mosquitto.paths.config, content: config },
       { path: mosquitto.paths.acl, content: mosquitto.mosquittoAcl(model, anonymous) },
+      { path: mosquitto.paths.start, content: mosquitto.startScript(), executable: true },
+      { path: mosquitto.paths.trial, content: mosquitto.trialConf(profile) },
       { path: mosquitto.paths.passwords, content: passwordFile, secret: true },
       { path: mosquitto.paths.clientOptions, content: clientOptions, secret: true },
       ...(tls

@@ -12,7 +12,12 @@ import { InputError, validate } from "../configs/validation";
 
 /** Files of each service that a transform may change: those that hold no secret. */
 export const transformableFiles = {
-  mosquitto: [mosquitto.paths.config, mosquitto.paths.acl],
+  mosquitto: [
+    mosquitto.paths.config,
+    mosquitto.paths.acl,
+    mosquitto.paths.start,
+    mosquitto.paths.trial,
+  ],
   telegraf: [telegraf.paths.config, telegraf.paths.program],
   influxdb: [influxdb.paths.start, influxdb.paths.health],
   explorer: [explorer.paths.start],

@@ -1,6 +1,7 @@
 import { pbkdf2Sync } from "node:crypto";
 import type { Model } from "./model";
 import { outageSeconds, type Profile } from "./profiles";
+import { renderScript } from "./scripts";
 
 /** Ports inside the broker's container. */
 export const ports = { mqtt: 1883, websocket: 9001, tls: 8883 } as const;
@@ -18,10 +19,31 @@ export const paths = {
   certificate: "/mosquitto/config/server.crt",
   key: "/mosquitto/config/server.key",
   data: "/mosquitto/data",
+  /** Entrypoint of the container, made by {@link startScript}. */
+  start: "/mosquitto/config/start.sh",
+  /** Configuration of {@link trialConf}. */
+  trial: "/mosquitto/config/trial.conf",
+  /** Keeps the queue in a SQLite database; part of the image. */
+  plugin: "/usr/lib/mosquitto_persist_sqlite.so",
   /** Options of the health check's mosquitto_sub, which finds them by XDG_CONFIG_HOME. */
   clientConfig: "/mosquitto/config/client",
   clientOptions: "/mosquitto/config/client/mosquitto_sub",
 } as const;
+
+/** The plugin's database, in the folder of the data. */
+export const database = "mosquitto.sqlite3";
+
+/** Seconds after which an idle broker is woken, for it writes its queue only then. */
+const wakeSeconds = 0.5;
+
+/** Most seconds after which an acknowledged message is on the disk. */
+export const writtenSeconds = ({ sync }: Profile): number => sync + wakeSeconds;
+
+/** Where the broker finds its files. */
+export type Places = Record<
+  "config" | "trial" | "passwords" | "acl" | "certificate" | "key" | "data" | "plugin",
+  string
+>;
 
 /** What a stack decides about the broker. */
 export interface BrokerOptions {
@@ -31,12 +53,38 @@ export interface BrokerOptions {
   websocket: boolean;
   tls: boolean;
   /** Where the files lie; the container's paths by default. */
-  paths?: Record<"passwords" | "acl" | "certificate" | "key" | "data", string>;
+  paths?: Places;
   /** Where it listens; on every address of the container at {@link ports} by default. */
   listen?: { address: string; ports: Record<keyof typeof ports, number> };
 }
 
-/** Renders mosquitto.conf, accepted by Mosquitto 2.0.11 and later. */
+/** How the queue is kept. A write takes several pages: small ones spare an SD card. */
+const persistence = ({ sync }: Profile, at: Places) => [
+  "# What a reader has not acknowledged is in a database, which survives a power cut.",
+  `global_plugin ${at.plugin}`,
+  "plugin_opt_sync full",
+  `plugin_opt_flush_period ${sync}`,
+  "plugin_opt_page_size 1024",
+  `persistence_location ${at.data}/`,
+];
+
+/** Renders the configuration that reads the whole queue, and serves nobody. */
+export const trialConf = (profile: Profile, at: Places = paths): string =>
+  [
+    `listener 0 ${at.data}/.trial.sock`,
+    ...persistence(profile, at),
+    // A queue over its limit would look like a damaged one.
+    "max_queued_messages 0",
+    "log_dest stdout",
+    "log_type all",
+    "",
+  ].join("\n");
+
+/** Renders the entrypoint, for busybox's shell. */
+export const startScript = ({ config, trial, data }: Places = paths): string =>
+  renderScript("mosquitto-start.sh", { config, trial, data, database, wakeSeconds });
+
+/** Renders mosquitto.conf, accepted by Mosquitto 2.1.2 and later. */
 export function mosquittoConf(options: BrokerOptions): string {
   const at = options.paths ?? paths;
   const listener = (kind: keyof typeof ports) =>
@@ -49,18 +97,14 @@ export function mosquittoConf(options: BrokerOptions): string {
     `password_file ${at.passwords}`,
     `acl_file ${at.acl}`,
     "",
-    "# What a reader has not acknowledged survives a killed broker, " +
-      "but for what came since the last write.",
-    "persistence true",
-    `persistence_location ${at.data}/`,
-    `autosave_interval ${options.profile.autosave}`,
+    ...persistence(options.profile, at),
     "",
     "# A day's outage of the reader fits in the queue, and drains at once: " +
       "20 in flight would pass 20 per flush.",
     `max_queued_messages ${options.profile.messageRate * outageSeconds}`,
     "max_inflight_messages 1000",
-    "# The queue holds a day, so a session nobody came back to for two is given up.",
-    "persistent_client_expiration 2d",
+    "# Sessions do not expire: the plugin does not renew the time of one that came back, so a " +
+      "start days later would drop it with its queue.",
     "",
     "sys_interval 10",
     "log_dest stdout",

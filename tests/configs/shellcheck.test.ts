@@ -6,6 +6,7 @@ import { startScript as grafanaStart } from "../../configs/grafana";
 import { readyScript, statusScript } from "../../configs/containers";
 import * as influxdb from "../../configs/influxdb";
 import { loadModel } from "../../configs/model";
+import { startScript as mosquittoStart } from "../../configs/mosquitto";
 import { profiles } from "../../configs/profiles";
 import { preflightScript } from "../../configs/preflight";
 import { bootScript, dockerScript, udevScript, updatesScript } from "../../configs/prepare";
@@ -49,6 +50,7 @@ const rendered: [file: string, of: string, script: string][] = [
   ["gate-check.sh", "any site", checkScript(gateMessage(model, "90d", 0), gateArgs)],
   ["gate-publish.sh", "any site", `#!/bin/sh\n${publishScript()}`],
   ["grafana-start.sh", "any site", grafanaStart()],
+  ["mosquitto-start.sh", "any site", mosquittoStart()],
   ["host-boot.sh", "any site", bootScript()],
   ["host-docker.sh", "the user pi", dockerScript("pi")],
   ["host-docker.sh", "a user whose name must be quoted", dockerScript("o'brien b")],

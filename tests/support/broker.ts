@@ -1,6 +1,8 @@
+import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { chownSync, mkdirSync, statSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { chownSync, mkdirSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import mqtt, { type MqttClient } from "mqtt";
 import type { Model } from "../../configs/model";
 import {
@@ -8,8 +10,12 @@ import {
   mosquittoAcl,
   mosquittoConf,
   passwordLine,
+  type Places,
+  startScript,
+  trialConf,
   users,
   type User,
+  writtenSeconds,
 } from "../../configs/mosquitto";
 import { profiles } from "../../configs/profiles";
 import { freePort, listens, program, Running, temporaryFolder, until } from "./programs";
@@ -25,14 +31,15 @@ export interface BrokerChoices {
   websocket?: boolean;
   /** Certificate and key, in PEM form. Default: no TLS. */
   tls?: { certificate: string; key: string };
-  /** Seconds between two writes of the queue. Default: the profile's. */
-  autosave?: number;
 }
 
-/** User that the broker's container runs as. Only root can become it; others stay who they are. */
-const brokerUser = process.getuid?.() === 0 ? 1883 : undefined;
+/** Whom root runs the broker as: Mosquitto crashes where /etc/passwd lacks its user. Others stay who they are. */
+const brokerUser = process.getuid?.() === 0 ? 65534 : undefined;
 
-/** The real Mosquitto with a site's rendered config, on ports and in a folder of its own. */
+/**
+ * The real Mosquitto as a site's container runs it: with the rendered entrypoint and config, and
+ * busybox's programs alone. Its ports and its folder are its own.
+ */
 export class Broker {
   readonly folder = temporaryFolder();
   readonly passwords: Record<User, string>;
@@ -67,10 +74,11 @@ export class Broker {
     return join(this.folder.path, file);
   }
 
-  /** Starts it again after {@link kill}. */
+  /** Starts it again after {@link kill} or {@link terminate}. */
   async run(): Promise<void> {
-    const running = new Running(program("mosquitto"), ["-c", this.at("mosquitto.conf")], {
+    const running = new Running(this.at("bin/sh"), [this.at("start.sh")], {
       user: brokerUser,
+      env: { PATH: [this.at("bin"), dirname(program("mosquitto"))].join(":") },
     });
     this.running = running;
     await until(
@@ -82,6 +90,12 @@ export class Broker {
   /** Ends it without a farewell to its clients. */
   async kill(): Promise<void> {
     await this.running?.stop("SIGKILL");
+  }
+
+  /** Ends it as Docker stops a container. @returns the entrypoint's exit code. */
+  async terminate(): Promise<number | null> {
+    await this.running?.stop();
+    return this.running?.exitCode ?? null;
   }
 
   /**
@@ -127,12 +141,34 @@ export class Broker {
     return reader;
   }
 
-  /** Waits until it has written all that it has taken so far. */
+  /** Makes a persistent session that reads a topic at QoS 1, as Telegraf does, and leaves it. */
+  async leaveSession(clientId: string, topic: string): Promise<void> {
+    const client = this.resume(clientId);
+    await client.subscribeAsync(topic, { qos: 1 });
+    await client.endAsync();
+  }
+
+  /** Takes a session over. @returns the `count` messages that wait in it, in their order. */
+  async takeSession(clientId: string, count: number): Promise<string[]> {
+    const client = this.resume(clientId);
+    const received: string[] = [];
+    client.on("message", (_, payload) => received.push(payload.toString()));
+    await until(
+      () =>
+        `${count} messages wait for ${clientId}, of which ${received.length} came:\n${this.output}`,
+      () => received.length >= count,
+    ).finally(() => client.endAsync());
+    return received;
+  }
+
+  private resume(clientId: string): MqttClient {
+    const credentials = { username: "telegraf", password: this.passwords.telegraf };
+    return mqtt.connect(this.url, { ...credentials, clientId, clean: false, reconnectPeriod: 0 });
+  }
+
+  /** Waits as long as the broker may take to write what it has acknowledged. */
   async queueOnDisk(): Promise<void> {
-    const now = Date.now();
-    const written = () =>
-      statSync(this.at("data/mosquitto.db"), { throwIfNoEntry: false })?.mtimeMs ?? 0;
-    await until("the queue is on disk", () => written() > now);
+    await sleep(writtenSeconds(profiles.dev) * 1000);
   }
 
   async stop(): Promise<void> {
@@ -141,8 +177,11 @@ export class Broker {
     this.folder.remove();
   }
 
-  private write(model: Model, { websocket = false, tls, autosave }: BrokerChoices): void {
-    const paths = {
+  private write(model: Model, { websocket = false, tls }: BrokerChoices): void {
+    const paths: Places = {
+      config: this.at("mosquitto.conf"),
+      trial: this.at("trial.conf"),
+      plugin: program("mosquitto_persist_sqlite.so"),
       passwords: this.at("passwords"),
       acl: this.at("acl"),
       certificate: this.at("certificate"),
@@ -150,7 +189,7 @@ export class Broker {
       data: this.at("data"),
     };
     const options: BrokerOptions = {
-      profile: autosave === undefined ? profiles.dev : { ...profiles.dev, autosave },
+      profile: profiles.dev,
       anonymous: false,
       websocket,
       tls: tls !== undefined,
@@ -159,7 +198,11 @@ export class Broker {
     };
     mkdirSync(paths.data);
     if (brokerUser !== undefined) chownSync(paths.data, brokerUser, brokerUser);
-    writeFileSync(this.at("mosquitto.conf"), mosquittoConf(options));
+    mkdirSync(this.at("bin"));
+    execFileSync(program("busybox"), ["--install", "-s", this.at("bin")]);
+    writeFileSync(this.at("start.sh"), startScript(paths));
+    writeFileSync(paths.config, mosquittoConf(options));
+    writeFileSync(paths.trial, trialConf(profiles.dev, paths));
     writeFileSync(paths.acl, mosquittoAcl(model, false));
     const lines = users.map((user) => passwordLine(user, this.passwords[user], randomBytes(12)));
     writeFileSync(paths.passwords, lines.join(""));

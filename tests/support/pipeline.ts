@@ -21,8 +21,7 @@ export class Pipeline {
   ) {}
 
   static async start(model: Model): Promise<Pipeline> {
-    // A test of a killed broker waits for the queue to be written.
-    const broker = await Broker.start(model, { autosave: 1 });
+    const broker = await Broker.start(model);
     const pipeline = new Pipeline(model, broker, await RecordingEndpoint.start());
     pipeline.write();
     await pipeline.startTelegraf();

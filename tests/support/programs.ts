@@ -13,7 +13,16 @@ const searched = [cache, ...(process.env.PATH ?? "").split(delimiter), "/usr/sbi
  * @throws Error if it is missing: a test without it would prove nothing.
  */
 export function program(
-  name: "actionlint" | "mosquitto" | "mosquitto_pub" | "shellcheck" | "telegraf" | "sshd",
+  name:
+    | "actionlint"
+    | "busybox"
+    | "mosquitto"
+    | "mosquitto_persist_sqlite.so"
+    | "mosquitto_pub"
+    | "mosquitto_sub"
+    | "shellcheck"
+    | "telegraf"
+    | "sshd",
 ): string {
   const found = searched.map((folder) => join(folder, name)).find(existsSync);
   if (!found) throw new Error(`${name} is missing: npm test installs it; see its first lines`);
@@ -72,10 +81,19 @@ export class Running {
   output = "";
   private readonly child: ChildProcessByStdio<null, Readable, Readable>;
 
-  /** @param options `user`: id of the user and group that it runs as. Default: this process's. */
-  constructor(command: string, args: string[], { user }: { user?: number | undefined } = {}) {
+  /**
+   * @param options `user`: id of the user and group that it runs as. Default: this process's.
+   * `env`: its environment. Default: this process's.
+   */
+  constructor(
+    command: string,
+    args: string[],
+    { user, env }: { user?: number | undefined; env?: NodeJS.ProcessEnv } = {},
+  ) {
     const identity = user === undefined ? {} : { uid: user, gid: user };
-    this.child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], ...identity });
+    // A process group of its own: what it starts is killed with it, as in a container.
+    const options = { ...identity, detached: true, ...(env && { env }) };
+    this.child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], ...options });
     for (const stream of [this.child.stdout, this.child.stderr])
       stream.on("data", (data: Buffer) => (this.output += data.toString()));
   }
@@ -87,11 +105,17 @@ export class Running {
     return pid;
   }
 
-  /** Stops it, and waits until it is gone. */
+  /** Its exit code; null while it runs, and if a signal has ended it. */
+  get exitCode(): number | null {
+    return this.child.exitCode;
+  }
+
+  /** Stops it, and waits until it is gone. SIGKILL ends what it has started, too. */
   async stop(signal: NodeJS.Signals = "SIGTERM"): Promise<void> {
     if (this.child.exitCode !== null || this.child.signalCode !== null) return;
     const gone = new Promise((resolve) => this.child.once("exit", resolve));
-    this.child.kill(signal);
+    if (signal === "SIGKILL") process.kill(-this.pid, signal);
+    else this.child.kill(signal);
     await gone;
   }
 }

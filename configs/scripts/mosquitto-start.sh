@@ -1,0 +1,60 @@
+#!/bin/sh
+#: Entrypoint of the broker's container, for a shell as small as busybox's. A queue that the broker
+#: cannot read is set aside, so that it never keeps the broker down.
+set -eu
+say() { echo "$(date +%s): start: $*"; }
+
+broker=''
+stopping=''
+trap 'stopping=yes; [ -z "$broker" ] || kill -TERM "$broker"' TERM INT
+trap '[ -z "$broker" ] || kill -HUP "$broker"' HUP
+
+await() { # sets status to the broker's own exit code
+  while :; do
+    status=0
+    wait "$broker" || status=$?
+    # A signal to this shell interrupts the wait, and the broker may still be there.
+    kill -0 "$broker" 2> /dev/null || return 0
+  done
+}
+
+log=$(mktemp)
+trial() { # runs the broker where nobody reaches it, until it has read the queue
+  mosquitto -c @trial@ > "$log" 2>&1 &
+  broker=$!
+  until grep -q ' running$' "$log" || ! kill -0 "$broker" 2> /dev/null; do sleep 0.1; done
+  kill -TERM "$broker" 2> /dev/null || true
+  await
+  [ -z "$stopping" ] || exit "$status"
+}
+
+#: Words of the plugin's about files that are damaged. A full disk, or one that may not be written,
+#: is no damage. What it could not restore it counts, and goes on.
+trouble() {
+  grep -m 1 -E '(opening database|creating tables|preparing statements|restoring [a-z ]+): .*(not a database|malformed|I/O error|logic error|mismatch|Unknown)|\([1-9][0-9]* failed\)|Unknown database_schema' "$log" ||
+    case $status in 134 | 135 | 136 | 139) echo "the broker crashed with exit code $status" ;; *) false ;; esac
+}
+
+set_aside() { # never deletes: what is readable may be got back by hand
+  into=@data@/.set-aside/$(date -u +%Y-%m-%dT%H-%M-%SZ)
+  while [ -e "$into" ]; do into=$into-again; done
+  mkdir -p "$into"
+  mv "$@" "$into"
+  sync
+}
+
+trial
+if why=$(trouble); then
+  set_aside @data@/@database@*
+  say "The broker's queue is damaged, and was set aside in $into: $why"
+fi
+rm "$log"
+
+#: The plugin writes to disk when the broker wakes after the flush period, and an idle one sleeps on:
+#: up to 10 s. This signal only wakes it.
+trap '' USR1
+mosquitto -c @config@ &
+broker=$!
+(while sleep @wakeSeconds@ && kill -USR1 "$broker"; do :; done) 2> /dev/null &
+await
+exit "$status"

@@ -1,0 +1,120 @@
+import {
+  appendFileSync,
+  closeSync,
+  existsSync,
+  openSync,
+  readdirSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { loadModel } from "../../configs/model";
+import { database } from "../../configs/mosquitto";
+import { Broker } from "../support/broker";
+
+const model = loadModel("configs/telemetry.yaml");
+const topic = "battery/b1/status";
+const reader = "telegraf-test";
+const payloads = (count: number) =>
+  Array.from({ length: count }, (_, i) => JSON.stringify({ n: i, text: "x".repeat(200) }));
+
+let broker: Broker;
+beforeEach(async () => {
+  broker = await Broker.start(model);
+  await broker.leaveSession(reader, topic);
+});
+afterEach(() => broker.stop());
+
+/** Path of a file of the queue. */
+const queue = (suffix = "") => broker.at(`data/${database}${suffix}`);
+
+/** Overwrites a part of a file. */
+function overwrite(file: string, at: number, bytes: Buffer): void {
+  const handle = openSync(file, "r+");
+  writeSync(handle, bytes, 0, bytes.length, at);
+  closeSync(handle);
+}
+
+/** Files that were set aside. */
+function setAside(): string[] {
+  const folder = broker.at("data/.set-aside");
+  return existsSync(folder)
+    ? readdirSync(folder).flatMap((at) => readdirSync(`${folder}/${at}`))
+    : [];
+}
+
+describe("the broker's queue", () => {
+  test("is on the disk when an idle broker has been killed", async () => {
+    await broker.publish(topic, ["first"]);
+    // The second comes within the flush period of the first, and nothing wakes the broker then.
+    await sleep(300);
+    await broker.publish(topic, ["second"]);
+    await broker.queueOnDisk();
+    await broker.kill();
+    await broker.run();
+    expect(await broker.takeSession(reader, 2)).toEqual(["first", "second"]);
+  });
+
+  test("is whole, in its order, after a stop that ends with the broker's own exit code", async () => {
+    await broker.publish(topic, payloads(3000));
+    expect(await broker.terminate()).toBe(0);
+    expect(readdirSync(broker.at("data"))).toEqual([database]);
+    await broker.run();
+    expect(await broker.takeSession(reader, 3000)).toEqual(payloads(3000));
+  });
+});
+
+describe("a queue that the broker cannot read", () => {
+  const half = () => Math.floor(statSync(queue()).size / 2 / 4096) * 4096;
+  test.each<[string, () => void]>([
+    ["zeros", () => overwrite(queue(), 0, Buffer.alloc(statSync(queue()).size))],
+    ["no database", () => writeFileSync(queue(), "hello".repeat(1000))],
+    ["cut off", () => truncateSync(queue(), half())],
+    ["cut off within a page", () => truncateSync(queue(), half() + 77)],
+    ["zeros in the middle", () => overwrite(queue(), half(), Buffer.alloc(40 * 4096))],
+    ["garbage in the middle", () => overwrite(queue(), half(), Buffer.alloc(40 * 4096, 0xa5))],
+    ["without its table of messages", () => overwrite(queue(), 4096, Buffer.alloc(4096))],
+  ])("because it is %s is set aside, and the broker serves with a new one", async (_, damage) => {
+    await broker.publish(topic, payloads(3000));
+    await broker.terminate();
+    damage();
+    await broker.run();
+    expect(setAside()).toEqual([database]);
+    expect(broker.output).toMatch(/start: The broker's queue is damaged, and was set aside in /);
+    await broker.leaveSession(reader, topic);
+    await broker.publish(topic, ["new"]);
+    await broker.queueOnDisk();
+    await broker.kill();
+    await broker.run();
+    expect(await broker.takeSession(reader, 1)).toEqual(["new"]);
+    expect(setAside()).toEqual([database]);
+  });
+
+  test("does not count an empty file, which a broker leaves that is cut off at its first start", async () => {
+    await broker.terminate();
+    truncateSync(queue());
+    await broker.run();
+    expect(setAside()).toEqual([]);
+  });
+
+  test.each<[string, () => void]>([
+    [
+      "garbage in the index of its log",
+      () => overwrite(queue("-shm"), 0, Buffer.alloc(32768, 0xa5)),
+    ],
+    [
+      "a log that was never finished",
+      () => appendFileSync(queue("-wal"), Buffer.alloc(9999, 0xa5)),
+    ],
+  ])("does not count %s", async (_, damage) => {
+    await broker.publish(topic, payloads(100));
+    await broker.queueOnDisk();
+    await broker.kill();
+    damage();
+    await broker.run();
+    expect(await broker.takeSession(reader, 100)).toEqual(payloads(100));
+    expect(setAside()).toEqual([]);
+  });
+});
