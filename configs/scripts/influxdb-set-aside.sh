@@ -83,8 +83,8 @@ damaged() { # kind; of the files on standard input
 repair_catalog() { # folder of a catalog's version
   local catalog=$1 kept=@data@/.catalog/${1##*/} first covered=0 later
   if [ -e "$catalog/snapshot" ] && ! catalog_is_whole "$catalog/snapshot"; then
-    if [ ! -e "$kept" ]; then
-      set_aside "its catalog was never synced; the database starts anew, run up again" "$node"
+    if [ ! -e "$kept" ] || ! catalog_is_whole "$kept"; then
+      set_aside "its catalog is half written, and no copy of it was synced; the database starts anew, run up again" "$node"
       return
     fi
     set_aside "half written; its last synced copy takes its place" "$catalog/snapshot"

@@ -12,15 +12,14 @@ began=$EPOCHREALTIME
 repair
 
 #: One complete sync. What is older than the file .synced is on the disk from then on: it is set back by
-#: a second, because a file system's clock ticks coarsely. Catalogs are replaced, never changed: a hard
-#: link keeps the last one that is on the disk.
+#: a second, because a file system's clock ticks coarsely. A copy of the catalog stays that is on the disk.
 sync_volume() {
   local catalog kept
   touch -d '1 second ago' @data@/.syncing
   mkdir -p @data@/.catalog
   for catalog in "$node"/catalog/v*/snapshot; do
     kept=@data@/.catalog/$(basename "$(dirname "$catalog")")
-    [ ! -e "$catalog" ] || [ "$catalog" -ef "$kept" ] || ln -f "$catalog" "$kept.new"
+    [ ! "$catalog" -nt "$kept" ] || cp -p "$catalog" "$kept.new"
   done
   sync -f @data@ || { echo "sync of @data@ failed: is the disk worn out or full?" >&2; return; }
   for kept in @data@/.catalog/*.new; do [ ! -e "$kept" ] || mv -f "$kept" "${kept%.new}"; done
@@ -61,7 +60,8 @@ trap 'kill -TERM "$server" 2> /dev/null || true' TERM INT
 report_start &
 measure_at=@measureAfter@
 while kill -0 "$server" 2> /dev/null; do
-  sync_volume
+  # A full disk must not end the script, and the server with it.
+  sync_volume || true
   [ "$SECONDS" -lt "$measure_at" ] || { measure_at=$((SECONDS + 3600)); report_size & }
   sleep @syncSeconds@ &
   # Ends at once when the server does, or when the container is stopped.
@@ -69,5 +69,5 @@ while kill -0 "$server" 2> /dev/null; do
 done
 ended=0
 wait "$server" || ended=$?
-sync_volume
+sync_volume || true
 exit "$ended"

@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import { mkdirSync, utimesSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { crc32 } from "node:zlib";
 
@@ -61,13 +61,12 @@ export const names = {
 } as const;
 
 /**
- * Writes a file below a data folder, anew as InfluxDB does: a hard link to a former one stays.
+ * Writes a file below a data folder.
  * @param age seconds since it was written.
  */
 export function put(data: string, name: string, content: Buffer | string, age = 0): void {
   const path = join(data, name);
   mkdirSync(dirname(path), { recursive: true });
-  rmSync(path, { force: true });
   writeFileSync(path, content);
   const at = Date.now() / 1000 - age;
   utimesSync(path, at, at);
