@@ -78,17 +78,29 @@ damaged() { # kind; of the files on standard input
   while read -r file; do is_whole "$1" "$file" || echo "$file"; done
 }
 
+# A catalog without entries, of the database that an entry belongs to. InfluxDB then reads its whole log.
+empty_catalog() { # entry
+  rest() { printf '\1\0\0\0'; head -c 32 "$1" | tail -c 16; head -c 32 /dev/zero; }
+  printf 'IDB3\1\0\0\0'
+  rest "$1" | gzip -1 | tail -c 8 | head -c 4
+  rest "$1"
+}
+
 #: The catalog names tables and columns by numbers, and gives a lost entry's number away again: what was
 #: written after a lost entry goes with it.
 repair_catalog() { # folder of a catalog's version
-  local catalog=$1 kept=@data@/.catalog/${1##*/} first covered=0 later
+  local catalog=$1 kept=@data@/.catalog/${1##*/} oldest=$1/logs/00000000000000000001.catalog first covered=0 later
   if [ -e "$catalog/snapshot" ] && ! catalog_is_whole "$catalog/snapshot"; then
-    if [ ! -e "$kept" ] || ! catalog_is_whole "$kept"; then
-      set_aside "its catalog is half written, and no copy of it was synced; the database starts anew, run up again" "$node"
+    if [ -e "$kept" ] && catalog_is_whole "$kept"; then
+      set_aside "half written; its last synced copy takes its place" "$catalog/snapshot"
+      cp -p "$kept" "$catalog/snapshot"
+    elif [ -e "$oldest" ] && catalog_is_whole "$oldest"; then
+      set_aside "half written; it is made anew from its whole log" "$catalog/snapshot"
+      empty_catalog "$oldest" > "$catalog/snapshot"
+    else
+      set_aside "its catalog is half written, and so is the catalog's log; the database starts anew, run up again" "$node"
       return
     fi
-    set_aside "half written; its last synced copy takes its place" "$catalog/snapshot"
-    cp -p "$kept" "$catalog/snapshot"
   fi
   [ "$(field "$catalog/snapshot" 0 4 big)" != 49444233 ] || covered=$((16#$(field "$catalog/snapshot" 32 8 little)))
   first=$(suspects "$catalog/logs" | damaged catalog | while read -r log; do

@@ -279,8 +279,20 @@ describe("what a power cut has left half written is set aside", () => {
     expect(readFileSync(join(data, names.catalog))).toEqual(kept);
   });
 
-  test("a database that was never synced, as a whole", async () => {
+  test("the catalog without such a copy, for which an empty one makes the whole log count", async () => {
     made.put(data, names.catalog, Buffer.alloc(0));
+    await startAndStop();
+    expect(setAside()).toEqual([names.catalog]);
+    const [log, written] = [names.log(1), names.catalog].map((name) =>
+      readFileSync(join(data, name)),
+    );
+    expect(written).toHaveLength(64);
+    expect(written?.subarray(16, 32)).toEqual(log?.subarray(16, 32));
+  });
+
+  test("a database as a whole, of whose catalog nothing is left", async () => {
+    made.put(data, names.catalog, Buffer.alloc(0));
+    made.put(data, names.log(1), Buffer.alloc(0));
     expect(await startAndStop()).toContain("the database starts anew, run up again");
     expect(isThere("kiel-1/wal")).toBe(false);
     expect(setAside()).toContain(names.wal(1));
