@@ -71,7 +71,7 @@ describe("the default site with its simulator", () => {
       ]);
     });
     test("with a health check that an update waits for, beside the engine", () => {
-      const { tests } = container.healthcheck as { tests: string[] };
+      const { tests } = container.healthcheck;
       expect(find(`dev-${service}-ready`)?.inputs).toMatchObject({
         create: `sh -s -- dev-${service} 180`,
         triggers: [`dev-${service}-id`],

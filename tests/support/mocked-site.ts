@@ -8,8 +8,13 @@ export interface MockedContainer {
   image: string;
   user?: string;
   hostname: Service;
+  entrypoints?: string[];
+  command?: string[];
+  envs?: string[];
+  healthcheck: { tests: string[] };
+  volumes?: { volumeName: string; containerPath: string }[];
   ports?: { internal: number; external: number; ip: string }[];
-  uploads: { file: string; content: string }[];
+  uploads: { file: string; content: string; permissions?: string }[];
   labels: { label: string; value: string }[];
   networksAdvanced: { name: string }[];
   [key: string]: unknown;

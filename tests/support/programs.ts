@@ -29,6 +29,14 @@ export function program(
   return found;
 }
 
+/**
+ * InfluxDB 3, which no package registry has: `BESS_INFLUXDB3`, else `influxdb3` on the PATH;
+ * undefined where neither is.
+ */
+export const influxdb3 = (): string | undefined =>
+  process.env.BESS_INFLUXDB3 ??
+  searched.map((folder) => join(folder, "influxdb3")).find(existsSync);
+
 /** A port of the loopback address that nobody listens on. */
 export function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {

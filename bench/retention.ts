@@ -1,0 +1,193 @@
+import { readFileSync } from "node:fs";
+import { Option, program } from "commander";
+import { blockSeconds, walFilesPerSnapshot } from "../configs/influxdb";
+import { profiles } from "../configs/profiles";
+import { durationSeconds } from "../configs/units";
+import { diskMissing } from "../tests/support/machine/disk";
+import { Machine } from "../tests/support/machine/machine";
+import { influxdb3 } from "../tests/support/programs";
+import { secondsOf } from "./measuring";
+
+interface Options {
+  profile: keyof typeof profiles;
+  tables: number;
+  mebibytes: number;
+}
+
+const rowsPerBlock = 4;
+
+/** A site whose database is filled to its retention. */
+class FilledSite {
+  /** Time of its first row, in seconds. The last block is an hour ahead, so none is too old to be seen. */
+  private readonly first: number;
+  readonly blocks: number;
+  private readonly tables: string[];
+
+  private constructor(
+    private readonly machine: Machine,
+    options: Options,
+  ) {
+    this.blocks = durationSeconds(machine.profile.retention) / blockSeconds;
+    const end = Math.floor(Date.now() / 1000 / blockSeconds) * blockSeconds + 3600;
+    this.first = end - this.blocks * blockSeconds;
+    this.tables = Array.from({ length: options.tables }, (_, i) => `t${i}`);
+  }
+
+  static async make(options: Options): Promise<FilledSite> {
+    const { profile, mebibytes } = options;
+    const machine = await Machine.make({ services: ["influxdb"], profile, mebibytes });
+    await machine.deploy();
+    await machine.shutDown();
+    return new FilledSite(machine, options);
+  }
+
+  get rows(): number {
+    return this.blocks * this.tables.length * rowsPerBlock;
+  }
+
+  /**
+   * Writes a block at a time. A snapshot comes with each, as it does on a deployed site; there it takes
+   * {@link walFilesPerSnapshot} files of the log, here one, for nobody could wait for them.
+   */
+  async fill(): Promise<void> {
+    const { machine } = this;
+    const deployed = walFilesPerSnapshot(machine.profile.walFlush);
+    const changes: Record<string, string> = {
+      "--wal-flush-interval": "5ms",
+      "--wal-snapshot-size": "1",
+      "--snapshotted-wal-files-to-keep": "3",
+    };
+    const container = machine.container("influxdb");
+    const command = container.command.map((argument) => {
+      const [name = "", value] = argument.split("=");
+      return value === undefined
+        ? argument
+        : `${name}=${changes[name] ?? argument.slice(name.length + 1)}`;
+    });
+    console.log(`a snapshot takes 1 file of the log instead of ${deployed}`);
+    container.start(command);
+    await machine.healthy();
+    for (let block = 0; block < this.blocks; block++) {
+      await machine.write(this.linesOf(block));
+      if (block % 1000 === 0) console.log(`${block} of ${this.blocks} blocks`);
+    }
+    await machine.shutDown();
+  }
+
+  /** Starts as deployed, and counts all rows. */
+  async look(title: string, start: () => Promise<void> | void): Promise<boolean> {
+    const { machine } = this;
+    const seconds = await secondsOf(async () => {
+      await start();
+      await machine.healthy();
+    });
+    const [atStart] = this.memory();
+    let rows = 0;
+    const counting = await secondsOf(async () => {
+      rows = await this.count();
+    });
+    const [after, peak] = this.memory();
+    console.log(
+      `${title}: healthy after ${seconds.toFixed(1)} s with ${atStart} MiB; ` +
+        `${rows} of ${this.rows} rows, counted in ${counting.toFixed(1)} s; ${after} MiB then, ${peak} MiB at most`,
+    );
+    return rows === this.rows;
+  }
+
+  /** Cuts the power, and boots. */
+  async cutPower(): Promise<void> {
+    await this.machine.cut("lost");
+    await this.machine.boot();
+  }
+
+  /** Shuts down, and boots. */
+  async restart(): Promise<void> {
+    await this.machine.shutDown();
+    this.machine.start();
+  }
+
+  /** How many Parquet files and snapshots there are. */
+  files(): string {
+    const names = this.machine.files();
+    const count = (pattern: RegExp) => names.filter((name) => pattern.test(name)).length;
+    return `${count(/\.parquet$/)} Parquet files, ${count(/snapshots\/.*\.info\.json$/)} snapshots`;
+  }
+
+  close(): Promise<void> {
+    return this.machine.close();
+  }
+
+  private linesOf(block: number): string {
+    const start = this.first + block * blockSeconds;
+    return this.tables
+      .flatMap((table) =>
+        Array.from({ length: rowsPerBlock }, (_, row) => {
+          const seconds = start + (row * blockSeconds) / rowsPerBlock;
+          return `${table},id=u1 value=${block}.5,row=${row}i ${seconds}000000000`;
+        }),
+      )
+      .join("\n");
+  }
+
+  /** Counts a month at a time, as a dashboard never asks for more. */
+  private async count(): Promise<number> {
+    const month = 30 * 86400;
+    const time = (seconds: number) => `'${new Date(seconds * 1000).toISOString()}'`;
+    let rows = 0;
+    for (const table of this.tables)
+      for (let from = this.first; from < Date.now() / 1000 + 7200; from += month) {
+        const [answer] = await this.machine.query<{ rows: number }>(
+          `SELECT count(*) AS rows FROM ${table} WHERE time >= ${time(from)} AND time < ${time(from + month)}`,
+        );
+        rows += answer?.rows ?? 0;
+      }
+    return rows;
+  }
+
+  /** Memory of the server in MiB: now, and the most that it has had. */
+  private memory(): [now: number, most: number] {
+    const [pid] = this.machine.container("influxdb").processes("influxdb3");
+    const status = readFileSync(`/proc/${pid}/status`, "utf8");
+    const of = (key: string) =>
+      Math.round(Number(new RegExp(`^${key}:\\s+(\\d+)`, "m").exec(status)?.[1]) / 1024);
+    return [of("VmRSS"), of("VmHWM")];
+  }
+}
+
+async function benchmark(options: Options): Promise<boolean> {
+  const { retention, memory } = profiles[options.profile];
+  const site = await FilledSite.make(options);
+  try {
+    console.log(
+      `${retention} of blocks: ${site.blocks}, in ${options.tables} tables; ` +
+        `profile ${options.profile} gives InfluxDB ${memory.influxdb} MiB`,
+    );
+    const seconds = await secondsOf(() => site.fill());
+    console.log(`written in ${seconds.toFixed(0)} s: ${site.files()}`);
+    let complete = true;
+    for (const start of ["first", "second", "third"])
+      complete = (await site.look(`${start} start`, () => site.restart())) && complete;
+    return (await site.look("after a power cut", () => site.cutPower())) && complete;
+  } finally {
+    await site.close();
+  }
+}
+
+program
+  .name("npm run bench:retention --")
+  .description(
+    "Fills the real InfluxDB 3 with a profile's whole retention, and starts it as deployed: three " +
+      "times, and after a power cut. Needs root; InfluxDB 3 on the PATH or at BESS_INFLUXDB3.",
+  )
+  .addOption(
+    new Option("--profile <name>", "whose retention").choices(Object.keys(profiles)).default("pi"),
+  )
+  .option("--tables <n>", "tables with rows in every block", Number, 1)
+  .option("--mebibytes <n>", "size of the disk, which is in memory", Number, 2048)
+  .action(async (options: Options) => {
+    const missing = diskMissing() ?? (influxdb3() ? undefined : "InfluxDB 3 is missing");
+    if (missing) throw new Error(`nothing to measure here: ${missing}`);
+    process.exit((await benchmark(options)) ? 0 : 1);
+  })
+  .parseAsync()
+  .catch((error: Error) => (console.error(error.message), process.exit(1)));

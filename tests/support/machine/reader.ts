@@ -1,0 +1,39 @@
+import mqtt, { type MqttClient } from "mqtt";
+import type { Machine } from "./machine";
+
+/** A reader with a persistent session at the broker, like one of Telegraf's. */
+export class Reader {
+  /** Times of the messages that it has received. */
+  readonly received = new Set<number>();
+  private client: MqttClient | undefined;
+
+  constructor(private readonly machine: Machine) {}
+
+  /** Takes its session up, or makes it; nothing happens while it is connected. */
+  async connect(): Promise<void> {
+    if (this.client?.connected) return;
+    await this.leave();
+    const client = await mqtt.connectAsync(`mqtt://${this.machine.address}:1883`, {
+      username: "telegraf",
+      password: this.machine.password("telegraf"),
+      clientId: "reader",
+      clean: false,
+      reconnectPeriod: 0,
+    });
+    this.client = client;
+    client.on("error", () => undefined);
+    client.on("message", (_, payload) => {
+      const { timestamp } = JSON.parse(payload.toString()) as { timestamp: string };
+      this.received.add(Date.parse(timestamp));
+    });
+    const topics = this.machine.model.measurements.map(({ topic }) => topic);
+    await client.subscribeAsync(topics, { qos: 1 });
+  }
+
+  /** Leaves: what comes now waits in its session. */
+  async leave(): Promise<void> {
+    const { client } = this;
+    this.client = undefined;
+    await client?.endAsync(true);
+  }
+}
