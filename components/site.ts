@@ -2,6 +2,7 @@ import { isAbsolute, join } from "node:path";
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 import { labels } from "../configs/containers";
+import { checkMemory } from "../configs/memory";
 import { loadModel, type Model } from "../configs/model";
 import { profiles, type Profile } from "../configs/profiles";
 import { publishedPorts, siteImages, type SiteConfig, siteServices } from "../configs/site";
@@ -82,6 +83,7 @@ export class Site extends pulumi.ComponentResource {
     checkTransform(transform);
     const { config, late } = resolveSite(settings);
     const model = loadModel(modelFile(config));
+    checkMemory(model, config);
     const storage = storageBudget(model, config);
     const host = createHost(name, config, storage);
     super(

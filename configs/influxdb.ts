@@ -77,15 +77,17 @@ export const queryFileLimit = (retention: string) =>
   Math.max(432, Math.ceil(blocks(retention) * 1.1));
 
 /**
- * Days that InfluxDB looks back at its start: older rows are in no query. It counts snapshots, and
- * reckons one for each block. They come every five to fifteen minutes ({@link walFilesPerSnapshot}),
- * so twice the retention holds all of them. A month more is for what a lack of memory forces.
+ * Snapshots that InfluxDB reads at its start; rows of older ones are in no query. There is one for
+ * each block ({@link walFilesPerSnapshot}); a tenth and two days more are for those that a lack of
+ * memory forces. Where a site has made more of them in its retention, its start script reads more.
  * @param retention such as `90d`.
  */
-export function lookbackDays(retention: string): number {
-  const kept = Math.max(durationSeconds(retention), durationSeconds(pipelineRetention));
-  return Math.ceil((2 * kept) / 86400) + 31;
-}
+export const snapshotsToRead = (retention: string): number =>
+  Math.ceil((keptSeconds(retention) / blockSeconds) * 1.1) + blocks("2d");
+
+/** Seconds that a site keeps its telemetry, or the pipeline's own metrics if those stay longer. */
+const keptSeconds = (retention: string): number =>
+  Math.max(durationSeconds(retention), durationSeconds(pipelineRetention));
 
 /**
  * Files of the write-ahead log that a snapshot takes: those of one block, if each flush has a row to
@@ -116,9 +118,12 @@ export interface InfluxDbOptions {
 }
 
 /**
- * Arguments of `influxdb3`. Queries get 40 % of the memory and the Parquet cache 10 %; at 30 %, a
- * snapshot is forced.
+ * Shares of InfluxDB's memory: what queries get, what the cache of Parquet files gets, and at what
+ * size of the write buffer a snapshot is forced. The rest is for the process and its index.
  */
+export const memoryShares = { queries: 0.35, cache: 0.1, buffer: 0.2 } as const;
+
+/** Arguments of `influxdb3`. */
 export function serveArguments({
   node,
   retention,
@@ -142,12 +147,11 @@ export function serveArguments({
     `--wal-snapshot-size=${perSnapshot}`,
     // If a power cut takes the last snapshot, the log that it was made from makes it again.
     `--snapshotted-wal-files-to-keep=${3 * perSnapshot}`,
-    `--gen1-lookback-duration=${lookbackDays(retention)}d`,
     `--query-file-limit=${queryFileLimit(retention)}`,
     // Names of before 3.11, which later versions take with a warning.
-    `--exec-mem-pool-bytes=${Math.floor(memoryMiB * 0.4)}`,
-    `--parquet-mem-cache-size=${Math.floor(memoryMiB * 0.1)}`,
-    `--force-snapshot-mem-threshold=${Math.floor(memoryMiB * 0.3)}`,
+    `--exec-mem-pool-bytes=${Math.floor(memoryMiB * memoryShares.queries)}`,
+    `--parquet-mem-cache-size=${Math.floor(memoryMiB * memoryShares.cache)}`,
+    `--force-snapshot-mem-threshold=${Math.floor(memoryMiB * memoryShares.buffer)}`,
     "--disable-telemetry-upload",
   ];
 }
@@ -173,7 +177,9 @@ export const startScript = ({
     seed: at.seed,
     adminToken: at.adminToken,
     port: listen.port,
-    lookbackDays: lookbackDays(retention),
+    snapshotsToRead: snapshotsToRead(retention),
+    blockSeconds,
+    retentionSeconds: keptSeconds(retention),
     syncSeconds: profile.sync,
     startTable,
     sizeFile: at.size,

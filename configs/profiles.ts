@@ -44,7 +44,7 @@ export const profiles = {
     memory: {
       mosquitto: 1024,
       telegraf: 192,
-      influxdb: 1024,
+      influxdb: 1280,
       explorer: 192,
       grafana: 384,
       simulator: 128,

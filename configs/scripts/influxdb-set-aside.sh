@@ -122,16 +122,16 @@ repair_snapshots() {
   set_aside "half written, or younger than such a snapshot; it is made again" "${newer[@]}"
 }
 
-#: An index of the snapshots, and made anew from them: a wrong one hides rows for good.
+#: An index of the snapshots, and made anew from them: one that was made from too few hides rows for good.
 repair_checkpoints() {
-  local made_with wanted=@lookbackDays@
-  made_with=$(cat @data@/.lookback 2> /dev/null || echo 0)
+  local made_for wanted=@retentionSeconds@
+  made_for=$(cat @data@/.retention 2> /dev/null || echo 0)
   if [ -n "$(suspects "$node/snapshot-checkpoints" | damaged json)" ]; then
     set_aside "half written; they are made anew" "$node/snapshot-checkpoints"
-  elif [ "$made_with" -lt "$wanted" ]; then
-    set_aside "made when InfluxDB looked back $made_with days, not $wanted (0: a month); they are made anew" "$node/snapshot-checkpoints"
+  elif [ "$made_for" -lt "$wanted" ]; then
+    set_aside "made from the snapshots of $made_for s, not of $wanted s (0: a month at most); they are made anew" "$node/snapshot-checkpoints"
   fi
-  echo "$wanted" > @data@/.lookback
+  echo "$wanted" > @data@/.retention
 }
 
 #: What retention needs to find expired files. Without the marker it is made anew from the snapshots.

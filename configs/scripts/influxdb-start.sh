@@ -54,7 +54,17 @@ report_size() {
   report "@sizeTable@ bytes=${bytes}i"
 }
 
-influxdb3 "$@" &
+#: InfluxDB reads its newest snapshots alone, and is told how many by a time: one for each block.
+lookback_seconds() {
+  local block=@blockSeconds@ read=@snapshotsToRead@ retention=@retentionSeconds@ kept=0
+  [ ! -d "$node/snapshots" ] ||
+    kept=$(find "$node/snapshots" -type f -newermt "@$((EPOCHSECONDS - retention))" | wc -l)
+  kept=$((kept * 11 / 10))
+  [ "$kept" -le "$read" ] || read=$kept
+  echo $((read * block))
+}
+
+influxdb3 "$@" --gen1-lookback-duration="$(lookback_seconds)s" &
 server=$!
 trap 'kill -TERM "$server" 2> /dev/null || true' TERM INT
 report_start &

@@ -120,7 +120,7 @@ function syncedSite(): void {
   made.put(data, names.snapshot(1), made.snapshotFile(1, listed), 60);
   made.put(data, names.checkpoint(1), "{}", 50);
   made.put(data, ".synced", "", 10);
-  made.put(data, ".lookback", `${influxdb.lookbackDays("90d")}\n`, 50);
+  made.put(data, ".retention", `${90 * 86_400}\n`, 50);
 }
 
 describe("InfluxDB's start script", () => {
@@ -129,7 +129,7 @@ describe("InfluxDB's start script", () => {
     await until("the server", () => existsSync(at("arguments")));
     running.child.kill("SIGTERM");
     expect(await running.ended).toBe(7);
-    expect(readFileSync(at("arguments"), "utf8")).toBe("serve --node-id=kiel-1\n");
+    expect(readFileSync(at("arguments"), "utf8")).toMatch(/^serve --node-id=kiel-1 /);
     expect(await start(["dies"]).ended).toBe(3);
   });
 
@@ -309,12 +309,34 @@ describe("what a power cut has left half written is set aside", () => {
   });
 });
 
+describe("InfluxDB reads", () => {
+  const read = () =>
+    Number(/--gen1-lookback-duration=(\d+)s/.exec(readFileSync(at("arguments"), "utf8"))?.[1]) /
+    600;
+
+  test("the snapshots of its retention, and some more", async () => {
+    await startAndStop();
+    expect(read()).toBe(Math.ceil(90 * 144 * 1.1) + 288);
+  });
+
+  test("more of them where the site has made more", async () => {
+    await startAndStop("1h");
+    const few = read();
+    const day = 86_400;
+    for (let count = 0; count < 2 * few; count++) made.put(data, names.snapshot(count), "{}", 100);
+    for (let count = 0; count < 50; count++)
+      made.put(data, names.snapshot(9e6 + count), "{}", 40 * day);
+    await startAndStop("1h");
+    expect(read()).toBe(Math.floor(2 * few * 1.1));
+  });
+});
+
 describe("the index of the snapshots", () => {
   beforeEach(syncedSite);
 
-  test("is set aside once, if it was made when InfluxDB looked back less far", async () => {
-    rmSync(join(data, ".lookback"));
-    expect(await startAndStop()).toContain("made when InfluxDB looked back 0 days, not 211");
+  test("is set aside once, if it was made for a shorter retention", async () => {
+    rmSync(join(data, ".retention"));
+    expect(await startAndStop()).toContain("made from the snapshots of 0 s, not of 7776000 s");
     expect(setAside()).toEqual([names.checkpoint(1)]);
     made.put(data, names.checkpoint(2), "{}");
     await startAndStop();
