@@ -13,6 +13,7 @@ interface Options {
   rate: number;
   profile: keyof typeof profiles;
   seed: number;
+  snapshot?: string;
   json?: string;
 }
 
@@ -70,6 +71,7 @@ async function benchmark(options: Options): Promise<boolean> {
     services: ["mosquitto", "telegraf", "influxdb"],
     profile: options.profile,
     mebibytes: 1024,
+    influxdb: options.snapshot ? { "--wal-snapshot-size": options.snapshot } : {},
   });
   const [made, failed]: [Cut[], string[]] = [[], []];
   const site = new SiteUnderLoad(machine, inDatabase(machine), options.rate);
@@ -110,6 +112,7 @@ program
     new Option("--profile <name>", "the site's").choices(Object.keys(profiles)).default("pi"),
   )
   .option("--seed <n>", "of the moments; the same one cuts at the same moments", Number, 1)
+  .option("--snapshot <n>", "files of InfluxDB's log for a snapshot; as deployed by default")
   .option("--json <file>", "where the results go too")
   .action(async (options: Options) => {
     const missing = diskMissing() ?? (influxdb3() ? undefined : "InfluxDB 3 is missing");

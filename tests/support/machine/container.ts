@@ -40,6 +40,20 @@ export interface Ended {
   stderr: string;
 }
 
+/**
+ * Arguments with other values of some options.
+ * @param values by the option's name, such as `--node-id`.
+ * @throws Error if the arguments lack one.
+ */
+export function withOptions(args: readonly string[], values: Record<string, string>): string[] {
+  const lacking = Object.keys(values).filter((name) => !args.some((a) => a.startsWith(`${name}=`)));
+  if (lacking.length > 0) throw new Error(`no ${lacking.join(", ")} in: ${args.join(" ")}`);
+  return args.map((argument) => {
+    const name = argument.split("=", 1).join();
+    return values[name] === undefined ? argument : `${name}=${values[name]}`;
+  });
+}
+
 const script = join(__dirname, "container.sh");
 
 type Child = ChildProcessByStdio<Writable, Readable, Readable>;

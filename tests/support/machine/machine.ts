@@ -7,7 +7,7 @@ import { type Profile, profiles } from "../../../configs/profiles";
 import * as telegraf from "../../../configs/telegraf";
 import { deployOnMocks, type MockedContainer } from "../mocked-site";
 import { influxdb3, program, temporaryFolder, until } from "../programs";
-import { Container, type Image } from "./container";
+import { Container, type Image, withOptions } from "./container";
 import { Disk, type DiskCache } from "./disk";
 import { Namespace } from "./namespace";
 
@@ -51,6 +51,8 @@ export interface MachineChoices {
   profile?: keyof typeof profiles;
   /** Size of its disk. Default: 512. */
   mebibytes?: number;
+  /** Options of `influxdb3` that differ from the site's, such as `--wal-snapshot-size`. */
+  influxdb?: Record<string, string>;
 }
 
 /**
@@ -82,6 +84,8 @@ export class Machine {
   /** Makes one, with nothing started. @throws Error if a program of its services is missing. */
   static async make(choices: MachineChoices): Promise<Machine> {
     const { containers } = await deployOnMocks({ name: "dev", profile: choices.profile ?? "pi" });
+    const database = containers.influxdb;
+    database.command = withOptions(database.command ?? [], choices.influxdb ?? {});
     return new Machine(choices, containers, await Namespace.make());
   }
 
