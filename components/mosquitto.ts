@@ -2,6 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 import * as mosquitto from "../configs/mosquitto";
 import type { Model } from "../configs/model";
+import { sessions } from "../configs/telegraf";
 import type { Profile } from "../configs/profiles";
 import { password } from "./secrets";
 import type { LateValues } from "./site-values";
@@ -100,6 +101,8 @@ export class Mosquitto extends pulumi.ComponentResource {
         volumes: [{ name: volume.name, path: mosquitto.paths.data }],
         ports: ports(args.mqtt),
         healthCheck: mosquitto.healthCheck,
+        // The first start may take over a queue of the former kind: a day's on a Raspberry Pi.
+        waitSeconds: 900,
       },
       { parent: this },
     );
@@ -125,7 +128,7 @@ export class Mosquitto extends pulumi.ComponentResource {
     return { name: user, password: secret, line };
   }
 
-  private files({ model, profile, mqtt }: MosquittoArgs, users: BrokerUser[]): File[] {
+  private files({ site, model, profile, mqtt }: MosquittoArgs, users: BrokerUser[]): File[] {
     const { anonymous, websocket, tls } = mqtt;
     const config = mosquitto.mosquittoConf({
       profile,
@@ -137,10 +140,13 @@ export class Mosquitto extends pulumi.ComponentResource {
     const clientOptions = this.passwords.monitor.apply((secret) =>
       mosquitto.clientOptions("monitor", secret),
     );
+    const startScript = pulumi
+      .output(site)
+      .apply((name) => mosquitto.startScript(sessions(name, model)));
     return [
       { path: mosquitto.paths.config, content: config },
       { path: mosquitto.paths.acl, content: mosquitto.mosquittoAcl(model, anonymous) },
-      { path: mosquitto.paths.start, content: mosquitto.startScript(), executable: true },
+      { path: mosquitto.paths.start, content: startScript, executable: true },
       { path: mosquitto.paths.trial, content: mosquitto.trialConf(profile) },
       { path: mosquitto.paths.passwords, content: passwordFile, secret: true },
       { path: mosquitto.paths.clientOptions, content: clientOptions, secret: true },

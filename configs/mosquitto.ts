@@ -2,9 +2,12 @@ import { pbkdf2Sync } from "node:crypto";
 import type { Model } from "./model";
 import { outageSeconds, type Profile } from "./profiles";
 import { renderScript } from "./scripts";
+import { quoted } from "./ssh";
 
 /** Ports inside the broker's container. */
 export const ports = { mqtt: 1883, websocket: 9001, tls: 8883 } as const;
+/** Port of the loopback address in its container, while a queue of the former kind is taken over. */
+const migrationPort = 1884;
 
 /** The broker's users. Each has a generated password, and its own rights in the ACL. */
 export const users = ["gateway", "telegraf", "monitor"] as const;
@@ -68,6 +71,8 @@ const persistence = ({ sync }: Profile, at: Places) => [
   `persistence_location ${at.data}/`,
 ];
 
+const logTypes = ["log_type error", "log_type warning", "log_type notice"];
+
 /** Renders the configuration that reads the whole queue, and serves nobody. */
 export const trialConf = (profile: Profile, at: Places = paths): string =>
   [
@@ -76,13 +81,35 @@ export const trialConf = (profile: Profile, at: Places = paths): string =>
     // A queue over its limit would look like a damaged one.
     "max_queued_messages 0",
     "log_dest stdout",
-    "log_type all",
+    ...logTypes,
+    // Names what it has read, and what it could not.
+    "log_type information",
     "",
   ].join("\n");
 
-/** Renders the entrypoint, for busybox's shell. */
-export const startScript = ({ config, trial, data }: Places = paths): string =>
-  renderScript("mosquitto-start.sh", { config, trial, data, database, wakeSeconds });
+/**
+ * Renders the entrypoint, for busybox's shell.
+ * @param sessions of Telegraf's, which are taken over from a queue of the former kind.
+ * @param options where the files lie, and the port of `127.0.0.1` that this uses; the container's
+ * by default.
+ */
+export const startScript = (
+  sessions: { id: string; topic: string }[],
+  options: { at?: Places; migrationPort?: number } = {},
+): string => {
+  const { config, trial, data } = options.at ?? paths;
+  const port = options.migrationPort ?? migrationPort;
+  const quotedSessions = sessions.map(({ id, topic }) => ({
+    id: quoted(id),
+    topic: quoted(topic),
+  }));
+  const values = { config, trial, data, database, wakeSeconds };
+  return renderScript("mosquitto-start.sh", {
+    ...values,
+    migrationPort: port,
+    sessions: quotedSessions,
+  });
+};
 
 /** Renders mosquitto.conf, accepted by Mosquitto 2.1.2 and later. */
 export function mosquittoConf(options: BrokerOptions): string {
@@ -108,9 +135,7 @@ export function mosquittoConf(options: BrokerOptions): string {
     "",
     "sys_interval 10",
     "log_dest stdout",
-    "log_type error",
-    "log_type warning",
-    "log_type notice",
+    ...logTypes,
     "connection_messages false",
     "",
     listener("mqtt"),

@@ -53,6 +53,10 @@ export function clientId(site: string, measurement: Measurement): string {
   return `telegraf-${site}-${measurement.name}-${topic}`;
 }
 
+/** The sessions of a site's consumers at the broker. */
+export const sessions = (site: string, model: Model) =>
+  model.measurements.map((m) => ({ id: clientId(site, m), topic: m.topic }));
+
 const secret = (name: string) => `@{secrets:${name}}`;
 
 function consumer(measurement: Measurement, options: TelegrafOptions) {

@@ -2,12 +2,13 @@
 #: Entrypoint of the broker's container, for a shell as small as busybox's. A queue that the broker
 #: cannot read is set aside, so that it never keeps the broker down.
 set -eu
-say() { echo "$(date +%s): start: $*"; }
-
+. ./mosquitto-migrate.sh
 broker=''
 stopping=''
-trap 'stopping=yes; [ -z "$broker" ] || kill -TERM "$broker"' TERM INT
-trap '[ -z "$broker" ] || kill -HUP "$broker"' HUP
+# shellcheck disable=SC2086 # there may be several
+trap 'stopping=yes; kill -TERM $broker 2> /dev/null || true' TERM INT
+# shellcheck disable=SC2086
+trap 'kill -HUP $broker 2> /dev/null || true' HUP
 
 await() { # sets status to the broker's own exit code
   while :; do
@@ -35,13 +36,7 @@ trouble() {
     case $status in 134 | 135 | 136 | 139) echo "the broker crashed with exit code $status" ;; *) false ;; esac
 }
 
-set_aside() { # never deletes: what is readable may be got back by hand
-  into=@data@/.set-aside/$(date -u +%Y-%m-%dT%H-%M-%SZ)
-  while [ -e "$into" ]; do into=$into-again; done
-  mkdir -p "$into"
-  mv "$@" "$into"
-  sync
-}
+migrate
 
 trial
 if why=$(trouble); then

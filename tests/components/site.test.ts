@@ -73,7 +73,7 @@ describe("the default site with its simulator", () => {
     test("with a health check that an update waits for, beside the engine", () => {
       const { tests } = container.healthcheck;
       expect(find(`dev-${service}-ready`)?.inputs).toMatchObject({
-        create: `sh -s -- dev-${service} 180`,
+        create: `sh -s -- dev-${service} ${service === "mosquitto" ? 900 : 180}`,
         triggers: [`dev-${service}-id`],
       });
       expect([tests[0], tests.length > 1]).toEqual([expect.stringMatching(/^CMD(-SHELL)?$/), true]);

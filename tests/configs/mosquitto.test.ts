@@ -4,6 +4,7 @@ import {
   existsSync,
   openSync,
   readdirSync,
+  rmSync,
   statSync,
   truncateSync,
   writeFileSync,
@@ -12,7 +13,9 @@ import {
 import { setTimeout as sleep } from "node:timers/promises";
 import { loadModel } from "../../configs/model";
 import { database } from "../../configs/mosquitto";
+import { sessions } from "../../configs/telegraf";
 import { Broker } from "../support/broker";
+import { until } from "../support/programs";
 
 const model = loadModel("configs/telemetry.yaml");
 const topic = "battery/b1/status";
@@ -116,5 +119,73 @@ describe("a queue that the broker cannot read", () => {
     await broker.run();
     expect(await broker.takeSession(reader, 100)).toEqual(payloads(100));
     expect(setAside()).toEqual([]);
+  });
+});
+
+describe("a queue of the former kind", () => {
+  const former = () => broker.at("data/mosquitto.db");
+  const read = sessions("test", model).slice(0, 3);
+  const [one = { id: "", topic: "" }] = read;
+  /** Texts with what a shell or a line-based tool would spoil. */
+  const texts = Array.from({ length: 2000 }, (_, i) => `{"n":${i}}\n\r\t\\ '"$(date) \u0001ä\n`);
+  const topicOf = (pattern: string) => pattern.replace("+", "b1");
+
+  beforeEach(async () => {
+    await broker.terminate();
+    rmSync(queue());
+    await broker.runFormer();
+    for (const { id, topic: pattern } of read) await broker.leaveSession(id, pattern);
+    await Promise.all(
+      read.map(({ topic: pattern, id }) =>
+        broker.publish(topicOf(pattern), [...texts, `last of ${id}`]),
+      ),
+    );
+    await broker.terminate();
+  });
+
+  const expectWhole = async () => {
+    for (const { id } of read)
+      expect(await broker.takeSession(id, texts.length + 1)).toEqual([...texts, `last of ${id}`]);
+    expect(existsSync(former())).toBe(false);
+    expect(setAside()).toEqual(["mosquitto.db"]);
+  };
+
+  test("is taken over whole, in its order, and kept", async () => {
+    await broker.run();
+    await expectWhole();
+  });
+
+  test.each(["SIGKILL", "SIGTERM"] as const)("is whole after %s at any moment", async (signal) => {
+    const stages = [".migrating", ".migrating/empty.log", ".migrating/ended", ".set-aside"];
+    for (const stage of stages) {
+      const running = broker.launch();
+      await until(`it makes ${stage}`, () => existsSync(broker.at(`data/${stage}`)));
+      await running.stop(signal);
+    }
+    await broker.run();
+    await expectWhole();
+  });
+
+  test("is set aside where it cannot be read, and the broker serves", async () => {
+    overwrite(former(), 0, Buffer.alloc(statSync(former()).size));
+    await broker.run();
+    expect(setAside()).toEqual(["mosquitto.db"]);
+    expect(broker.output).toMatch(/start: The queue of the former kind could not be taken over: /);
+  });
+
+  test("is added to the database, where a site went back to it for a time", async () => {
+    await broker.run();
+    await broker.terminate();
+    await broker.runFormer();
+    await broker.leaveSession(one.id, one.topic);
+    await broker.publish(topicOf(one.topic), ["later"]);
+    await broker.terminate();
+    await broker.run();
+    const count = texts.length + 2;
+    expect(await broker.takeSession(one.id, count)).toEqual([
+      ...texts,
+      `last of ${one.id}`,
+      "later",
+    ]);
   });
 });

@@ -8,6 +8,7 @@ import * as influxdb from "../../configs/influxdb";
 import { loadModel } from "../../configs/model";
 import { startScript as mosquittoStart } from "../../configs/mosquitto";
 import { profiles } from "../../configs/profiles";
+import { sessions } from "../../configs/telegraf";
 import { preflightScript } from "../../configs/preflight";
 import { bootScript, dockerScript, udevScript, updatesScript } from "../../configs/prepare";
 import { renderScript, scriptFolder } from "../../configs/scripts";
@@ -50,7 +51,7 @@ const rendered: [file: string, of: string, script: string][] = [
   ["gate-check.sh", "any site", checkScript(gateMessage(model, "90d", 0), gateArgs)],
   ["gate-publish.sh", "any site", `#!/bin/sh\n${publishScript()}`],
   ["grafana-start.sh", "any site", grafanaStart()],
-  ["mosquitto-start.sh", "any site", mosquittoStart()],
+  ["mosquitto-start.sh", "any site", mosquittoStart(sessions("kiel-1", model))],
   ["host-boot.sh", "any site", bootScript()],
   ["host-docker.sh", "the user pi", dockerScript("pi")],
   ["host-docker.sh", "a user whose name must be quoted", dockerScript("o'brien b")],

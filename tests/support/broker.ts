@@ -18,6 +18,7 @@ import {
   writtenSeconds,
 } from "../../configs/mosquitto";
 import { profiles } from "../../configs/profiles";
+import { sessions } from "../../configs/telegraf";
 import { freePort, listens, program, Running, temporaryFolder, until } from "./programs";
 
 /** Every message that one reader got, in its order. */
@@ -46,14 +47,19 @@ export class Broker {
   private readonly clients: MqttClient[] = [];
   private running: Running | undefined;
 
-  private constructor(readonly ports: Record<"mqtt" | "websocket" | "tls", number>) {
+  private constructor(readonly ports: Record<"mqtt" | "websocket" | "tls" | "migration", number>) {
     const [gateway, telegraf, monitor] = [newPassword(), newPassword(), newPassword()];
     this.passwords = { gateway, telegraf, monitor };
   }
 
   /** Starts a broker that lets the gateway publish a model's topics, and no others. */
   static async start(model: Model, choices: BrokerChoices = {}): Promise<Broker> {
-    const ports = { mqtt: await freePort(), websocket: await freePort(), tls: await freePort() };
+    const ports = {
+      mqtt: await freePort(),
+      websocket: await freePort(),
+      tls: await freePort(),
+      migration: await freePort(),
+    };
     const broker = new Broker(ports);
     broker.write(model, choices);
     await broker.run();
@@ -74,13 +80,36 @@ export class Broker {
     return join(this.folder.path, file);
   }
 
-  /** Starts it again after {@link kill} or {@link terminate}. */
+  /** Starts it again after {@link kill} or {@link terminate}, and waits until it serves. */
   async run(): Promise<void> {
-    const running = new Running(this.at("bin/sh"), [this.at("start.sh")], {
+    await this.serves(this.launch());
+  }
+
+  /** Starts it, and does not wait. */
+  launch(): Running {
+    return (this.running = new Running(this.at("bin/sh"), [this.at("start.sh")], {
       user: brokerUser,
       env: { PATH: [this.at("bin"), dirname(program("mosquitto"))].join(":") },
-    });
-    this.running = running;
+    }));
+  }
+
+  /** Starts it with the queue of the former kind, as sites had it before the plugin. */
+  async runFormer(): Promise<void> {
+    const lines = [
+      `listener ${this.ports.mqtt} 127.0.0.1`,
+      "allow_anonymous true",
+      "persistence true",
+      `persistence_location ${this.at("data")}/`,
+      "max_queued_messages 0",
+    ];
+    writeFileSync(this.at("former.conf"), `${lines.join("\n")}\n`);
+    const args = ["-c", this.at("former.conf")];
+    await this.serves(
+      (this.running = new Running(program("mosquitto"), args, { user: brokerUser })),
+    );
+  }
+
+  private async serves(running: Running): Promise<void> {
     await until(
       () => `the broker listens:\n${running.output}`,
       () => listens(this.ports.mqtt),
@@ -116,7 +145,11 @@ export class Broker {
   }
 
   /** Publishes as `user` at QoS 1, and waits until the broker has acknowledged each. */
-  async publish(topic: string, payloads: string[], user: User = "gateway"): Promise<void> {
+  async publish(
+    topic: string,
+    payloads: (string | Buffer)[],
+    user: User = "gateway",
+  ): Promise<void> {
     const client = await this.connect(user);
     await Promise.all(
       payloads.map((payload) => client.publishAsync(topic, payload, { qos: 1 })),
@@ -200,7 +233,10 @@ export class Broker {
     if (brokerUser !== undefined) chownSync(paths.data, brokerUser, brokerUser);
     mkdirSync(this.at("bin"));
     execFileSync(program("busybox"), ["--install", "-s", this.at("bin")]);
-    writeFileSync(this.at("start.sh"), startScript(paths));
+    writeFileSync(
+      this.at("start.sh"),
+      startScript(sessions("test", model), { at: paths, migrationPort: this.ports.migration }),
+    );
     writeFileSync(paths.config, mosquittoConf(options));
     writeFileSync(paths.trial, trialConf(profiles.dev, paths));
     writeFileSync(paths.acl, mosquittoAcl(model, false));
