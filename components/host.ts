@@ -10,6 +10,7 @@ import {
 } from "../configs/preflight";
 import {
   bootScript,
+  clockScript,
   dockerScript,
   rebootMarker,
   udevRemoval,
@@ -158,7 +159,8 @@ export class Host extends pulumi.ComponentResource {
     });
     // A reboot would break off what runs beside it.
     const dependsOn = [boot];
-    const steps = [docker, boot];
+    const clock = this.step("clock", clockScript(), checked, { dependsOn });
+    const steps = [docker, boot, clock];
     if (host.udev.length > 0) {
       const script = udevScript(required.site, host.udev);
       const undo = udevRemoval(required.site);

@@ -129,6 +129,7 @@ export function checkHost(
   return {
     errors: errors.map(({ message }) => message),
     warnings: [
+      ...(requirements.preparing ? [] : orderWarnings(output)),
       ...powerWarnings(output),
       ...memoryWarnings(output, requirements),
       ...fillWarnings(output, requirements),
@@ -197,7 +198,16 @@ function checkClock(output: PreflightOutput, now: number): Problem[] {
       message:
         `${state}, and messages without a time of their own would be stored wrongly: ` +
         "run sudo timedatectl set-ntp true there and check timedatectl on both",
+      mended: !off,
     },
+  ];
+}
+
+function orderWarnings(output: PreflightOutput): string[] {
+  if (valueOf(output, "ordered") === "yes") return [];
+  return [
+    "its Docker does not wait for the clock at a start, so its containers may begin in the past: " +
+      "set host.prepare: true, or let it wait by hand (docs/raspberry-pi.md)",
   ];
 }
 

@@ -39,6 +39,17 @@ export const rebootMarker = "a reboot is needed";
 export const bootScript = (): string =>
   renderScript("host-boot.sh", { ...bootLines, rebootMarker });
 
+/** Longest time that Docker waits for a synchronised clock at a start, in seconds. */
+export const clockWaitSeconds = 180;
+
+/**
+ * Has Docker wait at a start until the host's clock is synchronised, by the service that waits for
+ * it: chrony's where there is one, else systemd's. Docker starts without, and says so in the
+ * journal, after {@link clockWaitSeconds}.
+ */
+export const clockScript = (): string =>
+  renderScript("host-clock.sh", { seconds: clockWaitSeconds, file: "bess-clock.conf" });
+
 /** File of a site's udev rules. Nothing else is ever removed from a host. */
 export const udevFile = (site: string) => `/etc/udev/rules.d/99-bess-${site}.rules`;
 

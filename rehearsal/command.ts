@@ -86,6 +86,7 @@ function hostFacts(): string {
     memory: "67108864",
     clock: String(Math.round(Date.now() / 1000)),
     synchronised: "yes",
+    ordered: "yes",
     uptime: "864000",
     sudo: "yes",
     user: "rehearsed",

@@ -14,6 +14,8 @@ report controllers "$(cat /sys/fs/cgroup/cgroup.controllers 2> /dev/null || awk 
 report memory "$(awk '/^MemTotal/ { print $2 }' /proc/meminfo)"
 report clock "$(date +%s)"
 report synchronised "$(timedatectl show -p NTPSynchronized --value 2> /dev/null)"
+waits_for() { systemctl show -p After --value docker.service | tr ' ' '\n' | grep -x time-sync.target && systemctl is-enabled chrony-wait.service systemd-time-wait-sync.service | grep -x enabled; }
+report ordered "$(waits_for > /dev/null 2>&1 && echo yes || echo no)"
 report uptime "$(cut -d. -f1 /proc/uptime)"
 report throttled "$(vcgencmd get_throttled 2> /dev/null | sed -n 's/^throttled=//p')"
 report sudo "$([ "$(id -u)" = 0 ] || sudo -n true 2> /dev/null && echo yes || echo no)"

@@ -132,9 +132,9 @@ describe("a host that is to be prepared", () => {
     expect(
       commands()
         .map(({ name }) => name)
-        .slice(0, 3)
+        .slice(0, 4)
         .sort(),
-    ).toEqual(["pi-host-boot", "pi-host-docker", "pi-host-udev"]);
+    ).toEqual(["pi-host-boot", "pi-host-clock", "pi-host-docker", "pi-host-udev"]);
   });
 
   test("loses its udev rules and nothing else when it is destroyed", async () => {

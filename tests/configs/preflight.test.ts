@@ -181,6 +181,14 @@ describe("a host is refused, with a remedy, for", () => {
   });
 });
 
+test("a Docker that does not wait for the clock is told, unless prepare is to see to it", () => {
+  expect(check({ ordered: "no" })).toEqual({
+    errors: [],
+    warnings: [expect.stringMatching(/^its Docker does not wait .*: set host\.prepare: true/)],
+  });
+  expect(check({ ordered: "no" }, { preparing: true }).warnings).toEqual([]);
+});
+
 describe("what prepare mends is no error:", () => {
   test.each<[string, object]>([
     ["pages of 16 KiB", { page: "16384" }],
@@ -192,6 +200,7 @@ describe("what prepare mends is no error:", () => {
         lacks: ["telegraf:1.39.3-alpine"],
       },
     ],
+    ["a clock that is not synchronised", { synchronised: "no" }],
     ["a user outside Docker's group", { docker: "permission denied while trying to connect" }],
   ])("%s", (_, change) => {
     expect(check(change, { preparing: true }).errors).toEqual([]);

@@ -3,6 +3,7 @@ import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, writeFileSync }
 import { delimiter, dirname, join } from "node:path";
 import {
   bootScript,
+  clockScript,
   dockerScript,
   rebootMarker,
   udevFile,
@@ -231,6 +232,83 @@ describe("a Raspberry Pi's boot files", () => {
       status: 1,
       stderr: expect.stringContaining("its kernel has pages of 16384 bytes, and there is no"),
     });
+  });
+});
+
+describe("Docker's wait for the clock", () => {
+  const waits = {
+    timesyncd: "/etc/systemd/system/systemd-time-wait-sync.service.d/bess-clock.conf",
+    chrony: "/etc/systemd/system/chrony-wait.service.d/bess-clock.conf",
+  };
+  const docker = "/etc/systemd/system/docker.service.d/bess-clock.conf";
+  /** systemctl, on a host that has these units; what was enabled stays enabled. */
+  const systemctl = (...units: string[]) => `enabled=$0.enabled; for unit; do :; done
+    case $1 in
+      cat) case " ${units.join(" ")} " in *" $unit "*) ;; *) exit 1 ;; esac ;;
+      is-enabled) grep -qx "$unit" "$enabled" 2> /dev/null ;;
+      enable) echo "$unit" >> "$enabled" ;;
+    esac`;
+  const timesyncd = ["systemd-timesyncd.service", "systemd-time-wait-sync.service"];
+  const installed = (provides: string) =>
+    `case "$*" in *Provides*) echo 'installed ${provides}' ;; *) echo 'install ok installed' ;; esac`;
+
+  test("is bounded and ordered by drop-ins, once, where systemd keeps the time", () => {
+    start({ systemctl: systemctl(...timesyncd), "dpkg-query": installed("time-daemon") });
+    expect(host.run(clockScript())).toMatchObject({
+      status: 0,
+      stderr: "",
+      stdout:
+        "changed: enabled systemd-timesyncd.service\nchanged: enabled systemd-time-wait-sync.service\n" +
+        `changed: ${waits.timesyncd}\nchanged: ${docker}\n`,
+    });
+    expect(host.read(waits.timesyncd)).toMatch(/^\[Service\]\nTimeoutStartSec=180$/m);
+    expect(host.read(docker)).toMatch(
+      /^\[Unit\]\nWants=time-sync.target\nAfter=time-sync.target$/m,
+    );
+    expect(host.calls()).toMatch(
+      /enable --quiet --now systemd-timesyncd.service\n[^]*daemon-reload\nsystemctl start systemd-time-wait-sync.service\n$/,
+    );
+    host.write("/calls", "");
+    expect(host.run(clockScript())).toMatchObject({ status: 0, stdout: "" });
+    expect(host.calls()).not.toMatch(/systemctl (enable|start|daemon-reload)|apt-get/);
+  });
+
+  test("is chrony's own where chrony keeps the time", () => {
+    start({ systemctl: systemctl("chrony.service", "chrony-wait.service", ...timesyncd) });
+    expect(host.run(clockScript()).stdout).toBe(
+      `changed: enabled chrony-wait.service\nchanged: ${waits.chrony}\nchanged: ${docker}\n`,
+    );
+    expect(host.calls()).not.toMatch(/timesyncd|apt-get/);
+  });
+
+  test("has a time service installed where there is none", () => {
+    const query =
+      'case "$*" in *Provides*) echo "installed mail-transport-agent" ;; *) exit 1 ;; esac';
+    start({ systemctl: systemctl(...timesyncd), "dpkg-query": query });
+    expect(host.run(clockScript()).stdout).toMatch(/^changed: installed systemd-timesyncd\n/);
+  });
+
+  test("leaves another time service alone, and says where it cannot wait", () => {
+    start({ systemctl: systemctl(), "dpkg-query": installed("ntp, time-daemon") });
+    expect(host.run(clockScript())).toMatchObject({
+      status: 0,
+      stdout: "",
+      stderr: expect.stringContaining("Docker does not wait for the clock"),
+    });
+    expect(host.calls()).not.toMatch(/apt-get/);
+  });
+
+  const analyze = spawnSync("systemd-analyze", ["--version"]).status === 0;
+  (analyze ? test : test.skip)("is taken by the real systemd", () => {
+    start({ systemctl: systemctl(...timesyncd), "dpkg-query": installed("time-daemon") });
+    host.run(clockScript());
+    host.write("/etc/systemd/system/docker.service", "[Service]\nExecStart=/bin/true\n");
+    const verify = (change = "") =>
+      host.run(`${change}
+        exec systemd-analyze verify --man=no docker.service systemd-time-wait-sync.service`);
+    expect(verify()).toMatchObject({ status: 0, stdout: "", stderr: "" });
+    // It is asked in earnest: it reads the drop-ins.
+    expect(verify(`sed -i 's/=180/=3 moons/' ${waits.timesyncd}`).stderr).toMatch(/3 moons/);
   });
 });
 

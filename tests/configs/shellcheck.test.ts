@@ -10,7 +10,13 @@ import { startScript as mosquittoStart } from "../../configs/mosquitto";
 import { profiles } from "../../configs/profiles";
 import { sessions } from "../../configs/telegraf";
 import { preflightScript } from "../../configs/preflight";
-import { bootScript, dockerScript, udevScript, updatesScript } from "../../configs/prepare";
+import {
+  bootScript,
+  clockScript,
+  dockerScript,
+  udevScript,
+  updatesScript,
+} from "../../configs/prepare";
 import { renderScript, scriptFolder } from "../../configs/scripts";
 import { checkScript, gateMessage, publishScript } from "../../fleet/rollout/gate";
 import { program } from "../support/programs";
@@ -53,6 +59,7 @@ const rendered: [file: string, of: string, script: string][] = [
   ["grafana-start.sh", "any site", grafanaStart()],
   ["mosquitto-start.sh", "any site", mosquittoStart(sessions("kiel-1", model))],
   ["host-boot.sh", "any site", bootScript()],
+  ["host-clock.sh", "any host", clockScript()],
   ["host-docker.sh", "the user pi", dockerScript("pi")],
   ["host-docker.sh", "a user whose name must be quoted", dockerScript("o'brien b")],
   ["host-preflight.sh", "no image", preflightScript({ site: "pi", images: [] })],
