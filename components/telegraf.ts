@@ -1,6 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import * as telegraf from "../configs/telegraf";
 import type { Model } from "../configs/model";
+import { isSsh } from "../configs/ssh";
 import { type File, Service, type ServiceContext } from "./service";
 
 /** What Telegraf reads from, and writes to. */
@@ -68,6 +69,8 @@ export class Telegraf extends pulumi.ComponentResource {
         ...args,
         service: "telegraf",
         user: "telegraf",
+        entrypoints: ["/bin/sh", telegraf.paths.start],
+        command: ["telegraf"],
         files: files(args),
         healthCheck: telegraf.healthCheck,
       },
@@ -77,7 +80,11 @@ export class Telegraf extends pulumi.ComponentResource {
   }
 }
 
-function files({ site, broker, influxdb, model, passwords, token }: TelegrafArgs): File[] {
+function files(args: TelegrafArgs): File[] {
+  const { site, broker, influxdb, model, passwords, token, engine } = args;
+  // A host that is reached over SSH was refused unless its clock was synchronised, and so has a time
+  // service. A laptop's kernel often never hears of one.
+  const hold = isSsh(engine) ? telegraf.holdSeconds : 0;
   const config = pulumi
     .output({ site, broker, influxdb })
     .apply((neighbours) => telegraf.telegrafConf(model, neighbours));
@@ -89,6 +96,7 @@ function files({ site, broker, influxdb, model, passwords, token }: TelegrafArgs
   return [
     { path: telegraf.paths.config, content: config },
     { path: telegraf.paths.program, content: telegraf.fieldsProgram(model) },
+    { path: telegraf.paths.start, content: telegraf.startScript(hold), executable: true },
     secret(telegraf.secrets.mqtt, passwords.telegraf),
     secret(telegraf.secrets.monitor, passwords.monitor),
     secret(telegraf.secrets.influxdb, token),

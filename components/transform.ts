@@ -18,7 +18,7 @@ export const transformableFiles = {
     mosquitto.paths.start,
     mosquitto.paths.trial,
   ],
-  telegraf: [telegraf.paths.config, telegraf.paths.program],
+  telegraf: [telegraf.paths.config, telegraf.paths.program, telegraf.paths.start],
   influxdb: [influxdb.paths.start, influxdb.paths.health],
   explorer: [explorer.paths.start],
   grafana: [grafana.paths.start],

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { stringify } from "smol-toml";
 import { databases } from "./influxdb";
 import { type Field, type Measurement, type Model, pipelineTables } from "./model";
-import { scriptFolder } from "./scripts";
+import { outageSeconds } from "./profiles";
+import { renderScript, scriptFolder } from "./scripts";
 import { durationSeconds } from "./units";
 
 /** Port of Telegraf's health output, inside its container only. */
@@ -16,7 +17,14 @@ export const paths = {
   /** The Starlark program of {@link fieldsProgram}. */
   program: "/etc/telegraf/fields.star",
   secrets: "/run/secrets",
+  start: "/etc/telegraf/start.sh",
 } as const;
+
+/**
+ * Host's uptime, in seconds, up to which Telegraf waits for a synchronised clock: half of what the
+ * broker's queue holds, so that the other half is left for an outage.
+ */
+export const holdSeconds = outageSeconds / 2;
 
 /** Names of the secret files under {@link paths}`.secrets`. */
 export const secrets = {
@@ -223,7 +231,15 @@ export function telegrafConf(model: Model, options: TelegrafOptions): string {
   })}`;
 }
 
-/** Proves that the agent runs its outputs. */
+/**
+ * Entrypoint, whose arguments are the command: while the kernel says that the clock is not
+ * synchronised it waits, and says so in the log.
+ * @param hold the host's uptime, in seconds, from which it waits no more; 0 never waits.
+ */
+export const startScript = (hold: number): string =>
+  renderScript("telegraf-start.sh", { holdSeconds: hold });
+
+/** Proves that the agent runs its outputs; it does not while the start script waits. */
 export const healthCheck = [
   "CMD",
   "wget",

@@ -1,3 +1,4 @@
+import { readFileSync, writeFileSync } from "node:fs";
 import mqtt from "mqtt";
 import { loadModel } from "../../configs/model";
 import { Pipeline } from "../support/pipeline";
@@ -208,6 +209,60 @@ describe("an outage loses nothing", () => {
     await new Promise((resolve) => setTimeout(resolve, 2000));
     await pipeline.endpoint.restart();
     await until("all that came meanwhile", () => stored("b4") === 3000, 30);
+  });
+});
+
+describe("while the host's clock is wrong", () => {
+  beforeEach(async () => {
+    await pipeline.stopTelegraf();
+    pipeline.setClock("wrong");
+  });
+  afterEach(async () => {
+    await pipeline.stopTelegraf();
+    pipeline.setClock("right");
+    await pipeline.startTelegraf();
+  });
+  const heldTelegraf = async () => {
+    const telegraf = pipeline.beginTelegraf();
+    await until("it says that it waits", () => /clock is not synchronised/.test(pipeline.log));
+    return telegraf;
+  };
+
+  test("messages wait at the broker, and are stored at their release, none lost", async () => {
+    const telegraf = await heldTelegraf();
+    const messages = numbered("b5", 1500).map((text) =>
+      JSON.stringify({ ...JSON.parse(text), timestamp: undefined }),
+    );
+    await pipeline.broker.publish("battery/b1/status", messages);
+    expect(stored("b5")).toBe(0);
+    const release = BigInt(Date.now()) * 1_000_000n;
+    pipeline.setClock("right");
+    await until("all that waited", () => stored("b5") === 1500);
+    const points = pipeline.endpoint.table("battery").filter(({ tags }) => tags.id === "b5");
+    expect(points.filter(({ time }) => BigInt(time) < release)).toEqual([]);
+    expect(pipeline.log).toMatch(/Telegraf starts after \d+ s: the clock is right/);
+    // It has taken the place of the script: a stop reaches it.
+    expect(readFileSync(`/proc/${telegraf.pid}/comm`, "utf8")).toBe("telegraf\n");
+  });
+
+  test("a stop ends it at once", async () => {
+    const telegraf = await heldTelegraf();
+    const began = Date.now();
+    await telegraf.stop();
+    expect(Date.now() - began).toBeLessThan(1000);
+  });
+
+  test("a host that is up for longer than the queue can wait is not waited for", async () => {
+    pipeline.beginTelegraf(1);
+    await until("it starts", () => /Loaded inputs/.test(pipeline.log));
+    expect(pipeline.log).not.toMatch(/\[hold\]/);
+  });
+
+  test("a machine without adjtimex is not waited for, which is said", async () => {
+    writeFileSync(pipeline.broker.at("kernel/adjtimex"), "#!/bin/sh\nexit 127\n");
+    pipeline.beginTelegraf();
+    await until("it starts", () => /Loaded inputs/.test(pipeline.log));
+    expect(pipeline.log).toMatch(/adjtimex does not tell whether the clock is synchronised/);
   });
 });
 

@@ -18,6 +18,7 @@ import {
   updatesScript,
 } from "../../configs/prepare";
 import { renderScript, scriptFolder } from "../../configs/scripts";
+import { holdSeconds, startScript as telegrafStart } from "../../configs/telegraf";
 import { checkScript, gateMessage, publishScript } from "../../fleet/rollout/gate";
 import { program } from "../support/programs";
 
@@ -80,6 +81,7 @@ const rendered: [file: string, of: string, script: string][] = [
     "the profile pi",
     influxdb.startScript({ node: "kiel-1", retention: "90d", profile: profiles.pi }),
   ],
+  ["telegraf-start.sh", "a site over SSH", telegrafStart(holdSeconds)],
   ["service-ready.sh", "any site", `#!/bin/sh\n${readyScript()}`],
   ["service-status.sh", "any site", `#!/bin/sh\n${statusScript("pi")}`],
 ];

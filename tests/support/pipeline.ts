@@ -1,9 +1,13 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
+import { delimiter } from "node:path";
 import type { Model } from "../../configs/model";
-import { fieldsProgram, secrets, telegrafConf } from "../../configs/telegraf";
+import { fieldsProgram, secrets, startScript, telegrafConf } from "../../configs/telegraf";
 import { Broker } from "./broker";
 import { program, Running, until } from "./programs";
 import { RecordingEndpoint } from "./recorder";
+
+/** What the kernel says of the clock, as busybox's `adjtimex` prints it: its error, in µs. */
+const clocks = { right: 21_500, wrong: 16_000_000 } as const;
 
 /**
  * The real broker and the real Telegraf with their rendered configs, before a recording endpoint.
@@ -34,12 +38,35 @@ export class Pipeline {
   }
 
   async startTelegraf(): Promise<void> {
-    const config = this.broker.at("telegraf.conf");
-    this.telegraf = new Running(program("telegraf"), ["--config", config]);
+    this.beginTelegraf();
     await until(
       () => `Telegraf has subscribed:\n${this.log}`,
       () => this.subscriptions() >= this.model.measurements.length,
     );
+  }
+
+  /**
+   * Starts it as a site's container does that is reached over SSH.
+   * @param hold the machine's uptime, in seconds, up to which it waits for the clock. Default: this
+   * machine's is always less.
+   */
+  beginTelegraf(hold = 1e9): Running {
+    const start = this.broker.at("telegraf-start.sh");
+    writeFileSync(start, startScript(hold));
+    // Debian's busybox shell runs its own adjtimex, whatever stands on the PATH.
+    this.telegraf = new Running(
+      "/bin/sh",
+      [start, program("telegraf"), "--config", this.broker.at("telegraf.conf")],
+      { env: { PATH: [this.broker.at("kernel"), this.broker.at("bin")].join(delimiter) } },
+    );
+    return this.telegraf;
+  }
+
+  /** Puts a stand-in for busybox's `adjtimex` before the machine's, whose clock cannot be set. */
+  setClock(state: keyof typeof clocks): void {
+    const report = `    maxerror:     ${clocks[state]}\\n    status:       0\\n`;
+    writeFileSync(this.broker.at("kernel/adjtimex"), `#!/bin/sh\nprintf '${report}'\n`);
+    chmodSync(this.broker.at("kernel/adjtimex"), 0o755);
   }
 
   async stopTelegraf(signal?: NodeJS.Signals): Promise<void> {
@@ -58,6 +85,8 @@ export class Pipeline {
 
   private write(): void {
     const { broker, endpoint, model, token } = this;
+    mkdirSync(broker.at("kernel"));
+    this.setClock("right");
     const paths = { program: broker.at("fields.star"), secrets: broker.at("secrets") };
     mkdirSync(paths.secrets);
     writeFileSync(broker.at(`secrets/${secrets.mqtt}`), broker.passwords.telegraf);
