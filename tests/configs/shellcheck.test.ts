@@ -8,7 +8,6 @@ import * as influxdb from "../../configs/influxdb";
 import { loadModel } from "../../configs/model";
 import { startScript as mosquittoStart } from "../../configs/mosquitto";
 import { profiles } from "../../configs/profiles";
-import { sessions } from "../../configs/telegraf";
 import { preflightScript } from "../../configs/preflight";
 import {
   bootScript,
@@ -18,7 +17,7 @@ import {
   updatesScript,
 } from "../../configs/prepare";
 import { renderScript, scriptFolder } from "../../configs/scripts";
-import { holdSeconds, startScript as telegrafStart } from "../../configs/telegraf";
+import { holdSeconds, sessions, startScript as telegrafStart } from "../../configs/telegraf";
 import { checkScript, gateMessage, publishScript } from "../../fleet/rollout/gate";
 import { program } from "../support/programs";
 
