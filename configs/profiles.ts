@@ -50,7 +50,7 @@ export const profiles = {
       simulator: 128,
     },
     retention: "90d",
-    sync: 5,
+    sync: 10,
     walFlush: "1s",
   },
   server: {

@@ -145,8 +145,8 @@ repair_indices() {
 
 repair() {
   local catalog wal
-  # The first start with this script: what is older was there for long enough to be on the disk.
-  [ -e "$synced" ] || touch -d '1 hour ago' "$synced"
+  # The first start with this script: the kernel writes by itself what is older than half a minute.
+  [ -e "$synced" ] || touch -d '2 minutes ago' "$synced"
   for catalog in "$node"/catalog/v*; do [ ! -d "$catalog" ] || repair_catalog "$catalog"; done
   mapfile -t wal < <(suspects "$node/wal" | damaged wal)
   set_aside "half written" "${wal[@]}"
