@@ -142,7 +142,7 @@ export class Mosquitto extends pulumi.ComponentResource {
     );
     const startScript = pulumi
       .output(site)
-      .apply((name) => mosquitto.startScript(sessions(name, model)));
+      .apply((name) => mosquitto.startScript(profile, sessions(name, model)));
     return [
       { path: mosquitto.paths.config, content: config },
       { path: mosquitto.paths.acl, content: mosquitto.mosquittoAcl(model, anonymous) },

@@ -153,6 +153,8 @@ export function serveArguments({
     `--parquet-mem-cache-size=${Math.floor(memoryMiB * memoryShares.cache)}`,
     `--force-snapshot-mem-threshold=${Math.floor(memoryMiB * memoryShares.buffer)}`,
     "--disable-telemetry-upload",
+    // A line for each flush would wear an SD card.
+    "--log-filter=warn",
   ];
 }
 

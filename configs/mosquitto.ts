@@ -3,6 +3,7 @@ import type { Model } from "./model";
 import { outageSeconds, type Profile } from "./profiles";
 import { renderScript } from "./scripts";
 import { quoted } from "./ssh";
+import { queueBytes } from "./storage";
 
 /** Ports inside the broker's container. */
 export const ports = { mqtt: 1883, websocket: 9001, tls: 8883 } as const;
@@ -61,13 +62,22 @@ export interface BrokerOptions {
   listen?: { address: string; ports: Record<keyof typeof ports, number> };
 }
 
-/** How the queue is kept. A write takes several pages: small ones spare an SD card. */
+/** Bytes of a page of the database. A write takes several of them: small ones spare an SD card. */
+const pageBytes = 1024;
+
+/**
+ * Bytes of the log that the database is written through. It begins anew after 1,000 pages; a write that
+ * is larger, of thousands of messages at once, fits too.
+ */
+const logBytes = 16 * 2 ** 20;
+
+/** How the queue is kept. */
 const persistence = ({ sync }: Profile, at: Places) => [
   "# What a reader has not acknowledged is in a database, which survives a power cut.",
   `global_plugin ${at.plugin}`,
   "plugin_opt_sync full",
   `plugin_opt_flush_period ${sync}`,
-  "plugin_opt_page_size 1024",
+  `plugin_opt_page_size ${pageBytes}`,
   `persistence_location ${at.data}/`,
 ];
 
@@ -89,25 +99,30 @@ export const trialConf = (profile: Profile, at: Places = paths): string =>
 
 /**
  * Renders the entrypoint, for busybox's shell.
+ * @param profile its message rate decides how large a new queue is.
  * @param sessions of Telegraf's, which are taken over from a queue of the former kind.
  * @param options where the files lie, and the port of `127.0.0.1` that this uses; the container's
- * by default.
+ * by default. `reserve`: bytes of a new queue; a day's by default.
  */
 export const startScript = (
+  profile: Pick<Profile, "messageRate">,
   sessions: { id: string; topic: string }[],
-  options: { at?: Places; migrationPort?: number } = {},
+  options: { at?: Places; migrationPort?: number; reserve?: number } = {},
 ): string => {
   const { config, trial, data } = options.at ?? paths;
-  const port = options.migrationPort ?? migrationPort;
-  const quotedSessions = sessions.map(({ id, topic }) => ({
-    id: quoted(id),
-    topic: quoted(topic),
-  }));
-  const values = { config, trial, data, database, wakeSeconds };
+  const reservePages = Math.ceil((options.reserve ?? queueBytes(profile)) / pageBytes);
   return renderScript("mosquitto-start.sh", {
-    ...values,
-    migrationPort: port,
-    sessions: quotedSessions,
+    config,
+    trial,
+    data,
+    database,
+    wakeSeconds,
+    reservePages,
+    reserveBytes: reservePages * pageBytes,
+    pageSize: pageBytes,
+    logBytes,
+    migrationPort: options.migrationPort ?? migrationPort,
+    sessions: sessions.map(({ id, topic }) => ({ id: quoted(id), topic: quoted(topic) })),
   });
 };
 

@@ -138,6 +138,8 @@ migrate() {
   for file in @data@/@database@*; do
     [ ! -e "$file" ] || { cp "$file" "$staging" && has_sessions=yes; }
   done
+  reserve_queue "$staging/@database@"
+  has_room > /dev/null || [ -n "$has_sessions" ] || rm -f "$staging/@database@"
   if [ "$attempts" -lt 10 ] && fetch; then
     sync
     touch "$staging/complete"

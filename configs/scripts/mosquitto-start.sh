@@ -3,6 +3,7 @@
 #: cannot read is set aside, so that it never keeps the broker down.
 set -eu
 . ./mosquitto-migrate.sh
+. ./mosquitto-reserve.sh
 broker=''
 stopping=''
 # shellcheck disable=SC2086 # there may be several
@@ -37,13 +38,17 @@ trouble() {
 }
 
 migrate
-
+queue=@data@/@database@
+reserve_queue "$queue"
+await_room
 trial
 if why=$(trouble); then
-  set_aside @data@/@database@*
+  set_aside "$queue"*
   say "The broker's queue is damaged, and was set aside in $into: $why"
+  reserve_queue "$queue"
 fi
 rm "$log"
+await_room
 
 #: The plugin writes to disk when the broker wakes after the flush period, and an idle one sleeps on:
 #: up to 10 s. This signal only wakes it.

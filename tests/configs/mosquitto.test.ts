@@ -14,7 +14,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { loadModel } from "../../configs/model";
 import { database } from "../../configs/mosquitto";
 import { sessions } from "../../configs/telegraf";
-import { Broker } from "../support/broker";
+import { Broker, reserve } from "../support/broker";
 import { until } from "../support/programs";
 
 const model = loadModel("configs/telemetry.yaml");
@@ -58,6 +58,13 @@ describe("the broker's queue", () => {
     await broker.kill();
     await broker.run();
     expect(await broker.takeSession(reader, 2)).toEqual(["first", "second"]);
+  });
+
+  test("has its room from the beginning, and uses that", async () => {
+    expect(statSync(queue()).size).toBe(reserve);
+    await broker.publish(topic, payloads(100));
+    await broker.terminate();
+    expect(statSync(queue()).size).toBe(reserve);
   });
 
   test("is whole, in its order, after a stop that ends with the broker's own exit code", async () => {

@@ -57,7 +57,7 @@ const rendered: [file: string, of: string, script: string][] = [
   ["gate-check.sh", "any site", checkScript(gateMessage(model, "90d", 0), gateArgs)],
   ["gate-publish.sh", "any site", `#!/bin/sh\n${publishScript()}`],
   ["grafana-start.sh", "any site", grafanaStart()],
-  ["mosquitto-start.sh", "any site", mosquittoStart(sessions("kiel-1", model))],
+  ["mosquitto-start.sh", "any site", mosquittoStart(profiles.dev, sessions("kiel-1", model))],
   ["host-boot.sh", "any site", bootScript()],
   ["host-clock.sh", "any host", clockScript()],
   ["host-docker.sh", "the user pi", dockerScript("pi")],

@@ -34,6 +34,9 @@ export interface BrokerChoices {
   tls?: { certificate: string; key: string };
 }
 
+/** Bytes of a new queue: a test of a damaged one needs no room for a day. */
+export const reserve = 2 ** 16;
+
 /** Whom root runs the broker as: Mosquitto crashes where /etc/passwd lacks its user. Others stay who they are. */
 const brokerUser = process.getuid?.() === 0 ? 65534 : undefined;
 
@@ -235,7 +238,11 @@ export class Broker {
     execFileSync(program("busybox"), ["--install", "-s", this.at("bin")]);
     writeFileSync(
       this.at("start.sh"),
-      startScript(sessions("test", model), { at: paths, migrationPort: this.ports.migration }),
+      startScript(profiles.dev, sessions("test", model), {
+        at: paths,
+        migrationPort: this.ports.migration,
+        reserve,
+      }),
     );
     writeFileSync(paths.config, mosquittoConf(options));
     writeFileSync(paths.trial, trialConf(profiles.dev, paths));
