@@ -29,7 +29,7 @@ database_head() {
 #: A new queue has all of its room from the beginning.
 reserve_queue() { # database
   [ ! -s "$1" ] || return 0
-  if ! head=$(database_head) || ! fallocate -l @reserveBytes@ "$1.new" 2> /dev/null; then
+  if ! fallocate -l @reserveBytes@ "$1.new" 2> /dev/null || ! head=$(database_head); then
     rm -f "$1.new"
     say "The disk has no room for a day's queue: what is queued is lost if the disk fills up"
     return 0
@@ -40,9 +40,9 @@ reserve_queue() { # database
 }
 
 #: Waits until the disk has room for the log that the queue is written through, and its index.
-await_room() {
+await_room() { # database
   told=''
-  until fallocate -l @logBytes@ "$queue-wal" 2> /dev/null && [ "$(df -k @data@ | awk 'END { print $(NF - 2) }')" -ge 64 ]; do
+  until fallocate -l @logBytes@ "$1-wal" 2> /dev/null && [ "$(df -k @data@ | awk 'END { print $(NF - 2) }')" -ge 64 ]; do
     [ -z "$stopping" ] || exit 0
     [ -n "$told" ] || say "The disk is full: the broker starts once it has room again"
     told=yes

@@ -40,7 +40,7 @@ trouble() {
 migrate
 queue=@data@/@database@
 reserve_queue "$queue"
-await_room
+await_room "$queue"
 trial
 if why=$(trouble); then
   set_aside "$queue"*
@@ -48,7 +48,7 @@ if why=$(trouble); then
   reserve_queue "$queue"
 fi
 rm "$log"
-await_room
+await_room "$queue"
 
 #: The plugin writes to disk when the broker wakes after the flush period, and an idle one sleeps on:
 #: up to 10 s. This signal only wakes it.

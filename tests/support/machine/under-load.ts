@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
+import { writtenSeconds } from "../../../configs/mosquitto";
 import { until } from "../programs";
 import type { DiskCache } from "./disk";
 import { Gateway } from "./gateway";
@@ -111,7 +112,8 @@ export class SiteUnderLoad {
   async through(fault: () => Promise<void> | void): Promise<{ lost: number; of: number }> {
     const { acknowledged } = this.gateway;
     const before = acknowledged.size;
-    await sleep(2000);
+    // A new session is on the disk as late as a message is.
+    await sleep(writtenSeconds(this.machine.profile) * 1000);
     await fault();
     await this.machine.healthy();
     await this.stores(Date.now());
