@@ -14,16 +14,15 @@ repair
 #: One complete sync. What is older than the file .synced is on the disk from then on: it is set back by
 #: a second, because a file system's clock ticks coarsely. A copy of the catalog stays that is on the disk.
 sync_volume() {
-  local catalog kept
-  touch -d '1 second ago' @data@/.syncing
+  local catalog kept synced_until=$((EPOCHSECONDS - 1))
   mkdir -p @data@/.catalog
   for catalog in "$node"/catalog/v*/snapshot; do
     kept=@data@/.catalog/$(basename "$(dirname "$catalog")")
-    [ ! "$catalog" -nt "$kept" ] || cp -p "$catalog" "$kept.new"
+    [ ! "$catalog" -nt "$kept" ] || cp -p "$catalog" "$kept.new" || rm -f "$kept.new"
   done
   sync -f @data@ || { echo "sync of @data@ failed: is the disk worn out or full?" >&2; return; }
   for kept in @data@/.catalog/*.new; do [ ! -e "$kept" ] || mv -f "$kept" "${kept%.new}"; done
-  mv -f @data@/.syncing "$synced"
+  touch -d "@$synced_until" "$synced"
 }
 
 #: Writes a point into the pipeline's own database.

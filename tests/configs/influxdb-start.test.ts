@@ -77,9 +77,13 @@ function start(args = ["serve"], choices: { retention?: string; measureAfter?: n
 
 /** Starts, waits until the server is up, and stops it. */
 async function startAndStop(retention = options.retention): Promise<string> {
+  const began = Date.now();
+  rmSync(at("arguments"), { force: true });
   const running = start(["serve"], { retention });
+  await until("the server is started", () => existsSync(at("arguments")));
   await until("the start's report", () => running.output.includes("InfluxDB answers"));
-  await until("a sync", () => !existsSync(join(data, ".syncing")));
+  const synced = () => statSync(join(data, ".synced"), { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  await until("a sync", () => synced() > began - 2000);
   running.child.kill("SIGTERM");
   await running.ended;
   return running.output;
