@@ -114,6 +114,13 @@ describe("a site that is reached over SSH", () => {
     ]);
   });
 
+  test("has Telegraf wait for its clock for half a day of its uptime", () => {
+    const [telegraf] = ofType("docker:index/container:Container").filter(
+      ({ name }) => name === "pi-telegraf",
+    );
+    expect(JSON.stringify(telegraf?.inputs)).toContain("limit=43200\\n");
+  });
+
   test("is prepared by nothing", () => {
     expect(commands().filter(({ name }) => name.startsWith("pi-host"))).toEqual([]);
   });

@@ -139,6 +139,10 @@ describe("the default site with its simulator", () => {
     );
   });
 
+  test("has Telegraf wait for no clock: a laptop's kernel may know of none", () => {
+    expect(upload(containers.telegraf, "/start.sh")).toContain("limit=0\n");
+  });
+
   test("opens nothing but loopback ports", () => {
     expect(bindings(containers)).toEqual({
       "mosquitto:1883": "127.0.0.1:1883",
