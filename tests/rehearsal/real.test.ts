@@ -115,7 +115,7 @@ const pluginsInstalled = providers.every((provider) =>
         "WebSocket on",
         () => ({ mqtt: { ...(base.mqtt as object), websocket: { enabled: true } } }),
       ],
-      ["another retention", () => ({ retention: "400d" })],
+      ["another retention", () => ({ retention: "60d" })],
       ["panels embedded", () => ({ grafana: { ...(base.grafana as object), embedding: true } })],
       ["the site renamed", () => ({ name: "renamed" })],
     ])("%s: an offline preview plans what the real one does", async (_, change) => {
