@@ -34,7 +34,7 @@ function plan({ cuts, new: fresh, seed }: Options): Plan[] {
     const isFresh = index < 2 * fresh && index % 2 === 0;
     return {
       fresh: isFresh || index === 0,
-      seconds: isFresh ? between(0, 60) : between(0, 15),
+      seconds: isFresh ? between(0, 50) : between(0, 12),
       cache: next() < 0.5 ? "kept" : "lost",
     };
   });

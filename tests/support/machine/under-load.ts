@@ -65,7 +65,10 @@ export class SiteUnderLoad {
     this.gateway = new Gateway(machine);
   }
 
-  /** Makes the site anew on an empty disk, and begins to publish. */
+  /**
+   * Makes the site anew on an empty disk, and begins to publish. The site is there once the broker has
+   * written the sessions that Telegraf has made: until then it keeps nothing for it.
+   */
   async deploy(): Promise<void> {
     this.gateway.cutOff();
     await this.machine.renew();
@@ -74,8 +77,8 @@ export class SiteUnderLoad {
     await this.machine.deploy();
     this.made = this.booted = Date.now();
     await this.gateway.start(this.rate);
-    // Until Telegraf has made its sessions, the broker keeps nothing for it.
     await this.stores(this.made);
+    await sleep(writtenSeconds(this.machine.profile) * 1000);
     this.gateway.acknowledged.clear();
   }
 
