@@ -13,7 +13,7 @@ export class Reader {
   async connect(): Promise<void> {
     if (this.client?.connected) return;
     await this.leave();
-    const client = await mqtt.connectAsync(`mqtt://${this.machine.address}:1883`, {
+    const client = mqtt.connect(`mqtt://${this.machine.address}:1883`, {
       username: "telegraf",
       password: this.machine.password("telegraf"),
       clientId: "reader",
@@ -21,11 +21,13 @@ export class Reader {
       reconnectPeriod: 0,
     });
     this.client = client;
-    client.on("error", () => undefined);
+    // Before it is connected: what waited comes at once.
     client.on("message", (_, payload) => {
       const { timestamp } = JSON.parse(payload.toString()) as { timestamp: string };
       this.received.add(Date.parse(timestamp));
     });
+    await new Promise((resolve, reject) => client.once("connect", resolve).once("error", reject));
+    client.on("error", () => undefined);
     const topics = this.machine.model.measurements.map(({ topic }) => topic);
     await client.subscribeAsync(topics, { qos: 1 });
   }
