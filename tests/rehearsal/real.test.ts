@@ -8,6 +8,8 @@ import { random } from "../../rehearsal/random";
 import { deployedStack } from "../../automation";
 import { environment } from "../../automation/programs";
 import { localBackend } from "../../automation/backend";
+import { images } from "../../configs/images";
+import { failureReason } from "../../fleet/rollout/session";
 import { engineAnswers } from "../support/docker";
 import { modelWithField } from "../support/models";
 import { freePort, temporaryFolder } from "../support/programs";
@@ -121,5 +123,22 @@ const pluginsInstalled = providers.every((provider) =>
     ])("%s: an offline preview plans what the real one does", async (_, change) => {
       expect(await preview(change(), true)).toEqual(await preview(change(), false));
     });
+
+    test("a container that dies at once fails the update with its log, and the next one mends it", async () => {
+      const began = Date.now();
+      // An image that lacks the Explorer's own program.
+      const failing = stack({ images: { explorer: images.mosquitto } }).up();
+      const error = await failing.then(
+        () => new Error("the update did not fail"),
+        (reason: Error) => reason,
+      );
+      expect(failureReason(error)).toMatch(
+        /^explorer does not come up: .* exit code 127, restarts: \d+\n[^]*\n {4}.*entrypoint\.sh: not found\n/,
+      );
+      expect(Date.now() - began).toBeLessThan(60_000);
+      const mended = await stepsOf((options) => stack({}).up(options));
+      expect(mended).toContain("replace Container:beside-explorer");
+      expect(await preview({}, false)).toEqual([]);
+    }, 180_000);
   },
 );
