@@ -63,6 +63,18 @@ export class Disk {
     this.mount("medium", "disk");
   }
 
+  /** Fills it to the last byte, of those too that ext4 keeps for root. */
+  fill(): void {
+    for (const size of ["1M", "4K", "1"])
+      this.run("sh", "-c", `! dd if=/dev/zero of=${this.filler}-${size} bs=${size} 2> /dev/null`);
+    this.run("sync", "--file-system", this.path);
+  }
+
+  /** Makes room again after {@link fill}. */
+  clear(): void {
+    this.run("sh", "-c", `rm ${this.filler}-*`);
+  }
+
   /** Bytes that were written to it since it was mounted, its file system's journal included. */
   get bytesWritten(): number {
     const { dev } = statSync(this.namespace.path(this.path));
@@ -73,6 +85,10 @@ export class Disk {
   /** Removes its folder; its mounts go with the namespace. */
   remove(): void {
     this.folder.remove();
+  }
+
+  private get filler(): string {
+    return join(this.path, "filler");
   }
 
   private makeFileSystem(): void {

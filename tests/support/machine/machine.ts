@@ -71,7 +71,8 @@ export class Machine {
   private constructor(
     private readonly choices: MachineChoices,
     private readonly site: Record<DataService, MockedContainer>,
-    private readonly namespace: Namespace,
+    /** Where its network and its mounts are. */
+    readonly namespace: Namespace,
   ) {
     this.profile = profiles[choices.profile ?? "pi"];
     this.address = namespace.join();

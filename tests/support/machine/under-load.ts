@@ -65,6 +65,11 @@ export class SiteUnderLoad {
     this.gateway = new Gateway(machine);
   }
 
+  /** How many messages the broker has acknowledged. */
+  get acknowledged(): number {
+    return this.gateway.acknowledged.size;
+  }
+
   /**
    * Makes the site anew on an empty disk, and begins to publish. The site is there once the broker has
    * written the sessions that Telegraf has made: until then it keeps nothing for it.
