@@ -85,7 +85,9 @@ export class Mosquitto extends pulumi.ComponentResource {
 
   constructor(name: string, args: MosquittoArgs, opts: pulumi.ComponentResourceOptions) {
     super("bess:index:Mosquitto", name, {}, opts);
-    const users = mosquitto.users.map((user) => this.createUser(name, user, args.rotate[user]));
+    const users = mosquitto.users.map((user) =>
+      this.createUser(name, user, rotationOf(user, args)),
+    );
     this.passwords = passwordsOf(users);
     const volume = dataVolume(`${name}-data`, { ...args, service: "mosquitto" }, this);
     this.service = new Service(
@@ -140,16 +142,31 @@ export class Mosquitto extends pulumi.ComponentResource {
     const clientOptions = this.passwords.monitor.apply((secret) =>
       mosquitto.clientOptions("monitor", secret),
     );
-    const startScript = pulumi
-      .output(site)
-      .apply((name) => mosquitto.startScript(profile, sessions(name, model)));
+    const read = pulumi.output(site).apply((name) => sessions(name, model));
+    const sessionOptions = this.passwords.sessions.apply((secret) =>
+      mosquitto.clientOptions("sessions", secret),
+    );
     return [
       { path: mosquitto.paths.config, content: config },
       { path: mosquitto.paths.acl, content: mosquitto.mosquittoAcl(model, anonymous) },
-      { path: mosquitto.paths.start, content: startScript, executable: true },
+      {
+        path: mosquitto.paths.start,
+        content: read.apply((now) => mosquitto.startScript(profile, now)),
+        executable: true,
+      },
       { path: mosquitto.paths.trial, content: mosquitto.trialConf(profile) },
+      {
+        path: mosquitto.paths.session,
+        content: read.apply((now) => mosquitto.sessionScript(now)),
+        executable: true,
+      },
       { path: mosquitto.paths.passwords, content: passwordFile, secret: true },
       { path: mosquitto.paths.clientOptions, content: clientOptions, secret: true },
+      ...["mosquitto_sub", "mosquitto_pub"].map((client) => ({
+        path: `${mosquitto.paths.sessionClients}/${client}`,
+        content: sessionOptions,
+        secret: true,
+      })),
       ...(tls
         ? [
             { path: mosquitto.paths.certificate, content: tls.certificate },
@@ -159,6 +176,10 @@ export class Mosquitto extends pulumi.ComponentResource {
     ];
   }
 }
+
+/** The scripts' own user never needs another password: it does not leave the container. */
+const rotationOf = (user: mosquitto.User, { rotate }: MosquittoArgs) =>
+  user === "sessions" ? undefined : rotate[user];
 
 const passwordsOf = (users: BrokerUser[]) =>
   Object.fromEntries(users.map((user) => [user.name, user.password])) as Record<

@@ -1,7 +1,9 @@
+import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
+import { sessionLines } from "../configs/mosquitto";
+import { engineEnvironment, engineLine, isSsh } from "../configs/ssh";
 import * as telegraf from "../configs/telegraf";
-import type { Model } from "../configs/model";
-import { isSsh } from "../configs/ssh";
+import type { Measurement, Model } from "../configs/model";
 import { type File, Service, type ServiceContext } from "./service";
 
 /** What Telegraf reads from, and writes to. */
@@ -76,7 +78,27 @@ export class Telegraf extends pulumi.ComponentResource {
       },
       { parent: this },
     );
+    for (const measurement of args.model.measurements) this.session(name, measurement, args);
     this.registerOutputs({});
+  }
+
+  /**
+   * The session at the broker that a measurement's messages wait in. It goes with the resource, which
+   * is after Telegraf came up without it.
+   */
+  private session(name: string, measurement: Measurement, args: TelegrafArgs): void {
+    const lines = pulumi
+      .output(args.site)
+      .apply((site) => sessionLines(site, telegraf.sessionOf(site, measurement)));
+    new command.local.Command(
+      `${name}-session-${telegraf.sessionName(measurement)}`,
+      {
+        create: lines.apply((line) => engineLine(args, line.create)),
+        delete: lines.apply((line) => engineLine(args, line.delete)),
+        environment: engineEnvironment(args),
+      },
+      { parent: this, dependsOn: [this.service.ready] },
+    );
   }
 }
 

@@ -17,6 +17,7 @@ export const transformableFiles = {
     mosquitto.paths.acl,
     mosquitto.paths.start,
     mosquitto.paths.trial,
+    mosquitto.paths.session,
   ],
   telegraf: [telegraf.paths.config, telegraf.paths.program, telegraf.paths.start],
   influxdb: [influxdb.paths.start, influxdb.paths.health],

@@ -4,14 +4,18 @@ import { outageSeconds, type Profile } from "./profiles";
 import { renderScript } from "./scripts";
 import { quoted } from "./ssh";
 import { queueBytes } from "./storage";
+import type { Session } from "./telegraf";
 
 /** Ports inside the broker's container. */
 export const ports = { mqtt: 1883, websocket: 9001, tls: 8883 } as const;
 /** Port of the loopback address in its container, while a queue of the former kind is taken over. */
 const migrationPort = 1884;
 
-/** The broker's users. Each has a generated password, and its own rights in the ACL. */
-export const users = ["gateway", "telegraf", "monitor"] as const;
+/**
+ * The broker's users. Each has a generated password, and its own rights in the ACL. `sessions` is a
+ * script's in the container, and its password is nowhere else.
+ */
+export const users = ["gateway", "telegraf", "monitor", "sessions"] as const;
 /** One user of the broker. */
 export type User = (typeof users)[number];
 
@@ -27,6 +31,10 @@ export const paths = {
   start: "/mosquitto/config/start.sh",
   /** Configuration of {@link trialConf}. */
   trial: "/mosquitto/config/trial.conf",
+  /** Removes a session; made by {@link sessionScript}. */
+  session: "/mosquitto/config/session.sh",
+  /** Options of that script's clients, in a folder that they find by XDG_CONFIG_HOME. */
+  sessionClients: "/mosquitto/config/sessions",
   /** Keeps the queue in a SQLite database; part of the image. */
   plugin: "/usr/lib/mosquitto_persist_sqlite.so",
   /** Options of the health check's mosquitto_sub, which finds them by XDG_CONFIG_HOME. */
@@ -45,7 +53,15 @@ export const writtenSeconds = ({ sync }: Profile): number => sync + wakeSeconds;
 
 /** Where the broker finds its files. */
 export type Places = Record<
-  "config" | "trial" | "passwords" | "acl" | "certificate" | "key" | "data" | "plugin",
+  | "config"
+  | "trial"
+  | "sessionClients"
+  | "passwords"
+  | "acl"
+  | "certificate"
+  | "key"
+  | "data"
+  | "plugin",
   string
 >;
 
@@ -106,7 +122,7 @@ export const trialConf = (profile: Profile, at: Places = paths): string =>
  */
 export const startScript = (
   profile: Pick<Profile, "messageRate">,
-  sessions: { id: string; topic: string }[],
+  sessions: Session[],
   options: { at?: Places; migrationPort?: number; reserve?: number } = {},
 ): string => {
   const { config, trial, data } = options.at ?? paths;
@@ -122,9 +138,36 @@ export const startScript = (
     pageSize: pageBytes,
     logBytes,
     migrationPort: options.migrationPort ?? migrationPort,
-    sessions: sessions.map(({ id, topic }) => ({ id: quoted(id), topic: quoted(topic) })),
+    sessions: sessions.map(quotedSession),
   });
 };
+
+const quotedSession = ({ id, formerId, topic }: Session) => ({
+  id: quoted(id),
+  formerId: quoted(formerId),
+  topic: quoted(topic),
+});
+
+/** Renders the script that removes a session, unless it is one of these. */
+export const sessionScript = (sessions: Session[], at: Places = paths): string => {
+  const { data, sessionClients: clients } = at;
+  const kept = sessions.map(({ id }) => ({ id: quoted(id) }));
+  return renderScript("mosquitto-session.sh", { data, clients, sessions: kept });
+};
+
+/** Command lines that run {@link sessionScript} beside the engine of a site. */
+export function sessionLines(site: string, { id, formerId, topic }: Session) {
+  const container = `${site}-mosquitto`;
+  const line = (...args: string[]) =>
+    `docker exec ${container} sh ${paths.session} ${args.map(quoted).join(" ")}`;
+  const stopped = `[ "$(docker inspect -f '{{.State.Running}}' ${container} 2> /dev/null)" != true ]`;
+  return {
+    // Telegraf had another client id until 0.1; its session of today has had all since.
+    create: line("drop", formerId),
+    // A stack may go after its broker did.
+    delete: `${line("remove", id, topic)} || ${stopped}`,
+  };
+}
 
 /** Renders mosquitto.conf, accepted by Mosquitto 2.1.2 and later. */
 export function mosquittoConf(options: BrokerOptions): string {
@@ -183,6 +226,10 @@ export function mosquittoAcl(model: Model, anonymous: boolean): string {
     "user monitor",
     "topic read $SYS/#",
     "",
+    "# A session that nobody reads any more may be of any topic.",
+    "user sessions",
+    "topic readwrite #",
+    "",
   ].join("\n");
 }
 
@@ -197,8 +244,12 @@ export function passwordLine(user: User, password: string, salt: Buffer): string
   return `${user}:$7$${iterations}$${salt.toString("base64")}$${hash.toString("base64")}\n`;
 }
 
-/** Options of the health check's `mosquitto_sub`; a file keeps them off its command line. */
-export const clientOptions = (user: User, password: string) => `-u ${user}\n-P ${password}\n`;
+/**
+ * Options of a client in the container; a file keeps them off its command line.
+ * @param port where the broker listens. Default: {@link ports}`.mqtt`.
+ */
+export const clientOptions = (user: User, password: string, port: number = ports.mqtt) =>
+  `-h 127.0.0.1\n-p ${port}\n-u ${user}\n-P ${password}\n`;
 
 /** Proves that the broker answers a login and a subscription: its uptime is a retained message. */
 export const healthCheck = [

@@ -53,17 +53,32 @@ export interface TelegrafOptions {
 }
 
 /**
- * Client id of a measurement's consumer. It changes with the topic, because a broker never
- * subscribes a session that it knows to a topic added later.
+ * Name of a topic's session within its site. It changes with the topic, because a broker never
+ * subscribes a session that it knows to a topic added later. A measurement that is renamed keeps it.
  */
-export function clientId(site: string, measurement: Measurement): string {
-  const topic = createHash("sha256").update(measurement.topic).digest("hex").slice(0, 8);
-  return `telegraf-${site}-${measurement.name}-${topic}`;
+export const sessionName = ({ topic }: Measurement): string =>
+  createHash("sha256").update(topic).digest("hex").slice(0, 8);
+
+/** A session of one of Telegraf's consumers at the broker. */
+export interface Session {
+  /** Client id of the consumer. */
+  id: string;
+  /** Client id until 0.1, which had the measurement's name in it. */
+  formerId: string;
+  topic: string;
 }
 
-/** The sessions of a site's consumers at the broker. */
-export const sessions = (site: string, model: Model) =>
-  model.measurements.map((m) => ({ id: clientId(site, m), topic: m.topic }));
+/** The session of a measurement's consumer. */
+export function sessionOf(site: string, measurement: Measurement): Session {
+  const { name, topic } = measurement;
+  const session = sessionName(measurement);
+  const formerId = `telegraf-${site}-${name}-${session}`;
+  return { id: `telegraf-${site}-${session}`, formerId, topic };
+}
+
+/** The sessions of a site's consumers. */
+export const sessions = (site: string, model: Model): Session[] =>
+  model.measurements.map((measurement) => sessionOf(site, measurement));
 
 const secret = (name: string) => `@{secrets:${name}}`;
 
@@ -75,7 +90,7 @@ function consumer(measurement: Measurement, options: TelegrafOptions) {
     topics: [measurement.topic],
     topic_tag: "",
     qos: 1,
-    client_id: clientId(options.site, measurement),
+    client_id: sessionOf(options.site, measurement).id,
     persistent_session: true,
     max_undelivered_messages: undelivered,
     username: "telegraf",

@@ -87,8 +87,8 @@ fetch() {
   launch old && old=$launched && launch empty || return 1
   set -- bess-retained
 #: each sessions
-  set -- "$@" @id@
-  bridge @id@ false >> "$staging/new.conf"
+  set -- "$@" @formerId@
+  bridge @formerId@ false >> "$staging/new.conf"
   [ -n "$has_sessions" ] || subscribe @id@ @topic@ || return 1
 #: end
   end TERM "$launched"

@@ -109,7 +109,7 @@ describe("the default site with its simulator", () => {
       ]),
     );
     expect(held).toEqual({
-      mosquitto: new Set(["secret-dev-mosquitto-monitor"]),
+      mosquitto: new Set(["secret-dev-mosquitto-monitor", "secret-dev-mosquitto-sessions"]),
       telegraf: new Set([
         "secret-dev-mosquitto-telegraf",
         "secret-dev-mosquitto-monitor",

@@ -4,6 +4,7 @@ import {
   existsSync,
   openSync,
   readdirSync,
+  readFileSync,
   rmSync,
   statSync,
   truncateSync,
@@ -11,7 +12,7 @@ import {
   writeSync,
 } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { loadModel } from "../../configs/model";
+import { loadModel, type Model } from "../../configs/model";
 import { database } from "../../configs/mosquitto";
 import { sessions } from "../../configs/telegraf";
 import { Broker, reserve } from "../support/broker";
@@ -132,7 +133,7 @@ describe("a queue that the broker cannot read", () => {
 describe("a queue of the former kind", () => {
   const former = () => broker.at("data/mosquitto.db");
   const read = sessions("test", model).slice(0, 3);
-  const [one = { id: "", topic: "" }] = read;
+  const [one = { id: "", formerId: "", topic: "" }] = read;
   /** Texts with what a shell or a line-based tool would spoil. */
   const texts = Array.from({ length: 2000 }, (_, i) => `{"n":${i}}\n\r\t\\ '"$(date) \u0001ä\n`);
   const topicOf = (pattern: string) => pattern.replace("+", "b1");
@@ -141,7 +142,7 @@ describe("a queue of the former kind", () => {
     await broker.terminate();
     rmSync(queue());
     await broker.runFormer();
-    for (const { id, topic: pattern } of read) await broker.leaveSession(id, pattern);
+    for (const { formerId, topic: pattern } of read) await broker.leaveSession(formerId, pattern);
     await Promise.all(
       read.map(({ topic: pattern, id }) =>
         broker.publish(topicOf(pattern), [...texts, `last of ${id}`]),
@@ -184,7 +185,7 @@ describe("a queue of the former kind", () => {
     await broker.run();
     await broker.terminate();
     await broker.runFormer();
-    await broker.leaveSession(one.id, one.topic);
+    await broker.leaveSession(one.formerId, one.topic);
     await broker.publish(topicOf(one.topic), ["later"]);
     await broker.terminate();
     await broker.run();
@@ -194,5 +195,72 @@ describe("a queue of the former kind", () => {
       `last of ${one.id}`,
       "later",
     ]);
+  });
+});
+
+describe("a session", () => {
+  const [battery = { id: "", formerId: "", topic: "" }] = sessions("test", model).filter(
+    (session) => session.topic === "battery/+/status",
+  );
+  /** The model without the measurement of that session. */
+  const without: Model = {
+    ...model,
+    measurements: model.measurements.filter((m) => m.topic !== battery.topic),
+  };
+  const messages = Array.from({ length: 1500 }, (_, i) =>
+    JSON.stringify({ n: i, big: "1234567890123456789", text: "ä \\ \" \u0001 '" }, null, i % 2),
+  );
+  const kept = () => {
+    const folder = broker.at("data/.set-aside");
+    return existsSync(folder)
+      ? readdirSync(folder).map((at) => readFileSync(`${folder}/${at}/messages.ndjson`, "utf8"))
+      : [];
+  };
+  const exists = (id: string) => broker.resumes(id);
+
+  beforeEach(async () => {
+    await broker.leaveSession(battery.id, battery.topic);
+  });
+
+  test("that the site no longer has is removed, and what it holds is kept for a replay", async () => {
+    await broker.publish(topic, messages);
+    await broker.terminate();
+    broker.configure(without);
+    await broker.run();
+    const { output, exitCode } = await broker.session("remove", battery.id, battery.topic);
+    expect([exitCode, output]).toEqual([
+      0,
+      expect.stringMatching(/^1500 messages of battery\/\+\/status, .* \S+messages\.ndjson\n$/),
+    ]);
+    const [text = ""] = kept();
+    expect(
+      text
+        .trimEnd()
+        .split("\n")
+        .map((line) => JSON.parse(line) as unknown),
+    ).toEqual(messages.map((payload) => ({ topic, payload: JSON.parse(payload) as unknown })));
+    expect(await exists(battery.id)).toBe(false);
+  });
+
+  test("that holds nothing leaves no file", async () => {
+    broker.configure(without);
+    expect(await broker.session("remove", battery.id, battery.topic)).toEqual({
+      output: "",
+      exitCode: 0,
+    });
+    expect([kept(), await exists(battery.id)]).toEqual([[], false]);
+  });
+
+  test("that the site has stays with all it holds, when the stack goes", async () => {
+    await broker.publish(topic, ["kept"]);
+    await broker.session("remove", battery.id, battery.topic);
+    expect(await broker.takeSession(battery.id, 1)).toEqual(["kept"]);
+  });
+
+  test("under the client id that Telegraf had before is dropped", async () => {
+    await broker.leaveSession(battery.formerId, battery.topic);
+    expect((await broker.session("drop", battery.formerId)).exitCode).toBe(0);
+    expect(await exists(battery.formerId)).toBe(false);
+    expect(await exists(battery.id)).toBe(true);
   });
 });

@@ -6,7 +6,7 @@ import { startScript as grafanaStart } from "../../configs/grafana";
 import { readyScript, statusScript } from "../../configs/containers";
 import * as influxdb from "../../configs/influxdb";
 import { loadModel } from "../../configs/model";
-import { startScript as mosquittoStart } from "../../configs/mosquitto";
+import { sessionScript, startScript as mosquittoStart } from "../../configs/mosquitto";
 import { profiles } from "../../configs/profiles";
 import { preflightScript } from "../../configs/preflight";
 import {
@@ -57,6 +57,7 @@ const rendered: [file: string, of: string, script: string][] = [
   ["gate-check.sh", "any site", checkScript(gateMessage(model, "90d", 0), gateArgs)],
   ["gate-publish.sh", "any site", `#!/bin/sh\n${publishScript()}`],
   ["grafana-start.sh", "any site", grafanaStart()],
+  ["mosquitto-session.sh", "any site", sessionScript(sessions("kiel-1", model))],
   ["mosquitto-start.sh", "any site", mosquittoStart(profiles.dev, sessions("kiel-1", model))],
   ["host-boot.sh", "any site", bootScript()],
   ["host-clock.sh", "any host", clockScript()],

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { environment } from "../../automation/programs";
 import { localBackend } from "../../automation/backend";
-import { modelWithField } from "../support/models";
+import { modelWith, modelWithField } from "../support/models";
 import { RehearsedSite } from "../support/rehearsal";
 
 const base = RehearsedSite.empty();
@@ -43,6 +43,30 @@ test("another field in the model replaces Telegraf alone", async () => {
   ]);
   expect(steps).toContain("update Command:dev-influxdb-schema");
   expect(steps).toContain("update Dashboard:dev-grafana-bess-battery");
+});
+
+describe("a measurement", () => {
+  const sessionSteps = async (change: Parameters<typeof modelWith>[1]) => {
+    const site = base.copy();
+    const steps = await site.up({
+      model: modelWith(site.folder, change),
+      simulator: { enabled: false },
+    });
+    return steps.filter((step) => step.includes("-session-"));
+  };
+
+  test("of another topic has a session of its own, and the former one goes", async () => {
+    expect(await sessionSteps((battery) => (battery.topic = "pack/+/status"))).toEqual([
+      "create Command:dev-telegraf-session-dead8f13",
+      "delete Command:dev-telegraf-session-c8c03084",
+    ]);
+  });
+
+  test("that is renamed keeps its session", async () => {
+    expect(await sessionSteps((battery) => (battery.name = "pack"))).toEqual([
+      "update Command:dev-telegraf-session-c8c03084",
+    ]);
+  });
 });
 
 test("another image of one service replaces that service alone", async () => {
@@ -158,7 +182,7 @@ test("no secret stands in the state's file, nor in what the simulated engine kee
     maxBuffer: 1 << 26,
   });
   const secrets = plaintexts(JSON.parse(exported.stdout).deployment.resources);
-  expect(secrets).toHaveLength(10);
+  expect(secrets).toHaveLength(11);
   const kept = [base.stateFile, base.engine().file].map((file) => readFileSync(file));
   for (const secret of secrets) for (const file of kept) expect(file.includes(secret)).toBe(false);
 });

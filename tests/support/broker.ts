@@ -7,10 +7,12 @@ import mqtt, { type MqttClient } from "mqtt";
 import type { Model } from "../../configs/model";
 import {
   type BrokerOptions,
+  clientOptions,
   mosquittoAcl,
   mosquittoConf,
   passwordLine,
   type Places,
+  sessionScript,
   startScript,
   trialConf,
   users,
@@ -51,8 +53,10 @@ export class Broker {
   private running: Running | undefined;
 
   private constructor(readonly ports: Record<"mqtt" | "websocket" | "tls" | "migration", number>) {
-    const [gateway, telegraf, monitor] = [newPassword(), newPassword(), newPassword()];
-    this.passwords = { gateway, telegraf, monitor };
+    this.passwords = Object.fromEntries(users.map((user) => [user, newPassword()])) as Record<
+      User,
+      string
+    >;
   }
 
   /** Starts a broker that lets the gateway publish a model's topics, and no others. */
@@ -64,7 +68,8 @@ export class Broker {
       migration: await freePort(),
     };
     const broker = new Broker(ports);
-    broker.write(model, choices);
+    broker.prepare();
+    broker.configure(model, choices);
     await broker.run();
     return broker;
   }
@@ -90,10 +95,25 @@ export class Broker {
 
   /** Starts it, and does not wait. */
   launch(): Running {
-    return (this.running = new Running(this.at("bin/sh"), [this.at("start.sh")], {
+    return (this.running = this.inContainer("start.sh"));
+  }
+
+  /** Runs the script that removes a session. @returns what it prints, and its exit code. */
+  async session(...args: ["drop", string] | ["remove", string, string]) {
+    const script = this.inContainer("session.sh", ...args);
+    await until(
+      () => `the session is removed:\n${script.output}`,
+      () => script.exitCode !== null,
+    );
+    return { output: script.output, exitCode: script.exitCode };
+  }
+
+  /** Runs a script with busybox's programs and Mosquitto's alone. */
+  private inContainer(script: string, ...args: string[]): Running {
+    return new Running(this.at("bin/sh"), [this.at(script), ...args], {
       user: brokerUser,
       env: { PATH: [this.at("bin"), dirname(program("mosquitto"))].join(":") },
-    }));
+    });
   }
 
   /** Starts it with the queue of the former kind, as sites had it before the plugin. */
@@ -197,6 +217,17 @@ export class Broker {
     return received;
   }
 
+  /** Whether the broker has a session of this client id; one is made where it has none. */
+  async resumes(clientId: string): Promise<boolean> {
+    const client = this.resume(clientId);
+    const present = await new Promise<boolean>((resolve, reject) => {
+      client.once("error", reject);
+      client.once("connect", ({ sessionPresent }) => resolve(sessionPresent));
+    });
+    await client.endAsync();
+    return present;
+  }
+
   private resume(clientId: string): MqttClient {
     const credentials = { username: "telegraf", password: this.passwords.telegraf };
     return mqtt.connect(this.url, { ...credentials, clientId, clean: false, reconnectPeriod: 0 });
@@ -213,10 +244,20 @@ export class Broker {
     this.folder.remove();
   }
 
-  private write(model: Model, { websocket = false, tls }: BrokerChoices): void {
+  private prepare(): void {
+    mkdirSync(this.at("data"));
+    if (brokerUser !== undefined) chownSync(this.at("data"), brokerUser, brokerUser);
+    mkdirSync(this.at("bin"));
+    execFileSync(program("busybox"), ["--install", "-s", this.at("bin")]);
+    mkdirSync(this.at("sessions"));
+  }
+
+  /** Writes its files, for its next start. */
+  configure(model: Model, { websocket = false, tls }: BrokerChoices = {}): void {
     const paths: Places = {
       config: this.at("mosquitto.conf"),
       trial: this.at("trial.conf"),
+      sessionClients: this.at("sessions"),
       plugin: program("mosquitto_persist_sqlite.so"),
       passwords: this.at("passwords"),
       acl: this.at("acl"),
@@ -232,18 +273,16 @@ export class Broker {
       paths,
       listen: { address: "127.0.0.1", ports: this.ports },
     };
-    mkdirSync(paths.data);
-    if (brokerUser !== undefined) chownSync(paths.data, brokerUser, brokerUser);
-    mkdirSync(this.at("bin"));
-    execFileSync(program("busybox"), ["--install", "-s", this.at("bin")]);
-    writeFileSync(
-      this.at("start.sh"),
-      startScript(profiles.dev, sessions("test", model), {
-        at: paths,
-        migrationPort: this.ports.migration,
-        reserve,
-      }),
-    );
+    const read = sessions("test", model);
+    const { migration: migrationPort, mqtt: port } = this.ports;
+    const start = startScript(profiles.dev, read, { at: paths, migrationPort, reserve });
+    writeFileSync(this.at("start.sh"), start);
+    writeFileSync(this.at("session.sh"), sessionScript(read, paths));
+    for (const client of ["mosquitto_sub", "mosquitto_pub"])
+      writeFileSync(
+        this.at(`sessions/${client}`),
+        clientOptions("sessions", this.passwords.sessions, port),
+      );
     writeFileSync(paths.config, mosquittoConf(options));
     writeFileSync(paths.trial, trialConf(profiles.dev, paths));
     writeFileSync(paths.acl, mosquittoAcl(model, false));
