@@ -1,8 +1,7 @@
 import { readFileSync } from "node:fs";
 import { Option, program } from "commander";
-import { blockSeconds, walFilesPerSnapshot } from "../configs/influxdb";
+import { blocks, blockSeconds, walFilesPerSnapshot } from "../configs/influxdb";
 import { profiles } from "../configs/profiles";
-import { durationSeconds } from "../configs/units";
 import { withOptions } from "../tests/support/machine/container";
 import { diskMissing } from "../tests/support/machine/disk";
 import { Machine } from "../tests/support/machine/machine";
@@ -11,6 +10,7 @@ import { secondsOf } from "./measuring";
 
 interface Options {
   profile: keyof typeof profiles;
+  blocks?: number;
   tables: number;
   mebibytes: number;
 }
@@ -28,7 +28,7 @@ class FilledSite {
     private readonly machine: Machine,
     options: Options,
   ) {
-    this.blocks = durationSeconds(machine.profile.retention) / blockSeconds;
+    this.blocks = options.blocks ?? blocks(machine.profile.retention);
     const end = Math.floor(Date.now() / 1000 / blockSeconds) * blockSeconds + 3600;
     this.first = end - this.blocks * blockSeconds;
     this.tables = Array.from({ length: options.tables }, (_, i) => `t${i}`);
@@ -87,9 +87,9 @@ class FilledSite {
       `${title}: healthy after ${seconds.toFixed(1)} s, ${started.processor.toFixed(1)} s of them on a ` +
         `processor, with ${started.memory} MiB, ${started.mostMemory} MiB at most; ` +
         `${rows} of ${this.rows} rows counted in ${counting.toFixed(1)} s; ` +
-        `${after.memory} MiB then, ${after.mostMemory} MiB at most`,
+        `${after.memory} MiB then, ${after.mostMemory} MiB at most; ${machine.restarts()} restarts`,
     );
-    return rows === this.rows;
+    return rows === this.rows && machine.restarts() === 0;
   }
 
   /** Cuts the power, and boots. */
@@ -160,7 +160,7 @@ async function benchmark(options: Options): Promise<boolean> {
   const site = await FilledSite.make(options);
   try {
     console.log(
-      `${retention} of blocks: ${site.blocks}, in ${options.tables} tables; ` +
+      `retention ${retention}, ${site.blocks} blocks, in ${options.tables} tables; ` +
         `profile ${options.profile} gives InfluxDB ${memory.influxdb} MiB`,
     );
     const seconds = await secondsOf(() => site.fill());
@@ -183,6 +183,7 @@ program
   .addOption(
     new Option("--profile <name>", "whose retention").choices(Object.keys(profiles)).default("pi"),
   )
+  .option("--blocks <n>", "how many blocks; those of the whole retention by default", Number)
   .option("--tables <n>", "tables with rows in every block", Number, 1)
   .option("--mebibytes <n>", "size of the disk, which is in memory", Number, 2048)
   .action(async (options: Options) => {

@@ -63,6 +63,9 @@ lookback_seconds() {
   echo $((read * block))
 }
 
+#: At its start InfluxDB may open every snapshot at once, one for each block. Where an engine allows
+#: 1,024 open files, as recent ones do, it would end after a week of blocks.
+ulimit -n "$(ulimit -Hn)"
 influxdb3 "$@" --gen1-lookback-duration="$(lookback_seconds)s" &
 server=$!
 trap 'kill -TERM "$server" 2> /dev/null || true' TERM INT

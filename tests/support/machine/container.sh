@@ -20,4 +20,6 @@ shift
 mount --rbind /dev /mnt/root/dev
 mount --rbind /sys /mnt/root/sys
 mount -t proc proc /mnt/root/proc
+# As recent engines have it: few open files, unless a program asks for more.
+ulimit -Sn 1024
 exec chroot /mnt/root "$@"
