@@ -4,15 +4,12 @@ import { profiles } from "./profiles";
 import type { SiteConfig } from "./site";
 import { InputError } from "./validation";
 
-/** MiB of InfluxDB 3.10.1 with an empty database. */
-const emptyMiB = 64;
-
 /**
- * Bytes of memory for each snapshot that InfluxDB reads at its start, and for each Parquet file that
- * they list. Measured on InfluxDB 3.10.1: 12,956 snapshots of one file took 100 MiB, and 200,000 files
- * of few snapshots 0.75 to 1.0 KB each.
+ * MiB of InfluxDB beside its index, and bytes for each snapshot that it reads at its start and each
+ * Parquet file that they list. Measured on InfluxDB 3.10.1 after a start: 157 to 190 MiB with 12,956
+ * snapshots of one file, 279 MiB with 52,554; 200,000 files of few snapshots took 0.75 to 1.0 KB each.
  */
-const bytesOf = { snapshot: 8 * 1024, file: 1024 } as const;
+const measured = { mebibytes: 128, perSnapshot: 3 * 1024, perFile: 1024 } as const;
 
 /** Tables that Telegraf and InfluxDB write about the pipeline. */
 const pipelineTableCount = 12;
@@ -20,13 +17,13 @@ const pipelineTableCount = 12;
 /** MiB of InfluxDB's memory that its index may take. */
 function indexRoom(memoryMiB: number): number {
   const { queries, cache, buffer } = memoryShares;
-  return memoryMiB * (1 - queries - cache - buffer) - emptyMiB;
+  return memoryMiB * (1 - queries - cache - buffer) - measured.mebibytes;
 }
 
 /** MiB of InfluxDB's memory for the index of a retention. */
 function indexMiB(tables: number, retention: string): number {
   const files = tables * blocks(retention) + pipelineTableCount * blocks(pipelineRetention);
-  return (snapshotsToRead(retention) * bytesOf.snapshot + files * bytesOf.file) / 2 ** 20;
+  return (snapshotsToRead(retention) * measured.perSnapshot + files * measured.perFile) / 2 ** 20;
 }
 
 /** The most days of retention whose index `room` holds; 0 for none. */
