@@ -31,10 +31,14 @@ trial() { # runs the broker where nobody reaches it, until it has read the queue
 }
 
 #: Words of the plugin's about files that are damaged. A full disk, or one that may not be written,
-#: is no damage. What it could not restore it counts, and goes on.
+#: is no damage. What it could not restore it counts, and goes on. A broker that crashes later than that
+#: does so for another reason.
 trouble() {
   grep -m 1 -E '(opening database|creating tables|preparing statements|restoring [a-z ]+): .*(not a database|malformed|I/O error|logic error|mismatch|Unknown)|\([1-9][0-9]* failed\)|Unknown database_schema' "$log" ||
-    case $status in 134 | 135 | 136 | 139) echo "the broker crashed with exit code $status" ;; *) false ;; esac
+    case $status in
+      134 | 135 | 136 | 139) ! grep 'Opening unix listen socket' "$log" && echo "the broker crashed with $status" ;;
+      *) false ;;
+    esac
 }
 
 migrate

@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import {
   appendFileSync,
   closeSync,
@@ -11,6 +12,7 @@ import {
   writeFileSync,
   writeSync,
 } from "node:fs";
+import { createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { loadModel, type Model } from "../../configs/model";
 import { database } from "../../configs/mosquitto";
@@ -74,6 +76,20 @@ describe("the broker's queue", () => {
     expect(readdirSync(broker.at("data"))).toEqual([database]);
     await broker.run();
     expect(await broker.takeSession(reader, 3000)).toEqual(payloads(3000));
+  });
+
+  test("is left alone by a broker that cannot start, and the container ends", async () => {
+    await broker.publish(topic, ["waits"]);
+    await broker.terminate();
+    const occupant = createServer();
+    await once(occupant.listen(broker.ports.mqtt, "127.0.0.1"), "listening");
+    const running = broker.launch();
+    await until("it ends", () => running.exitCode !== null);
+    expect(running.exitCode).toBeGreaterThan(0);
+    expect(setAside()).toEqual([]);
+    await new Promise((resolve) => occupant.close(resolve));
+    await broker.run();
+    expect(await broker.takeSession(reader, 1)).toEqual(["waits"]);
   });
 });
 

@@ -135,7 +135,11 @@ export class Broker {
   private async serves(running: Running): Promise<void> {
     await until(
       () => `the broker listens:\n${running.output}`,
-      () => listens(this.ports.mqtt),
+      () => {
+        // Its port may be another process's by now.
+        if (running.exitCode !== null) throw new Error(`the broker has ended:\n${running.output}`);
+        return listens(this.ports.mqtt);
+      },
     );
   }
 
