@@ -131,7 +131,7 @@ repair_checkpoints() {
   elif [ "$made_for" -lt "$wanted" ]; then
     set_aside "made from the snapshots of $made_for s, not of $wanted s (0: a month at most); they are made anew" "$node/snapshot-checkpoints"
   fi
-  echo "$wanted" > @data@/.retention
+  [ "$made_for" = "$wanted" ] || { echo "$wanted" > @data@/.retention.new && mv @data@/.retention.new @data@/.retention; }
 }
 
 #: What retention needs to find expired files. Without the marker it is made anew from the snapshots.
