@@ -49,8 +49,8 @@ const line = (cut: Cut) =>
   (cut.setAside.length > 0 ? `; set aside: ${cut.setAside.join(" ")}` : "");
 
 function summary(made: Cut[], failed: string[]): string {
-  const figures = (key: "oldest" | "healthy" | "storing") => {
-    const values = made.map((cut) => cut[key]);
+  const figures = (of: (cut: Cut) => number) => {
+    const values = made.map(of);
     return `median ${median(values).toFixed(2)} s, worst ${Math.max(...values).toFixed(2)} s`;
   };
   const sum = (of: (cut: Cut) => number) => made.reduce((total, cut) => total + of(cut), 0);
@@ -59,8 +59,11 @@ function summary(made: Cut[], failed: string[]): string {
     `${cuts} cuts, ${made.filter(({ age }) => age < 60).length} of them in a site's first minute; ` +
       `${made.length} of ${cuts} started without a hand, ${sum((cut) => cut.restarts)} restarts of a service`,
     `lost ${sum((cut) => cut.lost)} of ${sum((cut) => cut.acknowledged)} acknowledged messages, ` +
-      `at ${made.filter(({ lost }) => lost > 0).length} cuts; the oldest before the cut: ${figures("oldest")}`,
-    `healthy: ${figures("healthy")}; storing: ${figures("storing")}`,
+      `at ${made.filter(({ lost }) => lost > 0).length} cuts`,
+    `the oldest of them was acknowledged before the cut: ${figures((cut) => cut.oldest)}; ` +
+      // What waited at the broker over a boot was stored after it.
+      `or delivered again: ${figures((cut) => Math.min(cut.oldest, cut.up))}`,
+    `healthy: ${figures((cut) => cut.healthy)}; storing: ${figures((cut) => cut.storing)}`,
     `${sum((cut) => cut.setAside.length)} files set aside, at ` +
       `${made.filter(({ setAside }) => setAside.length > 0).length} cuts`,
   ].join("\n");
