@@ -23,7 +23,7 @@ keep() {
   mosquitto_sub -c -i "$id" -q 1 -t "$marker" -U "$topic" \
     -F "{\"topic\":\"%t\",\"payload\":%p}$separator" > "$file.raw" &
   reader=$!
-  until grep -qF "{\"topic\":\"$marker\"" "$file.raw"; do
+  until grep -qF "{\"topic\":\"$marker\"" "$file.raw" 2> /dev/null; do
     kill -0 "$reader"
     mosquitto_pub -q 1 -t "$marker" -m 1
     sleep 0.5
