@@ -92,6 +92,8 @@ export class InfluxDb extends pulumi.ComponentResource {
         volumes: [{ name: volume.name, path: influxdb.paths.data }],
         ports: ports(args),
         healthCheck: influxdb.healthCheck,
+        // After months it reads thousands of snapshots at its start, from a slow card.
+        waitSeconds: 600,
       },
       { parent: this },
     );
