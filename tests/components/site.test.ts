@@ -36,6 +36,8 @@ const bindings = (containers: Record<string, Container>) =>
 
 const dev = { name: "dev", simulator: { enabled: true } };
 const services = Object.keys(images) as Service[];
+/** Seconds that an update waits for a service that may have much to read at its start. */
+const waits: Partial<Record<Service, number>> = { mosquitto: 900, influxdb: 600 };
 const secretText = /secret-dev|apiv3_/;
 const root = join(__dirname, "../..");
 
@@ -73,7 +75,7 @@ describe("the default site with its simulator", () => {
     test("with a health check that an update waits for, beside the engine", () => {
       const { tests } = container.healthcheck;
       expect(find(`dev-${service}-ready`)?.inputs).toMatchObject({
-        create: `sh -s -- dev-${service} ${service === "mosquitto" ? 900 : 180}`,
+        create: `sh -s -- dev-${service} ${waits[service] ?? 180}`,
         triggers: [`dev-${service}-id`],
       });
       expect([tests[0], tests.length > 1]).toEqual([expect.stringMatching(/^CMD(-SHELL)?$/), true]);
