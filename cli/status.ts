@@ -1,3 +1,4 @@
+import pLimit from "p-limit";
 import { showProgress } from "../automation";
 import type { SiteConfig } from "../configs/site";
 import { findSite, listSites, siteConfig } from "../configs/sites";
@@ -11,6 +12,9 @@ interface StackStatus {
   services: ServiceStatus[];
   problem?: string;
 }
+
+/** Sites that are asked at once: over SSH each takes a process and a connection. */
+const mostAtOnce = 16;
 
 async function statusOf(stack: string, site: SiteConfig): Promise<StackStatus> {
   const about = { stack, site: site.name };
@@ -53,7 +57,8 @@ async function show({ stack, json }: { stack?: string[]; json?: boolean }): Prom
   const stacks = stack?.map((name) => findSite(name)) ?? listSites();
   // All are valid before one is asked.
   const sites = stacks.map((found): [string, SiteConfig] => [found.stack, siteConfig(found)]);
-  const asking = Promise.all(sites.map(([name, site]) => statusOf(name, site)));
+  const limit = pLimit(mostAtOnce);
+  const asking = Promise.all(sites.map(([name, site]) => limit(() => statusOf(name, site))));
   const found = await showProgress(`asking ${sites.length} sites`, asking);
   if (json) printJson(found);
   else console.log(textOf(found));

@@ -1,3 +1,4 @@
+import { blocks } from "./influxdb";
 import type { Measurement, Model } from "./model";
 import { outageSeconds, type Profile, profiles } from "./profiles";
 import type { SiteConfig } from "./site";
@@ -47,7 +48,7 @@ function meanOf({ measurements }: Model, value: (measurement: Measurement) => nu
 
 /**
  * Disk space that a model's data takes. InfluxDB keeps a folder with a Parquet file for each table
- * and ten minutes; a quarter is added for files that it has not merged yet.
+ * and block; a quarter is added for files that it has not merged yet.
  * @param profile its message rate is that of all units together; it is shared out by the model's
  * intervals.
  * @param retention such as `90d`.
@@ -60,7 +61,7 @@ export function storage(
 ): Storage {
   const seconds = durationSeconds(retention);
   const fieldsPerMessage = meanOf(model, (m) => m.fields.length);
-  const files = Math.ceil(seconds / 600) * model.measurements.length;
+  const files = blocks(retention) * model.measurements.length;
   const points = profile.messageRate * seconds;
   return {
     telemetry: Math.ceil(1.25 * (points * fieldsPerMessage * bytesPerField + files * 6 * KiB)),
