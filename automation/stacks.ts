@@ -1,9 +1,9 @@
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { StackSettings } from "@pulumi/pulumi/automation";
 import { parse } from "yaml";
 import { withSecretPlaceholders } from "../configs/secret-placeholders";
-import { findSite, siteKey } from "../configs/sites";
+import { findSite, readStackFile, siteKey, type StackFile } from "../configs/sites";
 import { Engine, type Fault, type RehearsalArgs } from "../rehearsal";
 import { localBackend, pulumiEnvironment, root } from "./backend";
 import type { RenderedResource } from "./plan";
@@ -199,25 +199,13 @@ export const renderPlan = (
 ): Promise<RenderedResource[]> =>
   workers.run({ operation: "render", stack: { name: stack, program: ownProgram }, site });
 
-interface StackFile {
-  config?: Record<string, unknown>;
-  secretsprovider?: string;
-  encryptedkey?: string;
-  encryptionsalt?: string;
-}
-
-function stackFile(folder: string, stack: string): StackFile {
-  const path = join(folder, `Pulumi.${stack.split("/").at(-1)}.yaml`);
-  return existsSync(path) ? (parse(readFileSync(path, "utf8")) ?? {}) : {};
-}
-
 /**
  * A stack and its configuration, secrets still encrypted.
  * @throws InputError where it has no site.
  */
 function configuredStack(name: string): { stack: string; config: Record<string, unknown> } {
   const { stack, settings } = findSite(name);
-  return { stack, config: { ...stackFile(root, stack).config, [siteKey]: settings } };
+  return { stack, config: { ...readStackFile(stack, root).config, [siteKey]: settings } };
 }
 
 const withPlaceholders = ({ stack, config }: ReturnType<typeof configuredStack>) => ({
@@ -242,7 +230,7 @@ function settingsOf(
   );
   const { secretsprovider, encryptedkey, encryptionsalt }: StackFile = Object.assign(
     {},
-    ...keysFrom.map((folder) => stackFile(folder, stack)),
+    ...keysFrom.map((folder) => readStackFile(stack, folder)),
   );
   return {
     project: { name, description, runtime: "nodejs" },

@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { isMap, isNode, isScalar, LineCounter, parseDocument, stringify, type YAMLMap } from "yaml";
+import { isMap, isNode, isScalar, stringify, type YAMLMap } from "yaml";
 import { z } from "zod";
+import { parseYaml, readText, yamlDocument } from "./files";
 import { InputError, validate } from "./validation";
 import { parseSite, onlyOverSsh, secretKeys, type SiteConfig, siteSchema } from "./site";
 
@@ -390,34 +390,12 @@ const loaded = new Map<string, { text: string; fleet: Fleet }>();
  */
 export function loadFleet(file = join(root, inventoryFile)): Fleet {
   const source = file.startsWith(root) ? file.slice(root.length + 1) : file;
-  let text: string;
-  try {
-    text = readFileSync(file, "utf8");
-  } catch (error) {
-    throw new InputError(source, [(error as Error).message]);
-  }
+  const text = readText(file, source);
   const known = loaded.get(file);
   if (known?.text === text) return known.fleet;
-  const fleet = parseFleet(documentOf(text, source).toJS(), source);
+  const fleet = parseFleet(parseYaml(text, source), source);
   loaded.set(file, { text, fleet });
   return fleet;
-}
-
-/**
- * The inventory with its comments and order.
- * @throws InputError if it is no YAML, or declares a name twice.
- */
-function documentOf(text: string, source: string) {
-  const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
-  if (document.errors.length === 0) return document;
-  const findings = document.errors.map(({ code, message, pos: [at] }) => {
-    const key = /^[^\s:#]+/.exec(text.slice(at))?.[0];
-    const twice = `"${key}" is declared twice; every name is allowed once`;
-    const finding = code === "DUPLICATE_KEY" ? twice : message;
-    return `line ${lines.linePos(at).line}: ${finding}`;
-  });
-  throw new InputError(source, findings);
 }
 
 /** What a new site is set to, beside its name. */
@@ -434,7 +412,7 @@ export interface NewSite extends Settings {
  *   another site has.
  */
 export function addSite(text: string, name: string, site: NewSite, source = inventoryFile): string {
-  const document = documentOf(text, source);
+  const document = yamlDocument(text, source);
   const sites = document.get("sites");
   if (!isMap(sites))
     throw new InputError(source, ["sites is missing: write a map of sites by name"]);
@@ -443,7 +421,7 @@ export function addSite(text: string, name: string, site: NewSite, source = inve
       `sites.${name} is declared already; every site needs its own name`,
     ]);
   const extended = withEntry(text, sites, (indent) => siteLines(name, site, indent));
-  parseFleet(documentOf(extended, source).toJS(), source);
+  parseFleet(parseYaml(extended, source), source);
   return extended;
 }
 

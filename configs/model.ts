@@ -1,7 +1,6 @@
-import { readFileSync } from "node:fs";
-import { parse as parseYaml } from "yaml";
 import { z } from "zod";
-import { InputError, validate } from "./validation";
+import { readYaml } from "./files";
+import { validate } from "./validation";
 import { durationPattern, durationUnit, units, type Unit } from "./units";
 
 /** What a field can measure. Dashboards and the simulator go by it, never by a field's name. */
@@ -37,6 +36,9 @@ const isPipelineTable = (name: string) =>
   pipelineTables.some((table) =>
     table.endsWith("*") ? name.startsWith(table.slice(0, -1)) : name === table,
   );
+
+/** Columns that InfluxDB 3 Core takes in a table: the time, tags and fields. */
+const mostColumns = 500;
 
 const identifierPattern = /^[a-z][a-z0-9_]{0,62}$/;
 
@@ -120,12 +122,12 @@ const field = z
       }),
     range: z
       .tuple([z.number(), z.number()])
-      .refine(([low, high]) => low < high, "the first must be less than the second")
+      .refine(([low, high]) => low <= high, "the first must not be greater than the second")
       .optional()
       .meta({
         description:
-          "Normal range of the stored value: `[lowest, highest]`. A value outside is stored, and " +
-          "dashboards show it as abnormal. Only for a number.",
+          "Normal range of the stored value: `[lowest, highest]`; `[0, 0]` where only 0 is normal. " +
+          "A value outside is stored, and dashboards show it as abnormal. Only for a number.",
         unit: "the field's `unit`",
         examples: [[650, 850]],
       }),
@@ -272,7 +274,23 @@ export const modelSchema = z
         "field",
         m.fields.map((f) => f.name),
       );
+      const columns = 1 + m.tags.length + m.fields.length;
+      if (columns > mostColumns)
+        context.addIssue({
+          code: "custom",
+          path: [...at, "fields"],
+          message:
+            `${m.fields.length} fields, ${m.tags.length} tags and the time are ${columns} columns; ` +
+            `InfluxDB takes ${mostColumns} a table: split the measurement`,
+        });
       m.fields.forEach((f, j) => {
+        const samePath = m.fields.slice(0, j).find((earlier) => earlier.path === f.path);
+        if (samePath)
+          context.addIssue({
+            code: "custom",
+            path: [...at, "fields", j, "path"],
+            message: `field "${samePath.name}" has this path already; every field needs its own`,
+          });
         if (m.tags.some((t) => t.name === f.name))
           context.addIssue({
             code: "custom",
@@ -288,15 +306,17 @@ export const modelSchema = z
             path: [...at, "tags", j, "segment"],
             message: `the topic ${m.topic} has segments 0 to ${levels - 1}`,
           });
-        const other = m.tags
-          .slice(0, j)
-          .find((earlier) => t.segment !== undefined && earlier.segment === t.segment);
-        if (other)
-          context.addIssue({
-            code: "custom",
-            path: [...at, "tags", j, "segment"],
-            message: `tag "${other.name}" has this segment already; a segment makes one tag`,
-          });
+        for (const key of ["segment", "path"] as const) {
+          const other = m.tags
+            .slice(0, j)
+            .find((earlier) => t[key] !== undefined && earlier[key] === t[key]);
+          if (other)
+            context.addIssue({
+              code: "custom",
+              path: [...at, "tags", j, key],
+              message: `tag "${other.name}" has this ${key} already; every tag needs its own`,
+            });
+        }
       });
       model.measurements.slice(0, i).forEach((other) => {
         if (topicsOverlap(m.topic, other.topic))
@@ -340,14 +360,6 @@ function topicsOverlap(a: string, b: string): boolean {
 /**
  * Reads a telemetry model.
  * @param file path of a YAML file.
- * @throws InputError if the file cannot be read, is no YAML, or breaks the schema.
+ * @throws InputError if the file cannot be read, is no YAML in UTF-8, or breaks the schema.
  */
-export function loadModel(file: string): Model {
-  let input: unknown;
-  try {
-    input = parseYaml(readFileSync(file, "utf8"));
-  } catch (error) {
-    throw new InputError(file, [(error as Error).message]);
-  }
-  return validate(modelSchema, input, file);
-}
+export const loadModel = (file: string): Model => validate(modelSchema, readYaml(file), file);

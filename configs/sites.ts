@@ -1,7 +1,7 @@
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { distance } from "fastest-levenshtein";
-import { parse as parseYaml } from "yaml";
+import { readYaml } from "./files";
 import {
   type FleetSite,
   inventoryFile,
@@ -62,19 +62,73 @@ export class UnknownStackError extends InputError {
   }
 }
 
+/** What a stack's file may hold: Pulumi's own keys, and the stack's configuration. */
+export interface StackFile {
+  config?: Settings;
+  environment?: unknown;
+  secretsprovider?: string;
+  encryptedkey?: string;
+  encryptionsalt?: string;
+}
+
+const stackFileKeys = [
+  "config",
+  "environment",
+  "secretsprovider",
+  "encryptedkey",
+  "encryptionsalt",
+] as const satisfies (keyof StackFile)[];
+
+/** Keys of this project in a stack's configuration; a rollout adds the commit. */
+const ownKeys = [siteKey, "bess-telemetry:commit"];
+
+/** Slips in a stack's configuration: keys that the program would never read. */
+function configFindings(config: Settings): string[] {
+  const [namespace = ""] = siteKey.split(":");
+  return Object.keys(config).flatMap((key) => {
+    const [before = "", after] = key.split(":");
+    const isOwn = after === undefined || distance(before, namespace) <= 3;
+    return isOwn && !ownKeys.includes(key)
+      ? [`config.${key} is no known key; allowed here: ${siteKey}`]
+      : [];
+  });
+}
+
+/**
+ * A stack's file; an empty one where there is none.
+ * @param folder where it lies.
+ * @throws InputError if it cannot be read, is no YAML in UTF-8, or has a key that nobody reads.
+ */
+export function readStackFile(stack: string, folder: string): StackFile {
+  const file = stackFile(stack.split("/").at(-1) ?? stack);
+  if (!existsSync(join(folder, file))) return {};
+  const content = readYaml(join(folder, file), file) ?? {};
+  if (!isSettings(content))
+    throw new InputError(file, [`it is no map: write config, and in it ${siteKey}`]);
+  const unknown = Object.keys(content).filter(
+    (key) => !stackFileKeys.some((known) => known === key),
+  );
+  const findings = unknown.map(
+    (key) => `${key} is no known key; allowed here: ${stackFileKeys.join(", ")}`,
+  );
+  const { config } = content;
+  if (isSettings(config)) findings.push(...configFindings(config));
+  else if (config !== undefined && config !== null)
+    findings.push(`config is ${JSON.stringify(config)}: write a map, and in it ${siteKey}`);
+  if (findings.length > 0) throw new InputError(file, findings);
+  return content;
+}
+
 /** `bess-telemetry:site` of a stack's file, if the file is there and has it. @throws InputError */
 function stackFileSettings(stack: string, folder: string): Settings | undefined {
-  const file = stackFile(stack);
-  if (!existsSync(join(folder, file))) return undefined;
-  let site: unknown;
-  try {
-    site = parseYaml(readFileSync(join(folder, file), "utf8"))?.config?.[siteKey];
-  } catch (error) {
-    throw new InputError(file, [(error as Error).message]);
-  }
-  if (site === undefined || site === null) return undefined;
+  const { config } = readStackFile(stack, folder);
+  if (!config || !(siteKey in config)) return undefined;
+  const site = config[siteKey];
   if (isSettings(site)) return site;
-  throw new InputError(`${siteKey} in ${file}`, ["write a map of the keys of a site"]);
+  throw new InputError(stackFile(stack), [
+    `config.${siteKey} is ${site === null ? "empty" : JSON.stringify(site)}: ` +
+      "write the keys of the site as a map, its name first",
+  ]);
 }
 
 /** Stacks that have a file. */

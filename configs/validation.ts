@@ -36,6 +36,22 @@ const format = (value: unknown, secretKeys: string[]) => {
   return text.length > 80 ? `${text.slice(0, 77)}...` : text;
 };
 
+/** Types in words, by zod's names. */
+const kinds: Partial<Record<string, string>> = {
+  string: "write a text",
+  number: "write a number",
+  int: "write a whole number",
+  boolean: "write true or false",
+  object: "write a map of keys",
+  record: "write a map of keys",
+  array: "write a list",
+  tuple: "write a list",
+};
+
+/** What a value of another type is answered: the schema's own words, or else its type. */
+const kindFinding = ({ expected, message }: z.core.$ZodIssueInvalidType) =>
+  message.startsWith("Invalid input") ? (kinds[expected] ?? message) : message;
+
 /**
  * Parses `input` by `schema`.
  * @param source what the input was read from, for the error's message.
@@ -61,17 +77,23 @@ export function validate<T extends z.ZodType>(
       return issue.issues.map(({ message }) => `${key} is no possible name: ${message}`);
     const secret = issue.path.some((part) => secretKeys.includes(String(part)));
     const value = secret ? "[secret]" : format(valueAt(input, issue.path), secretKeys);
-    return [`${key} is ${value}: ${issue.message}`];
+    if (issue.path.length === 0 && (input === null || input === undefined))
+      return [`it is empty: write ${requiredKeys(schema).join(", ") || "a map of keys"}`];
+    const finding = issue.code === "invalid_type" ? kindFinding(issue) : issue.message;
+    return [`${key} is ${value}: ${finding}`];
   };
   throw new InputError(source, result.error.issues.flatMap(describe));
 }
 
+const inputSchema = (schema: z.ZodType): z.core.JSONSchema.BaseSchema =>
+  z.toJSONSchema(schema, { io: "input", unrepresentable: "any" });
+
+/** The keys that the input of a schema must have. */
+const requiredKeys = (schema: z.ZodType) => inputSchema(schema).required ?? [];
+
 /** The keys that the object at `path` of a schema may have. */
 function allowedKeys(schema: z.ZodType, path: PropertyKey[]): string[] {
-  let at: z.core.JSONSchema.BaseSchema = z.toJSONSchema(schema, {
-    io: "input",
-    unrepresentable: "any",
-  });
+  let at = inputSchema(schema);
   for (const part of path)
     at = ((typeof part === "number"
       ? at.items

@@ -49,8 +49,11 @@ export function normal(f: Field) {
 }
 
 /** Ends of an axis: of what can be for a percentage, else of what is normal. */
-const ends = (f: Field): [low: number, high: number] | undefined =>
-  f.unit === "%" ? [0, 100] : f.range;
+function ends({ unit, range }: Field): [low: number, high: number] | undefined {
+  if (unit === "%") return [0, 100];
+  // An axis needs two ends.
+  return range && range[0] < range[1] ? range : undefined;
+}
 
 /** Says a field in words: its meaning, where it is stored and what is normal. */
 export function describe(m: Measurement, f: Field): string {

@@ -258,7 +258,9 @@ describe("a file that is no inventory", () => {
     expect(loaded("sites: {\n  a: [}")).toMatch(/line \d+: /));
   test("as it is empty is refused", () => expect(loaded("")).toContain("is refused"));
   test("as it is missing is refused", () =>
-    expect(refusal(() => loadFleet(join(folder.path, "none.yaml")))).toContain("ENOENT"));
+    expect(refusal(() => loadFleet(join(folder.path, "none.yaml")))).toContain(
+      "there is no such file",
+    ));
 });
 
 describe("a share", () => {

@@ -31,6 +31,9 @@ const of = (...measurements: object[]) => ({ ...model, measurements });
 const withMeasurement = (change: object) => of({ ...measurement, ...change });
 const withField = (change: object) => withMeasurement({ fields: [{ ...field, ...change }] });
 const withTag = (change: object) => withMeasurement({ tags: [{ ...tag, ...change }] });
+/** As many fields, each with a path of its own. */
+const fieldsOf = (count: number) =>
+  Array.from({ length: count }, (_, i) => ({ ...field, name: `f${i}`, path: `f${i}` }));
 const read = (input: unknown) => validate(modelSchema, input, "model.yaml");
 
 /** The message that an input is refused with. */
@@ -42,7 +45,7 @@ const firstTag = `${first}.tags[0]`;
 
 describe("a model is refused, with the key, its value and what is allowed, for", () => {
   test.each<[what: string, input: unknown, key: string, value: string, allowed: string]>([
-    ["no object", [], "the whole", "[]", "expected object"],
+    ["no object", [], "the whole", "[]", "write a map of keys"],
     [
       "an unknown key",
       { ...model, titel: "Fleet" },
@@ -83,7 +86,7 @@ describe("a model is refused, with the key, its value and what is allowed, for",
       { name: "fleet", measurements: [measurement] },
       "title",
       "not set",
-      "expected string",
+      "write a text",
     ],
     [
       "a model's name",
@@ -143,7 +146,7 @@ describe("a model is refused, with the key, its value and what is allowed, for",
       withField({ scale: "0.1" }),
       `${firstField}.scale`,
       '"0.1"',
-      "expected number",
+      "write a number",
     ],
     [
       "a scale of a whole number",
@@ -157,8 +160,29 @@ describe("a model is refused, with the key, its value and what is allowed, for",
       withField({ range: [95, 10] }),
       `${firstField}.range`,
       "[95,10]",
-      "the first must be less than the second",
+      "the first must not be greater than the second",
     ],
+    [
+      "a path of two fields",
+      withMeasurement({ fields: [field, { ...field, name: "soh" }] }),
+      `${first}.fields[1].path`,
+      '"soc"',
+      'field "soc" has this path already',
+    ],
+    [
+      "a path of two tags",
+      withMeasurement({ tags: [tag, { ...tag, name: "unit" }] }),
+      `${first}.tags[1].path`,
+      '"id"',
+      'tag "id" has this path already',
+    ],
+    ...[499, 600, 2000].map((count): [string, unknown, string, string, string] => [
+      `${count} fields`,
+      withMeasurement({ fields: fieldsOf(count) }),
+      `${first}.fields`,
+      '[{"name":"f0"',
+      `${count} fields, 1 tags and the time are ${count + 2} columns; InfluxDB takes 500 a table`,
+    ]),
     ["half a range", withField({ range: [95] }), `${firstField}.range`, "[95]", ">=2 items"],
     [
       "a range of a switch",
@@ -339,6 +363,12 @@ describe("a model is taken with", () => {
     expect(read(withTag({ path: undefined, segment: 1 }))).toMatchObject({
       measurements: [{ tags: [{ segment: 1 }] }],
     }));
+  test("as many columns as InfluxDB takes", () =>
+    expect(read(withMeasurement({ fields: fieldsOf(498) })).measurements).toHaveLength(1));
+  test("a range of one number, where only that is normal", () =>
+    expect(read(withField({ range: [0, 0] }))).toMatchObject({
+      measurements: [{ fields: [{ range: [0, 0] }] }],
+    }));
   test("its defaults filled in", () => {
     expect(read(withField({ unit: undefined }))).toMatchObject({
       measurements: [{ fields: [{ unit: "", scale: 1, quantity: "other", circuit: "dc" }] }],
@@ -360,12 +390,22 @@ describe("a model's file", () => {
   );
   test("that is missing is named", () =>
     expect(() => loadModel(join(folder.path, "none.yaml"))).toThrow(
-      /none\.yaml is refused:\n {2}- ENOENT/,
+      /none\.yaml is refused:\n {2}- there is no such file$/,
     ));
   test("that is no YAML is refused with the line", () => {
     writeFileSync(file, "name: [fleet\n");
     expect(() => loadModel(file)).toThrow(InputError);
-    expect(() => loadModel(file)).toThrow(/model\.yaml is refused:\n.* line \d/);
+    expect(() => loadModel(file)).toThrow(/model\.yaml is refused:\n {2}- line 2: /);
+  });
+  test("in Latin-1 is refused with the line", () => {
+    writeFileSync(file, Buffer.from('name: fleet\ntitle: "Speicher Jülich"\n', "latin1"));
+    expect(() => loadModel(file)).toThrow(
+      /model\.yaml is refused:\n {2}- line 2: the byte 0xfc is not UTF-8; save the file in/,
+    );
+  });
+  test("that declares a key twice is refused with the line", () => {
+    writeFileSync(file, "name: fleet\ntitle: A\ntitle: B\n");
+    expect(() => loadModel(file)).toThrow(/model\.yaml is refused:\n {2}- line 3: "title" is dec/);
   });
   test("that breaks the schema is named", () => {
     writeFileSync(
@@ -432,8 +472,11 @@ describe("whatever a model is made of", () => {
       }),
       { minLength: 1, selector: (made) => made.name },
     );
+    const differ = fields.filter(
+      (made) => new Set(made.map(({ path }) => path)).size === made.length,
+    );
     fc.assert(
-      fc.property(fields, (made) => {
+      fc.property(differ, (made) => {
         const once = read(withMeasurement({ fields: made }));
         expect(read(JSON.parse(JSON.stringify(once)))).toEqual(once);
       }),

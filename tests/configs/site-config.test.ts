@@ -27,7 +27,7 @@ const differ = "already; every port of a site must differ";
 
 describe("a configuration is refused, with the key, its value and what is allowed, for", () => {
   test.each<[what: string, input: unknown, key: string, value: string, allowed: string]>([
-    ["nothing at all", undefined, "the whole", "not set", "expected object"],
+    ["nothing at all", undefined, "it", "empty", "write name"],
     ["an unknown key", named({ mqt: {} }), "mqt", "no known key", `allowed here: ${top}`],
     [
       "an unknown key of the broker",
@@ -57,7 +57,7 @@ describe("a configuration is refused, with the key, its value and what is allowe
       "no known key",
       rotatable.join(", "),
     ],
-    ["no name", {}, "name", "not set", "expected string"],
+    ["no name", {}, "name", "not set", "write a text"],
     ["a name", { name: "Site 1" }, "name", '"Site 1"', "lower case letters, digits and -"],
     ["a profile", named({ profile: "laptop" }), "profile", '"laptop"', '"dev"|"pi"|"server"'],
     [
@@ -109,7 +109,7 @@ describe("a configuration is refused, with the key, its value and what is allowe
       '"40"',
       "write a number and MB, GB, TB, MiB, GiB or TiB, such as 40GB",
     ],
-    ["a purge of a text", named({ purge: "yes" }), "purge", '"yes"', "expected boolean"],
+    ["a purge of a text", named({ purge: "yes" }), "purge", '"yes"', "write true or false"],
     [
       "an address that is a name",
       named({ mqtt: { address: "localhost" } }),
@@ -131,7 +131,7 @@ describe("a configuration is refused, with the key, its value and what is allowe
       named({ grafana: { port: "3000" } }),
       "grafana.port",
       '"3000"',
-      "expected number",
+      "write a number",
     ],
     [
       "a port of Grafana's that MQTT has",
@@ -202,7 +202,7 @@ describe("a configuration is refused, with the key, its value and what is allowe
       named({ simulator: { units: 1.5 } }),
       "simulator.units",
       "1.5",
-      "expected int",
+      "write a whole number",
     ],
     [
       "a simulator's interval",

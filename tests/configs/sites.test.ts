@@ -169,7 +169,27 @@ describe("a site's configuration, without its secrets", () => {
     [
       "no map",
       "config: { bess-telemetry:site: pi }\n",
-      /^bess-telemetry:site in Pulumi\.pi\.yaml is refused:\n {2}- write a map/,
+      /^Pulumi\.pi\.yaml is refused:\n {2}- config\.bess-telemetry:site is "pi": write the keys of /,
+    ],
+    [
+      "nothing",
+      "config: { bess-telemetry:site: }\n",
+      /^Pulumi\.pi\.yaml is refused:\n {2}- config\.bess-telemetry:site is empty: write the keys /,
+    ],
+    [
+      "a mistyped key",
+      "config: { bess-telemetry:sitee: { name: pi } }\n",
+      /^Pulumi\.pi\.yaml is refused:\n {2}- config\.bess-telemetry:sitee is no known key; allowed here: bess-telemetry:site$/,
+    ],
+    [
+      "a mistyped namespace",
+      "config: { bess-telemtry:site: { name: pi } }\n",
+      /- config\.bess-telemtry:site is no known key; allowed here: bess-telemetry:site$/,
+    ],
+    [
+      "a key that Pulumi does not know",
+      "confg: { bess-telemetry:site: { name: pi } }\n",
+      /^Pulumi\.pi\.yaml is refused:\n {2}- confg is no known key; allowed here: config, /,
     ],
     [
       "a wrong engine",
