@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { isMap, isNode, isScalar, stringify, type YAMLMap } from "yaml";
 import { z } from "zod";
 import { parseYaml, readText, yamlDocument } from "./files";
+import { engineKey } from "./ssh";
 import { InputError, validate } from "./validation";
 import { parseSite, onlyOverSsh, secretKeys, type SiteConfig, siteSchema } from "./site";
 
@@ -224,25 +225,24 @@ function wavesOf(
   return taken;
 }
 
-/** What an engine's address says of the host: two users of one host are one host. */
-const hostOf = (address: string) => address.replace(/^ssh:\/\/[^@]*@/, "ssh://");
-
-/** Sites that share what no two may. `same` tells when two values are one. */
+/** Sites that share what no two may. `keyOf` is the same for two spellings of one value. */
 function duplicates(
   what: "stack" | "engine",
   sites: readonly Record<"name" | "stack" | "engine", string>[],
-  same = (value: string) => value,
+  keyOf = (value: string) => value,
 ): string[] {
-  const first = new Map<string, string>();
+  const first = new Map<string, { name: string; value: string }>();
   return sites.flatMap(({ name, [what]: value }) => {
-    const other = first.get(same(value));
-    if (other === undefined) first.set(same(value), name);
-    return other === undefined
-      ? []
-      : [
-          `sites.${name}.${what} is "${value}": site ${other} has it already; ` +
-            "every site needs its own",
-        ];
+    const other = first.get(keyOf(value));
+    if (!other) {
+      first.set(keyOf(value), { name, value });
+      return [];
+    }
+    const spelled = other.value === value ? "" : `, as "${other.value}"`;
+    return [
+      `sites.${name}.${what} is "${value}": site ${other.name} has it already${spelled}; ` +
+        "every site needs its own",
+    ];
   });
 }
 
@@ -362,7 +362,7 @@ export function parseFleet(input: unknown, source = inventoryFile): Fleet {
   const taken = wavesOf(inventory.waves, sites);
   const findings = [
     ...duplicates("stack", sites),
-    ...duplicates("engine", sites, hostOf),
+    ...duplicates("engine", sites, engineKey),
     ...labelFindings(inventory),
     ...waveFindings(inventory, taken),
     ...settingFindings(inventory),

@@ -12,6 +12,7 @@ import {
 } from "./inventory";
 import { withSecretPlaceholders } from "./secret-placeholders";
 import { secretKeys, type SiteConfig, siteSchema } from "./site";
+import { engineKey } from "./ssh";
 import { InputError, validate } from "./validation";
 
 const root = join(__dirname, "..");
@@ -141,10 +142,31 @@ function fleetSites(folder: string): FleetSite[] {
   return existsSync(file) ? loadFleet(file).sites : [];
 }
 
+/** @throws InputError where a stack's file moves a site of the inventory to another one's host. */
+function refuseSharedHost(
+  stack: string,
+  { engine }: Settings,
+  { name }: Pick<FleetSite, "name">,
+  sites: readonly FleetSite[],
+): void {
+  if (typeof engine !== "string") return;
+  const other = sites.find(
+    (site) => site.name !== name && engineKey(site.engine) === engineKey(engine),
+  );
+  if (other)
+    throw new InputError(`${siteKey} in ${stackFile(stack)}`, [
+      `engine is "${engine}": site ${other.name} of ${inventoryFile} has it already; ` +
+        "every site of the inventory needs its own",
+    ]);
+}
+
 /** The site of the stack of exactly this name, without organization and project. */
 function siteOf(stack: string, folder: string, own = stackFileSettings(stack, folder)) {
-  const inventory = fleetSites(folder).find((site) => site.stack === stack)?.settings;
+  const sites = fleetSites(folder);
+  const site = sites.find((known) => known.stack === stack);
+  const inventory = site?.settings;
   if (!inventory && !own) return undefined;
+  if (site && own) refuseSharedHost(stack, own, site, sites);
   const sources: SiteSource[] = [];
   if (inventory) sources.push("inventory");
   if (own) sources.push("stack file");

@@ -1,3 +1,4 @@
+import { posix } from "node:path";
 import { z } from "zod";
 
 /** How OpenSSH reaches a site, where the user's own ssh config does not say it already. */
@@ -53,6 +54,26 @@ export interface Forward {
 /** Whether an engine is reached over SSH. */
 export const isSsh = (engine: string | undefined): engine is string =>
   engine?.startsWith("ssh://") ?? false;
+
+/** A host's name or address as every spelling of it becomes; its own loopback is `localhost`. */
+function hostKey(host: string): string {
+  const [plain] = host.split(/\.$/);
+  // A URL of http, unlike one of ssh, has its host lower-cased, and an IPv4 address written out.
+  const url = `http://${plain}`;
+  const { hostname } = new URL(URL.canParse(url) ? url : "http://localhost");
+  return /^(127(\.\d+){3}|\[::1\])$/.test(hostname) ? "localhost" : hostname;
+}
+
+/**
+ * What tells one engine from another: its host and port, or its socket, the same however they are
+ * spelled. Two users of one host are one engine.
+ */
+export function engineKey(engine: string): string {
+  const [, scheme, host = "", port] =
+    /^(ssh|tcp):\/\/(?:[^@/]*@)?(\[[^\]]*\]|[^:/]*)(?::(\d+))?/.exec(engine) ?? [];
+  if (scheme) return `${scheme}://${hostKey(host)}:${Number(port ?? 22)}`;
+  return `unix://${posix.normalize(engine.replace(/^unix:\/\//, "")).replace(/^\/var\/run\//, "/run/")}`;
+}
 
 /** Seconds after which a site that no longer answers counts as gone. */
 export const silenceSeconds = 20;

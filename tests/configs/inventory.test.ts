@@ -219,6 +219,39 @@ test.each<[string, unknown, string]>([
   ],
 ])("%s is refused", (_, input, told) => expect(refusal(() => parseFleet(input))).toContain(told));
 
+describe("one host, however it is spelled,", () => {
+  const findings = (one: string, other: string) =>
+    refusal(() => parseFleet(fleet({ sites: { a: { engine: one }, b: { engine: other } } })));
+
+  test.each([
+    ["with the port of SSH", "ssh://bess@kiel.example", "ssh://bess@kiel.example:22"],
+    ["with zeros before the port", "ssh://bess@kiel.example:2222", "ssh://bess@kiel.example:02222"],
+    ["in upper case", "ssh://bess@kiel.example", "ssh://bess@KIEL.Example"],
+    ["with a dot at its end", "ssh://bess@kiel.example", "ssh://bess@kiel.example."],
+    ["by another user, and all of these", "ssh://bess@kiel.example", "ssh://root@Kiel.example.:22"],
+    ["by a longer IPv6 address", "ssh://bess@[2001:db8::7]", "ssh://bess@[2001:0DB8:0:0:0:0:0:7]"],
+    ["by a shorter IPv4 address", "ssh://bess@10.0.0.7", "ssh://bess@10.7"],
+    ["by its loopback", "ssh://bess@localhost", "ssh://bess@127.0.0.1"],
+    ["by IPv6's loopback", "ssh://bess@127.0.0.1", "ssh://bess@[::1]"],
+    ["by a tunnel's name", "tcp://localhost:2375", "tcp://127.0.0.1:2375"],
+    ["by a longer path", "unix:///var/run/docker.sock", "unix:///run//docker.sock"],
+  ])("is refused %s", (_, one, other) =>
+    expect(findings(one, other)).toContain(
+      `sites.b.engine is "${other}": site a has it already, as "${one}"; every site needs its own`,
+    ),
+  );
+  test.each([
+    ["another port", "ssh://bess@kiel.example", "ssh://bess@kiel.example:2222"],
+    ["another name", "ssh://bess@kiel.example", "ssh://bess@kiel.example.org"],
+    ["another address", "ssh://bess@[2001:db8::7]", "ssh://bess@[2001:db8::8]"],
+    ["another socket", "unix:///run/docker.sock", "unix:///run/user/1000/docker.sock"],
+    ["a tunnel to another engine", "tcp://127.0.0.1:2375", "tcp://127.0.0.1:2376"],
+  ])("is not %s", (_, one, other) => {
+    const { sites } = parseFleet(fleet({ sites: { a: { engine: one }, b: { engine: other } } }));
+    expect(sites).toHaveLength(2);
+  });
+});
+
 test("what is wrong for all sites is told once, where it was written", () => {
   expect(refusal(() => parseFleet(fleet({ defaults: { retention: "soon" } }))).split("\n")).toEqual(
     [

@@ -58,6 +58,15 @@ describe("a stack's site", () => {
       sources: ["inventory", "stack file"],
     });
   });
+  test("is refused where the file moves it to the host of another one", () => {
+    inventory({ a: { engine: "ssh://u@a" }, b: { engine: "ssh://u@b" } });
+    stackFile("a", { engine: "ssh://root@B:22" });
+    expect(refusal(() => find("a"))).toContain(
+      'engine is "ssh://root@B:22": site b of fleet/fleet.yaml has it already',
+    );
+    stackFile("a", { engine: "ssh://root@a:22" });
+    expect(find("a").settings.engine).toBe("ssh://root@a:22");
+  });
   test("is the inventory's where the file says nothing yet", () => {
     inventory({ a: { engine: "ssh://u@a" } });
     write("Pulumi.a.yaml", newStackFile("a"));
