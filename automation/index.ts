@@ -27,7 +27,7 @@ export {
   RehearsedStack,
   rehearsals,
   rehearsedStack,
-  renderPlan,
+  renderSite,
   type SiteStack,
 } from "./stacks";
 export {

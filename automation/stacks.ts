@@ -6,11 +6,11 @@ import { withSecretPlaceholders } from "../configs/secret-placeholders";
 import { findSite, readStackFile, siteKey, type StackFile } from "../configs/sites";
 import { Engine, type Fault, type RehearsalArgs } from "../rehearsal";
 import { localBackend, pulumiEnvironment, root } from "./backend";
-import type { RenderedResource } from "./plan";
 import type {
   ChangeCounts,
   EngineArgs,
   Operations,
+  RenderedSite,
   StackReference,
   StackTask,
   StackUpdate,
@@ -192,11 +192,11 @@ export function deployedStack(name: string, args: DeployedArgs = {}): SiteStack 
  * @param site the site's `bess-telemetry:site`.
  * @throws InputError as the deployment would.
  */
-export const renderPlan = (
+export const renderSite = (
   stack: string,
   site: unknown,
   workers = sharedWorkers,
-): Promise<RenderedResource[]> =>
+): Promise<RenderedSite> =>
   workers.run({ operation: "render", stack: { name: stack, program: ownProgram }, site });
 
 /**

@@ -90,11 +90,18 @@ export interface RenderTask {
   site: unknown;
 }
 
+/** What a site's program asks for, and what it was made from. */
+export interface RenderedSite {
+  resources: RenderedResource[];
+  /** Files of the project that this took, relative to it. */
+  files: string[];
+}
+
 export type Task = StackTask | RenderTask;
 
 /** What a task answers. */
 export type ResultOf<T extends Task> =
-  T extends StackTask<infer Name> ? Operations[Name]["result"] : RenderedResource[];
+  T extends StackTask<infer Name> ? Operations[Name]["result"] : RenderedSite;
 
 /** What a worker process sends. */
 export type Message =

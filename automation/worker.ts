@@ -1,3 +1,5 @@
+// First, for it hears only of what is read after it.
+import { filesRead } from "./files-read";
 import { spawn } from "node:child_process";
 import { createRequire } from "node:module";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -10,6 +12,7 @@ import type {
   PulumiCommand,
   Stack,
 } from "@pulumi/pulumi/automation";
+import { bundledSources } from "../components/simulator-bundle";
 import { InputError } from "../configs/validation";
 import { rehearse } from "../rehearsal";
 import { ProgramServer } from "./program-server";
@@ -22,6 +25,8 @@ import {
   StackError,
   type StackReference,
   type StackTask,
+  type RenderedSite,
+  type RenderTask,
   type Task,
 } from "./tasks";
 
@@ -222,13 +227,16 @@ function kindOf(error: unknown): Failure["kind"] {
   return error instanceof CommandError ? "command" : "other";
 }
 
+async function render({ stack, site }: RenderTask): Promise<RenderedSite> {
+  const resources = await renderedPlan(stack.name, site);
+  return { resources, files: filesRead(bundledSources()) };
+}
+
 let isBusy = false;
 
 async function work(task: Task): Promise<void> {
   isBusy = true;
-  const outcome = await (
-    task.operation === "render" ? renderedPlan(task.stack.name, task.site) : operate(task)
-  ).then(
+  const outcome = await (task.operation === "render" ? render(task) : operate(task)).then(
     (result) => ({ result }),
     (error: unknown) => ({ failure: failureOf(error) }),
   );

@@ -8,6 +8,7 @@ const root = join(__dirname, "..");
 const packed = join(root, "simulator/bundle.js");
 
 let bundle: string | undefined;
+let sources: string[] = [];
 
 /**
  * The simulator and the libraries it uses, as one file that plain Node runs; made once for all
@@ -16,8 +17,11 @@ let bundle: string | undefined;
 export const simulatorBundle = (): string =>
   (bundle ??= existsSync(packed) ? readFileSync(packed, "utf8") : buildBundle());
 
+/** Files that the bundle was made of, relative to the project; none while there is no bundle. */
+export const bundledSources = (): readonly string[] => sources;
+
 function buildBundle(): string {
-  const { outputFiles } = buildSync({
+  const { outputFiles, metafile } = buildSync({
     entryPoints: [join(root, "simulator/main.ts")],
     absWorkingDir: root,
     bundle: true,
@@ -26,6 +30,8 @@ function buildBundle(): string {
     target: "node22",
     write: false,
     legalComments: "none",
+    metafile: true,
   });
+  sources = Object.keys(metafile.inputs);
   return outputFiles.map(({ text }) => text).join("");
 }

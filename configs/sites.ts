@@ -72,13 +72,18 @@ export interface StackFile {
   encryptionsalt?: string;
 }
 
-const stackFileKeys = [
-  "config",
-  "environment",
+/** Keys that Pulumi writes by itself, when a stack is first used: how its secrets are encrypted. */
+export const encryptionKeys = [
   "secretsprovider",
   "encryptedkey",
   "encryptionsalt",
 ] as const satisfies (keyof StackFile)[];
+
+const stackFileKeys: readonly string[] = [
+  "config",
+  "environment",
+  ...encryptionKeys,
+] satisfies (keyof StackFile)[];
 
 /** Keys of this project in a stack's configuration; a rollout adds the commit. */
 const ownKeys = [siteKey, "bess-telemetry:commit"];
@@ -106,9 +111,7 @@ export function readStackFile(stack: string, folder: string): StackFile {
   const content = readYaml(join(folder, file), file) ?? {};
   if (!isSettings(content))
     throw new InputError(file, [`it is no map: write config, and in it ${siteKey}`]);
-  const unknown = Object.keys(content).filter(
-    (key) => !stackFileKeys.some((known) => known === key),
-  );
+  const unknown = Object.keys(content).filter((key) => !stackFileKeys.includes(key));
   const findings = unknown.map(
     (key) => `${key} is no known key; allowed here: ${stackFileKeys.join(", ")}`,
   );
@@ -132,9 +135,13 @@ function stackFileSettings(stack: string, folder: string): Settings | undefined 
   ]);
 }
 
+/** The stack whose file this is; undefined where it is none. */
+export const stackOfFile = (file: string): string | undefined =>
+  /^Pulumi\.([\w-]+)\.yaml$/.exec(file)?.[1];
+
 /** Stacks that have a file. */
 const stackFiles = (folder: string): string[] =>
-  readdirSync(folder).flatMap((file) => /^Pulumi\.([\w-]+)\.yaml$/.exec(file)?.[1] ?? []);
+  readdirSync(folder).flatMap((file) => stackOfFile(file) ?? []);
 
 /** The inventory's sites; none where the project has no inventory. */
 function fleetSites(folder: string): FleetSite[] {

@@ -1,15 +1,19 @@
 import { createInterface } from "node:readline/promises";
-import { join } from "node:path";
+import { existsSync } from "node:fs";
+import { join, relative, resolve } from "node:path";
 import { InputError } from "../configs/validation";
 import { withSecretPlaceholders } from "../configs/secret-placeholders";
 import type { Fault } from "../rehearsal";
-import type { Fleet, FleetSite } from "../configs/inventory";
+import { type Fleet, type FleetSite, inventoryFile } from "../configs/inventory";
+import { parseSite } from "../configs/site";
+import { stackFile } from "../configs/sites";
 import {
   comparePlans,
   type EngineEvent,
   planFromEvents,
   rehearsals,
-  renderPlan,
+  renderSite,
+  root,
   type SitePlan,
   StackError,
   withRenderedFiles,
@@ -117,7 +121,7 @@ export async function runRollout(
 ): Promise<RolloutResult> {
   const { current, at } = revisions();
   const openStack = stackOpener(asked, false);
-  if (kind !== "rollback") await requirePolicy(fleet, sites, current);
+  if (kind !== "rollback") await requireFitForRollout(fleet, sites, current);
   if (kind === "up" && wave !== undefined)
     await requireEarlierWaves(fleet, wave, current, openStack, asked);
   const waves = plural(new Set(sites.map((site) => site.wave)).size, "wave");
@@ -170,35 +174,35 @@ export function stopOnInterrupt(): AbortSignal {
 }
 
 /**
- * @throws InputError naming each rule that a site breaks; what a rollback goes back to was judged
- * when it was rolled out.
+ * Renders the sites as they would be rolled out. What a rollback goes back to was judged when it
+ * was rolled out.
+ * @throws InputError naming each file that they are made from and that the commit lacks, or each
+ * rule that a site breaks.
  */
-async function requirePolicy(
-  fleet: Fleet,
+async function requireFitForRollout(
+  { allow }: Fleet,
   sites: readonly FleetSite[],
   current: rollout.Revision,
 ): Promise<void> {
-  const judged = new Map<string, Promise<string[]>>();
+  const rendered = new Map<string, ReturnType<typeof renderSite>>();
+  const files = new Set([inventoryFile]);
   const findings: string[] = [];
   for (const { name, stack } of sites) {
-    const config = withSecretPlaceholders(current.configOf(name));
+    const settings = current.configOf(name);
+    const config = withSecretPlaceholders(settings);
+    files.add(relative(root, resolve(root, parseSite(config).model)));
+    if (existsSync(join(root, stackFile(stack)))) files.add(stackFile(stack));
     // Sites that differ in their name and host alone ask for the same.
     const alike = JSON.stringify({ ...(config as object), name: "", engine: "" });
-    const messages = judged.get(alike) ?? policyMessages(fleet, name, stack, config);
-    judged.set(alike, messages);
-    findings.push(...(await messages).map((message) => `${name}: ${message}`));
+    const plan = rendered.get(alike) ?? renderSite(stack, config);
+    rendered.set(alike, plan);
+    const { resources, files: read } = await plan;
+    for (const file of read) files.add(file);
+    const broken = planViolations(comparePlans({ site: name }, [], resources), allow);
+    findings.push(...broken.map(({ message }) => `${name}: ${message}`));
   }
+  rollout.requireCommitted(files);
   if (findings.length > 0) throw new InputError("the policy", findings);
-}
-
-async function policyMessages(
-  { allow }: Fleet,
-  site: string,
-  stack: string,
-  config: unknown,
-): Promise<string[]> {
-  const plan = comparePlans({ site }, [], await renderPlan(stack, config));
-  return planViolations(plan, allow).map(({ message }) => message);
 }
 
 /**

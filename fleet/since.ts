@@ -16,7 +16,7 @@ import { findSite } from "../configs/sites";
 import {
   comparePlans,
   type RenderedResource,
-  renderPlan,
+  renderSite,
   root,
   type SitePlan,
 } from "../automation";
@@ -27,14 +27,14 @@ import {
 const planFile = (folder: string, site: string) => join(folder, `${site}.json`);
 
 /** A site's rendered plan by the code and config of this checkout; secrets stay closed. */
-const renderSite = (site: FleetSite) =>
-  renderPlan(site.stack, withSecretPlaceholders(findSite(site.stack).settings));
+const planOf = async (site: FleetSite) =>
+  (await renderSite(site.stack, withSecretPlaceholders(findSite(site.stack).settings))).resources;
 
 /** Renders the plans of sites into a folder. */
 export async function renderInto(folder: string, sites: readonly FleetSite[]): Promise<void> {
   mkdirSync(folder, { recursive: true });
   for (const site of sites)
-    writeFileSync(planFile(folder, site.name), JSON.stringify(await renderSite(site)));
+    writeFileSync(planFile(folder, site.name), JSON.stringify(await planOf(site)));
 }
 
 const read = (folder: string, site: string): RenderedResource[] => {
@@ -117,7 +117,7 @@ export async function* plansSince(
       yield comparePlans(
         { site: site.name, stack: site.stack, wave: site.wave },
         read(rendered, site.name),
-        await renderSite(site),
+        await planOf(site),
       );
     const here = new Set(sites.map(({ name }) => name));
     const gone = readdirSync(rendered)

@@ -20,7 +20,13 @@ import { failureReason, StackSession } from "./session";
 
 export { exitCodeOf, exitCodes, progress, summary } from "./progress";
 export { Records, type Result, type RolloutRecord } from "./record";
-export { currentRevision, type Revision, revisionAt, workingTree } from "./revision";
+export {
+  currentRevision,
+  requireCommitted,
+  type Revision,
+  revisionAt,
+  workingTree,
+} from "./revision";
 export { type DeployedRevision, type Report, type RolloutOptions } from "./rollout";
 export { failureReason } from "./session";
 

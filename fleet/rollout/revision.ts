@@ -1,7 +1,9 @@
 import { spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, realpathSync } from "node:fs";
+import { join, relative } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import { root } from "../../automation";
+import { parseYaml } from "../../configs/files";
 import { InputError } from "../../configs/validation";
 import * as inventory from "../../configs/inventory";
 import * as sites from "../../configs/sites";
@@ -53,20 +55,69 @@ export const workingTree = (): Revision =>
  * @throws InputError where files differ from the commit: nobody could bring a site back to that.
  */
 export function currentRevision(): Revision {
-  const { stdout } = spawnSync("git", ["status", "--porcelain", "--untracked-files=no"], {
-    cwd: root,
-    encoding: "utf8",
-  });
-  // Pulumi writes a salt into a stack's file when it is first used.
-  const changed = stdout
-    .split("\n")
-    .filter((line) => line.trim() && !/ Pulumi\.[\w-]+\.yaml$/.test(line));
-  if (changed.length > 0)
-    throw new InputError("the working tree", [
-      "it differs from its commit, so that no revision could be gone back to; commit first: " +
-        changed.map((line) => line.slice(3)).join(", "),
-    ]);
+  const changed = gitPaths("diff", "--name-only", "--no-renames", "--relative", "-z", "HEAD");
+  refuseTree(
+    changed
+      .filter((file) => !isOnlyEncryption(file))
+      .map((file) => `${file} differs from the commit`),
+  );
   return workingTree();
+}
+
+/**
+ * @param files what sites are made from, relative to the project.
+ * @throws InputError where the commit lacks one of them, or leads elsewhere by a link: a rollback,
+ * and every other machine, would not have it.
+ */
+export function requireCommitted(files: Iterable<string>): void {
+  const committed = new Set(gitPaths("ls-tree", "-r", "--name-only", "-z", "HEAD"));
+  const findings = [...new Set(files)].flatMap((file) => {
+    const missing = [file, relative(root, realpathSync(join(root, file)))].find(
+      (path) => !committed.has(path),
+    );
+    if (missing === undefined || isOnlyEncryption(file)) return [];
+    const link = missing === file ? "" : `, which leads to ${missing}`;
+    return [`${file}${link}: a site is made from it, and the commit does not have it`];
+  });
+  refuseTree(findings);
+}
+
+function refuseTree(findings: string[]): void {
+  if (findings.length === 0) return;
+  const reason = "no rollback could bring a site back to what is only here; commit it first";
+  throw new InputError("the working tree", [...findings, reason]);
+}
+
+/** Paths that git prints, relative to the project. */
+function gitPaths(...args: string[]): string[] {
+  const { status, stdout, stderr, error } = git(...args);
+  if (status !== 0) throw new Error(`git ${args[0]}: ${error?.message ?? stderr.trim()}`);
+  return stdout.split("\0").filter(Boolean);
+}
+
+const git = (...args: string[]) =>
+  spawnSync("git", args, { cwd: root, encoding: "utf8", maxBuffer: 64 * 2 ** 20 });
+
+/**
+ * Whether a file is a stack's, and differs from the commit by nothing but what Pulumi writes into
+ * it when the stack is first used.
+ */
+function isOnlyEncryption(file: string): boolean {
+  const stack = sites.stackOfFile(file);
+  if (stack === undefined || !existsSync(join(root, file))) return false;
+  const committed = git("show", `HEAD:./${file}`);
+  const before = committed.status === 0 ? parseYaml(committed.stdout, file) : {};
+  return isDeepStrictEqual(
+    withoutEncryption(before),
+    withoutEncryption(sites.readStackFile(stack, root)),
+  );
+}
+
+function withoutEncryption(content: unknown): object {
+  const entries = Object.entries(content ?? {}).filter(
+    ([key]) => !sites.encryptionKeys.some((own) => own === key),
+  );
+  return { config: {}, ...Object.fromEntries(entries.filter(([, value]) => value !== null)) };
 }
 
 /** What reads a checkout's inventory and stack files, by the checkout's own code. */
