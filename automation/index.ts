@@ -4,6 +4,7 @@
  * worker processes alone.
  */
 export { localBackend, pulumiEnvironment, root, runPulumi } from "./backend";
+export { checkStack } from "./check";
 export {
   comparePlans,
   isHidden,

@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import { parseSite, rotatable, type SiteConfig } from "../configs/site";
+import { placeholder } from "../configs/secret-placeholders";
 import { InputError } from "../configs/validation";
 import type { RotateArgs, SiteArgs } from "./site-args";
 
@@ -19,14 +20,12 @@ interface LateKey {
   read: (site: SiteConfig) => string | undefined;
 }
 
-const pem = (kind: string) => `-----BEGIN ${kind}-----\nlater\n-----END ${kind}-----`;
-
 const lateKeys: Partial<Record<string, LateKey>> = {
   "mqtt.tls.certificate": {
-    standIn: pem("CERTIFICATE"),
+    standIn: placeholder("later", "CERTIFICATE"),
     read: (site) => site.mqtt.tls?.certificate,
   },
-  "mqtt.tls.key": { standIn: pem("PRIVATE KEY"), read: (site) => site.mqtt.tls?.key },
+  "mqtt.tls.key": { standIn: placeholder("later"), read: (site) => site.mqtt.tls?.key },
   ...Object.fromEntries(
     rotatable.map((secret): [string, LateKey] => [
       `rotate.${secret}`,
@@ -49,7 +48,17 @@ export function resolveSite(args: Omit<SiteArgs, "transform">): {
   const config = parseSite(plain);
   const late = (key: string) => {
     const [output, lateKey] = [outputs.get(key), lateKeys[key]];
-    return lateKey && output?.apply((value) => lateKey.read(parseSite(setIn(plain, key, value))));
+    // Whether a key fits its certificate is known once both are.
+    const beside = key === "mqtt.tls.key" ? outputs.get("mqtt.tls.certificate") : undefined;
+    return (
+      lateKey &&
+      output &&
+      pulumi.all([output, beside]).apply(([value, other]) => {
+        const set = setIn(plain, key, value);
+        const site = beside ? setIn(set, "mqtt.tls.certificate", other) : set;
+        return lateKey.read(parseSite(site));
+      })
+    );
   };
   const known = <T>(key: string, value: T) => (late(key) as pulumi.Output<T> | undefined) ?? value;
   const { mqtt, rotate } = config;

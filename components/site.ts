@@ -1,13 +1,18 @@
-import { isAbsolute, join } from "node:path";
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
+import { checkSite } from "../configs/checks";
 import { labels } from "../configs/containers";
-import { checkMemory } from "../configs/memory";
-import { loadModel, type Model } from "../configs/model";
+import type { Model } from "../configs/model";
 import { profiles, type Profile } from "../configs/profiles";
-import { publishedPorts, siteImages, type SiteConfig, siteServices } from "../configs/site";
+import {
+  hostPort,
+  publishedPorts,
+  siteImages,
+  type SiteConfig,
+  siteServices,
+} from "../configs/site";
 import { apiTunnel, apiUrl, isSsh } from "../configs/ssh";
-import { storageBudget, type StorageBudget } from "../configs/storage";
+import type { StorageBudget } from "../configs/storage";
 import { Explorer } from "./explorer";
 import { Grafana } from "./grafana";
 import { Host } from "./host";
@@ -82,9 +87,7 @@ export class Site extends pulumi.ComponentResource {
     const { transform, ...settings } = args;
     checkTransform(transform);
     const { config, late } = resolveSite(settings);
-    const model = loadModel(modelFile(config));
-    checkMemory(model, config);
-    const storage = storageBudget(model, config);
+    const { model, storage, certificate } = checkSite(config);
     const host = createHost(name, config, storage);
     super(
       "bess:index:Site",
@@ -92,6 +95,8 @@ export class Site extends pulumi.ComponentResource {
       {},
       { ...opts, providers: [dockerProvider(name, config, host)] },
     );
+    for (const warning of certificate?.warnings ?? [])
+      void pulumi.log.warn(`mqtt.tls.certificate: ${warning}`, this);
     this.config = config;
     this.late = late;
     this.model = model;
@@ -239,10 +244,6 @@ export class Site extends pulumi.ComponentResource {
   }
 }
 
-/** The telemetry model's file; a relative path starts at this package. */
-const modelFile = ({ model }: SiteConfig): string =>
-  isAbsolute(model) ? model : join(__dirname, "..", model);
-
 /** The site's engine, which is reached once the host has been checked. */
 const dockerProvider = (name: string, { engine }: SiteConfig, host: Host | undefined) =>
   new docker.Provider(name, { host: host?.engine ?? engine, sshOpts: host?.sshOptions });
@@ -251,10 +252,12 @@ const dockerProvider = (name: string, { engine }: SiteConfig, host: Host | undef
 function addressesOf({ mqtt, influxdb, explorer, grafana }: SiteConfig): Record<string, string> {
   return {
     grafana: grafana.url ?? `http://127.0.0.1:${grafana.port}`,
-    mqtt: `mqtt://${mqtt.address}:${mqtt.port}`,
-    ...(mqtt.websocket.enabled && { websocket: `ws://${mqtt.address}:${mqtt.websocket.port}` }),
-    ...(mqtt.tls && { mqtts: `mqtts://${mqtt.address}:${mqtt.tls.port}` }),
-    ...(influxdb && { influxdb: `http://${influxdb.address}:${influxdb.port}` }),
+    mqtt: `mqtt://${hostPort(mqtt.address, mqtt.port)}`,
+    ...(mqtt.websocket.enabled && {
+      websocket: `ws://${hostPort(mqtt.address, mqtt.websocket.port)}`,
+    }),
+    ...(mqtt.tls && { mqtts: `mqtts://${hostPort(mqtt.address, mqtt.tls.port)}` }),
+    ...(influxdb && { influxdb: `http://${hostPort(influxdb.address, influxdb.port)}` }),
     ...(explorer.enabled && { explorer: `http://127.0.0.1:${explorer.port}` }),
   };
 }

@@ -2,7 +2,6 @@ import * as pulumi from "@pulumi/pulumi";
 import type { Settings } from "../configs/inventory";
 import { parseSite } from "../configs/site";
 import { openedSite } from "../configs/sites";
-import { InputError } from "../configs/validation";
 import { Site } from "./site";
 import type { SiteTransform } from "./transform";
 
@@ -10,17 +9,13 @@ import type { SiteTransform } from "./transform";
  * The site of the stack that Pulumi runs: `bess-telemetry:site` of its configuration, over its
  * entry in the inventory.
  * @param transformOf what a checkout changes at the site of a stack.
- * @throws RunError for bad input: Pulumi shows its message alone, without a stack trace.
+ * @throws InputError for bad input: Pulumi shows its message alone, without a stack trace.
  */
 export function siteOfStack(
   config: pulumi.Config,
   transformOf: (stack: string) => SiteTransform,
 ): Site {
   const stack = pulumi.getStack();
-  try {
-    const settings = parseSite(openedSite(stack, config.getObject<Settings>("site")));
-    return new Site(stack, { ...settings, transform: transformOf(stack) });
-  } catch (error) {
-    throw error instanceof InputError ? new pulumi.RunError(error.message) : error;
-  }
+  const settings = parseSite(openedSite(stack, config.getObject<Settings>("site")));
+  return new Site(stack, { ...settings, transform: transformOf(stack) });
 }

@@ -4,7 +4,7 @@ import { isMap, isNode, isScalar, stringify, type YAMLMap } from "yaml";
 import { z } from "zod";
 import { parseYaml, readText, yamlDocument } from "./files";
 import { engineKey } from "./ssh";
-import { InputError, validate } from "./validation";
+import { findingsOf, InputError, validate } from "./validation";
 import { parseSite, onlyOverSsh, secretKeys, type SiteConfig, siteSchema } from "./site";
 
 const root = join(__dirname, "..");
@@ -321,16 +321,6 @@ function settingFindings(inventory: Inventory): string[] {
       return [`${key}.${finding}`];
     }),
   );
-}
-
-function findingsOf(check: () => unknown): string[] {
-  try {
-    check();
-    return [];
-  } catch (error) {
-    if (error instanceof InputError) return error.problems;
-    throw error;
-  }
 }
 
 /** A site's settings: the defaults, each override by its labels, and its own. */

@@ -1,7 +1,7 @@
 import { z } from "zod";
-import { readYaml } from "./files";
+import { parseYaml, readText } from "./files";
 import { validate } from "./validation";
-import { durationPattern, durationUnit, units, type Unit } from "./units";
+import { durationPattern, durationUnit, durationWithin, units, type Unit } from "./units";
 
 /** What a field can measure. Dashboards and the simulator go by it, never by a field's name. */
 export const quantities = [
@@ -202,6 +202,7 @@ const measurement = z.strictObject({
   interval: z
     .string()
     .regex(durationPattern, "write a duration such as 1s or 500ms")
+    .refine(durationWithin("1ms", "366d"), "write 366d at most")
     .meta({
       description: "Expected time between two messages of one unit.",
       unit: durationUnit,
@@ -357,9 +358,19 @@ function topicsOverlap(a: string, b: string): boolean {
   );
 }
 
+/** Models by their file, as long as its text is the same. */
+const loaded = new Map<string, { text: string; model: Model }>();
+
 /**
- * Reads a telemetry model.
+ * Reads a telemetry model; a file that has not changed since the last time is not parsed again.
  * @param file path of a YAML file.
  * @throws InputError if the file cannot be read, is no YAML in UTF-8, or breaks the schema.
  */
-export const loadModel = (file: string): Model => validate(modelSchema, readYaml(file), file);
+export function loadModel(file: string): Model {
+  const text = readText(file);
+  const known = loaded.get(file);
+  if (known?.text === text) return known.model;
+  const model = validate(modelSchema, parseYaml(text, file), file);
+  loaded.set(file, { text, model });
+  return model;
+}

@@ -4,7 +4,8 @@ import { fromMirror, images, pinnedImage, type Service } from "./images";
 import { profiles } from "./profiles";
 import { validate } from "./validation";
 import { isSsh, sshSchema } from "./ssh";
-import { durationPattern, durationSeconds, durationUnit, sizePattern, sizeUnit } from "./units";
+import { pairFindings } from "./tls";
+import { durationPattern, durationUnit, durationWithin, sizePattern, sizeUnit } from "./units";
 
 const loopback = "127.0.0.1";
 
@@ -119,10 +120,7 @@ export const siteSchema = z
     retention: z
       .string()
       .regex(durationPattern, "write a duration such as 90d")
-      .refine(
-        (text) => !durationPattern.test(text) || durationSeconds(text) >= 3600,
-        "keep at least 1h",
-      )
+      .refine(durationWithin("1h", "36500d"), "keep from 1h to 36500d")
       .optional()
       .meta({
         description: `How long data is kept. Without it by profile: ${Object.entries(profiles)
@@ -172,12 +170,16 @@ export const siteSchema = z
               description: "The broker's certificate with its chain, in PEM form.",
               examples: ["-----BEGIN CERTIFICATE-----\n…\n-----END CERTIFICATE-----"],
             }),
-            key: pem("(?:RSA |EC )?PRIVATE KEY").meta({
+            key: pem("(?:RSA |EC |ENCRYPTED )?PRIVATE KEY").meta({
               description:
                 "The certificate's private key, in PEM form. " +
                 "Set it with `pulumi config set --secret`.",
               examples: ["-----BEGIN PRIVATE KEY-----\n…\n-----END PRIVATE KEY-----"],
             }),
+          })
+          .superRefine((pair, context) => {
+            for (const { key, message } of pairFindings(pair))
+              context.addIssue({ code: "custom", path: [key], message });
           })
           .optional()
           .describe("Adds MQTT over TLS. Without it: off."),
@@ -242,6 +244,7 @@ export const siteSchema = z
         interval: z
           .string()
           .regex(durationPattern, "write a duration such as 1s or 100ms")
+          .refine(durationWithin("1ms", "1d"), "write 1d at most")
           .default("1s")
           .meta({
             description: "Time between two messages of one unit.",
@@ -342,6 +345,10 @@ export function publishedPorts({
     port === undefined ? [] : [[key, port, address]],
   );
 }
+
+/** An address of the host with a port, as a URL has it: IPv6 stands in brackets. */
+export const hostPort = (address: string, port: number): string =>
+  `${address.includes(":") ? `[${address}]` : address}:${port}`;
 
 /** The image of each service, as the site's engine is asked for it. */
 export function siteImages({

@@ -230,15 +230,18 @@ export function findSite(name: string, folder = root): StackSite {
 export const listSites = (folder = root): StackSite[] =>
   stackNames(folder).flatMap((stack) => siteOf(stack, folder) ?? []);
 
+/** What an error calls a stack's site. */
+export function siteSource({ stack, sources }: StackSite): string {
+  const files = sources.map((source) =>
+    source === "inventory" ? inventoryFile : stackFile(stack.split("/").at(-1) ?? stack),
+  );
+  return `${siteKey} of ${stack} (${files.join(", ")})`;
+}
+
 /**
  * A stack's site with all defaults, as far as it can be known without opening secrets: each has a
  * placeholder.
  * @throws InputError with every finding.
  */
-export function siteConfig({ stack, settings, sources }: StackSite): SiteConfig {
-  const files = sources.map((source) =>
-    source === "inventory" ? inventoryFile : stackFile(stack.split("/").at(-1) ?? stack),
-  );
-  const source = `${siteKey} of ${stack} (${files.join(", ")})`;
-  return validate(siteSchema, withSecretPlaceholders(settings), source, secretKeys);
-}
+export const siteConfig = (found: StackSite): SiteConfig =>
+  validate(siteSchema, withSecretPlaceholders(found.settings), siteSource(found), secretKeys);

@@ -46,6 +46,12 @@ export function durationSeconds(text: string): number {
   return parseInt(text, 10) * factor;
 }
 
+/** Whether a duration is from one to another; a text that is none is left to its pattern. */
+export const durationWithin = (least: string, most: string) => (text: string) =>
+  !durationPattern.test(text) ||
+  (durationSeconds(text) >= durationSeconds(least) &&
+    durationSeconds(text) <= durationSeconds(most));
+
 const bytesPerUnit = new Map([
   ["MB", 1e6],
   ["GB", 1e9],

@@ -2,6 +2,9 @@ import { z } from "zod";
 
 /** Invalid input. Its message has a line for each problem: key, value and what is allowed. */
 export class InputError extends Error {
+  /** By this mark of its RunError, Pulumi shows the message alone, without a stack trace. */
+  readonly __pulumiRunError = true;
+
   /** @param source what the input was read from, such as a file. */
   constructor(
     readonly source: string,
@@ -9,6 +12,17 @@ export class InputError extends Error {
   ) {
     super([`${source} is refused:`, ...problems.map((problem) => `  - ${problem}`)].join("\n"));
     this.name = "InputError";
+  }
+}
+
+/** What is wrong, where bad input is refused. */
+export function findingsOf(check: () => unknown): string[] {
+  try {
+    check();
+    return [];
+  } catch (error) {
+    if (error instanceof InputError) return error.problems;
+    throw error;
   }
 }
 

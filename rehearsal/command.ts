@@ -36,8 +36,11 @@ function awaitHealth(inputs: PropertyMap, context: ProviderContext, resource: st
   if (!name) return;
   const { engine, container } = findContainer(name, inputs, context);
   const owner = resource.replace(/^Command:(.*)-ready$/, "Container:$1");
-  engine.save(() => (container.healthy ||= !context.faults.isUnhealthy(owner)));
-  if (!container.healthy) throw new Error(`exit status 1: the container ${name} is not healthy`);
+  if (container.fault === undefined)
+    engine.save(() => (container.healthy ||= !context.faults.isUnhealthy(owner)));
+  if (container.healthy) return;
+  const why = container.fault === undefined ? "" : `: ${container.fault}`;
+  throw new Error(`exit status 1: the container ${name} is not healthy${why}`);
 }
 
 /** Key of InfluxDB's token among the objects of its API; undefined where a command is for none. */

@@ -1,4 +1,7 @@
 import { createHash } from "node:crypto";
+import { paths as mosquitto } from "../configs/mosquitto";
+import { hostPort } from "../configs/site";
+import { pairFindings } from "../configs/tls";
 import { packageVersion, type Provider, type ProviderContext, type ResourceType } from "./provider";
 import type { PropertyMap } from "./wire";
 
@@ -23,10 +26,19 @@ interface ContainerInputs {
   name: string;
   image: string;
   readOnly?: boolean;
-  uploads?: unknown[];
+  uploads?: { file: string; content?: string }[];
   networksAdvanced?: { name: string; aliases?: string[] }[];
   ports?: { external: number; ip?: string }[];
   volumes?: { volumeName?: string }[];
+}
+
+/** Why a broker with these files would end at its start: a pair of certificate and key it refuses. */
+function brokerFault(uploads: NonNullable<ContainerInputs["uploads"]>): string | undefined {
+  const text = (path: string) => uploads.find(({ file }) => file === path)?.content;
+  const [certificate, key] = [text(mosquitto.certificate), text(mosquitto.key)];
+  if (certificate === undefined || key === undefined) return undefined;
+  const [finding] = pairFindings({ certificate, key });
+  return finding && `its TLS ${finding.key} is refused: ${finding.message}`;
 }
 
 const container: ResourceType = {
@@ -43,15 +55,17 @@ const container: ResourceType = {
       ports = [],
       volumes = [],
     } = inputs as PropertyMap & ContainerInputs;
-    const healthy = !context.faults.isUnhealthy(resource);
+    const fault = brokerFault(uploads);
+    const healthy = fault === undefined && !context.faults.isUnhealthy(resource);
     const { id, networks } = engineOf(context).runContainer(
       name,
       {
         image,
         healthy,
+        fault,
         networks: networksAdvanced.map((network) => network.name),
         aliases: networksAdvanced.flatMap((network) => network.aliases ?? []),
-        ports: ports.map((port) => `${port.ip ?? "0.0.0.0"}:${port.external}`),
+        ports: ports.map((port) => hostPort(port.ip ?? "0.0.0.0", port.external)),
         volumes: volumes.flatMap((volume) => volume.volumeName ?? []),
       },
       { readOnly, uploads: uploads.length },

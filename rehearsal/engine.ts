@@ -7,6 +7,8 @@ export interface Container {
   id: string;
   image: string;
   healthy: boolean;
+  /** Why its program ends at once: it never becomes healthy. Default: it runs. */
+  fault?: string | undefined;
   networks: string[];
   /** Published ports, each as `address:port`, such as `127.0.0.1:3000`. */
   ports: string[];
@@ -160,6 +162,8 @@ function clash(one: string, other: string): boolean {
   };
   const [a, b] = [split(one), split(other)] as const;
   return (
-    a.port === b.port && (a.address === b.address || [a.address, b.address].includes("0.0.0.0"))
+    a.port === b.port &&
+    (a.address === b.address ||
+      [a.address, b.address].some((it) => it === "0.0.0.0" || it === "[::]"))
   );
 }

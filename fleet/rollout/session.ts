@@ -1,14 +1,13 @@
 import { hostname } from "node:os";
-import { isAbsolute, join } from "node:path";
 import {
   type EngineOptions,
   RehearsedStack,
-  root,
   shareTunnel,
   type SiteStack,
   StackError,
   type StackUpdate,
 } from "../../automation";
+import { modelFile } from "../../configs/checks";
 import { labels } from "../../configs/containers";
 import { loadModel } from "../../configs/model";
 import { profiles } from "../../configs/profiles";
@@ -244,7 +243,7 @@ export class StackSession implements Session {
     return gate({
       ...placeOf(config),
       containers: containersOf(config),
-      model: loadModel(isAbsolute(config.model) ? config.model : join(root, config.model)),
+      model: loadModel(modelFile(config)),
       retention: config.retention ?? profiles[config.profile].retention,
       gatewayPassword,
       grafanaPassword,

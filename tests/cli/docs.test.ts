@@ -37,7 +37,7 @@ test.each([
   [
     "docs/configuration.md",
     "retention",
-    "| string; a duration such as 90d; keep at least 1h; unit: ms, s, m, h, d or w | none |",
+    "| string; a duration such as 90d; keep from 1h to 36500d; unit: ms, s, m, h, d or w | none |",
   ],
   ["docs/configuration.md", "rotate", "| map of names to strings; allowed names: `gateway`, "],
   [

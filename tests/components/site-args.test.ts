@@ -5,9 +5,10 @@ import ts from "typescript";
 import { z } from "zod";
 import type { SiteArgs } from "../../components";
 import { parseSite, siteSchema } from "../../configs/site";
+import { keyPair } from "../support/key-pairs";
 import { deployOnMocks, isSecret, type MockedContainer } from "../support/mocked-site";
 
-const pem = (kind: string) => `-----BEGIN ${kind}-----\nAAAA\n-----END ${kind}-----\n`;
+const pair = keyPair();
 const dev: SiteArgs = { name: "dev" };
 const textOf = ({ uploads }: MockedContainer, path: string) =>
   uploads.find(({ file }) => file.endsWith(path))?.content;
@@ -15,12 +16,12 @@ const textOf = ({ uploads }: MockedContainer, path: string) =>
 describe("a value that is known later", () => {
   test("may be the TLS certificate and its key, which stays a secret", async () => {
     const tls = {
-      certificate: pulumi.output(pem("CERTIFICATE")),
-      key: pulumi.secret(pem("PRIVATE KEY")),
+      certificate: pulumi.output(pair.certificate),
+      key: pulumi.secret(pair.key),
     };
     const { containers, registered } = await deployOnMocks({ ...dev, mqtt: { tls } });
-    expect(textOf(containers.mosquitto, "/server.crt")).toBe(pem("CERTIFICATE"));
-    expect(textOf(containers.mosquitto, "/server.key")).toBe(pem("PRIVATE KEY"));
+    expect(textOf(containers.mosquitto, "/server.crt")).toBe(pair.certificate);
+    expect(textOf(containers.mosquitto, "/server.key")).toBe(pair.key);
     const broker = registered.find(
       ({ type, name }) => type.endsWith(":Container") && name === "dev-mosquitto",
     );
@@ -129,10 +130,9 @@ describe("the documentation of SiteArgs", () => {
     (key = "", example = "") => {
       const code = /^```ts\n([^]+)\n```$/.exec(example)?.[1] ?? "";
       const named = {
-        certificate: pem("CERTIFICATE"),
-        key: pem("PRIVATE KEY"),
-        readFileSync: () => pem("CERTIFICATE"),
-        config: { requireSecret: () => pem("PRIVATE KEY") },
+        ...pair,
+        readFileSync: () => pair.certificate,
+        config: { requireSecret: () => pair.key },
       };
       const read = new Function(...Object.keys(named), `return (${code});`);
       const args: object = read(...Object.values(named));

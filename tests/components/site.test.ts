@@ -10,6 +10,7 @@ import {
   type MockedContainer as Container,
   type RegisteredResource,
 } from "../support/mocked-site";
+import { keyPair } from "../support/key-pairs";
 import { temporaryFolder } from "../support/programs";
 
 let registered: RegisteredResource[] = [];
@@ -190,8 +191,7 @@ describe("what is published", () => {
     "explorer:8080": "127.0.0.1:8888",
     "grafana:3000": "127.0.0.1:3000",
   };
-  const pem = (kind: string) => `-----BEGIN ${kind}-----\nAAAA\n-----END ${kind}-----\n`;
-  const tls = { certificate: pem("CERTIFICATE"), key: pem("PRIVATE KEY") };
+  const tls = keyPair();
   const on = { enabled: true };
 
   test.each([

@@ -1,4 +1,4 @@
-import { execFileSync, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { tables } from "../../configs/influxdb";
@@ -7,6 +7,7 @@ import { mosquittoAcl, mosquittoConf } from "../../configs/mosquitto";
 import { profiles } from "../../configs/profiles";
 import { fieldsProgram, secrets, telegrafConf, type TelegrafOptions } from "../../configs/telegraf";
 import { Broker } from "../support/broker";
+import { keyPair } from "../support/key-pairs";
 import { program, temporaryFolder } from "../support/programs";
 
 // Regenerate with: UPDATE_GOLDEN=1 npx jest tests/configs/golden; then read the diff.
@@ -80,16 +81,8 @@ describe.each(["configs/telemetry.yaml", "configs/models/m5bat.yaml"])("%s", (fi
     let certificate: string;
 
     beforeAll(async () => {
-      const [key, cert] = ["key.pem", "cert.pem"].map((file) => join(folder.path, file));
-      const subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"];
-      const files = ["-keyout", `${key}`, "-out", `${cert}`];
-      execFileSync(
-        "openssl",
-        ["req", "-x509", "-newkey", "rsa:2048", "-nodes", ...subject, ...files],
-        { stdio: "ignore" },
-      );
-      certificate = readFileSync(`${cert}`, "utf8");
-      const tls = { certificate, key: readFileSync(`${key}`, "utf8") };
+      const tls = keyPair({ names: "IP:127.0.0.1" });
+      certificate = tls.certificate;
       broker = await Broker.start(model, { websocket: true, tls });
     });
     afterAll(() => broker?.stop());

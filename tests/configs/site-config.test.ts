@@ -1,17 +1,16 @@
+import { createPrivateKey } from "node:crypto";
 import fc from "fast-check";
 import { images } from "../../configs/images";
 import { InputError } from "../../configs/validation";
 import { parseSite, publishedPorts, rotatable } from "../../configs/site";
+import { keyPair } from "../support/key-pairs";
 import { refusalOf } from "../support/refusal";
 
 /** The message that a configuration is refused with. */
 const refusal = (input: unknown) => refusalOf(() => parseSite(input)).message;
 
-const pem = (kind: string, body = "QUFB") =>
-  `-----BEGIN ${kind}-----\n${body}\n-----END ${kind}-----\n`;
-const certificate = pem("CERTIFICATE");
-const key = pem("PRIVATE KEY", "S0VZQk9EWQ");
-const tls = { certificate, key };
+const tls = keyPair();
+const { certificate, key } = tls;
 const named = (change: object) => ({ name: "dev", ...change });
 const prepared = (host: object) =>
   named({ engine: "ssh://pi@host", host: { prepare: true, ...host } });
@@ -100,7 +99,7 @@ describe("a configuration is refused, with the key, its value and what is allowe
       named({ retention: "59m" }),
       "retention",
       '"59m"',
-      "keep at least 1h",
+      "keep from 1h to 36500d",
     ],
     [
       "a size without a unit",
@@ -357,14 +356,16 @@ describe("a configuration is taken with", () => {
       expect(parseSite(named({ engine })).engine).toBe(engine);
     },
   );
-  test.each(["PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY"])(
-    "a TLS key of kind %s",
-    (kind) => {
-      expect(
-        parseSite(named({ mqtt: { tls: { certificate, key: pem(kind) } } })).mqtt.tls?.port,
-      ).toBe(8883);
-    },
-  );
+  test.each([
+    ["PRIVATE KEY", tls, "pkcs8"],
+    ["RSA PRIVATE KEY", keyPair({ key: ["rsa:2048"] }), "pkcs1"],
+    ["EC PRIVATE KEY", tls, "sec1"],
+  ] as const)("a TLS key of kind %s", (kind, pair, type) => {
+    const written = createPrivateKey(pair.key).export({ format: "pem", type }).toString();
+    expect(written).toContain(`-----BEGIN ${kind}-----`);
+    const site = named({ mqtt: { tls: { certificate: pair.certificate, key: written } } });
+    expect(parseSite(site).mqtt.tls?.port).toBe(8883);
+  });
 });
 
 describe("whatever a configuration is made of", () => {

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { withSecretPlaceholders } from "../../configs/secret-placeholders";
 import { findSite, listSites, newStackFile, openedSite, siteConfig } from "../../configs/sites";
 import { temporaryFolder } from "../support/programs";
+import { keyPair } from "../support/key-pairs";
 import { refusalOf } from "../support/refusal";
 
 const refusal = (work: () => unknown) => refusalOf(work).message;
@@ -163,7 +164,7 @@ test("all sites are listed with where each is written", () => {
 describe("a site's configuration, without its secrets", () => {
   test("has all defaults, and a placeholder for each secret", () => {
     const key = { secure: "v1:abc" };
-    const certificate = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    const { certificate } = keyPair();
     stackFile("pi", { name: "pi", mqtt: { tls: { certificate, key } } });
     const { grafana, mqtt } = siteConfig(find("pi"));
     expect([grafana.port, mqtt.tls?.key]).toEqual([3000, withSecretPlaceholders(key)]);

@@ -3,13 +3,13 @@ import { cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from "node:
 import { delimiter, join } from "node:path";
 import { promisify } from "node:util";
 import { Engine, type Rehearsal, rehearse } from "../../rehearsal";
+import { keyPair } from "../support/key-pairs";
 import { deployOnMocks, type MockedContainer } from "../support/mocked-site";
 import { temporaryFolder } from "../support/programs";
 
 const root = join(__dirname, "../..");
 const run = promisify(execFile);
-const pem = (kind: string) => `-----BEGIN ${kind}-----\nAAAA\n-----END ${kind}-----\n`;
-const tls = { certificate: pem("CERTIFICATE"), key: pem("PRIVATE KEY") };
+const tls = keyPair();
 
 /** What consumer/deploy.js prints. */
 interface Deployed {

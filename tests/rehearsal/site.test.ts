@@ -1,7 +1,10 @@
 import { parseFault } from "../../rehearsal";
+import { command } from "../../rehearsal/command";
+import { docker } from "../../rehearsal/docker";
 import { Engine } from "../../rehearsal/engine";
 import { Faults } from "../../rehearsal/faults";
 import { propertyChanges, reveal, secret, unknown } from "../../rehearsal/wire";
+import { keyPair, type Pair } from "../support/key-pairs";
 import { temporaryFolder } from "../support/programs";
 
 const folder = temporaryFolder();
@@ -16,6 +19,44 @@ const container = {
   aliases: ["broker"],
 };
 const files = { readOnly: false, uploads: 0 };
+
+describe("a simulated broker", () => {
+  const faults = new Faults([], () => 0);
+  const engine = Engine.open(folder.path, "unix:///broker.sock");
+  const context = { config: {}, engine: () => engine, faults };
+  const start = (name: string, { certificate, key }: Pair) =>
+    docker.types["docker:index/container:Container"]?.create(
+      {
+        name,
+        image: "sha256:a",
+        uploads: [
+          { file: "/mosquitto/config/server.crt", content: certificate },
+          { file: "/mosquitto/config/server.key", content: key },
+        ],
+      },
+      context,
+      `Container:${name}`,
+    );
+  const ready = (name: string) =>
+    command.types["command:local:Command"]?.create(
+      { create: `sh -c ready -- ${name} 180` },
+      context,
+      `Command:${name}-ready`,
+    );
+  const pair = keyPair();
+
+  test("serves a certificate with its key", () => {
+    start("good", pair);
+    expect(() => ready("good")).not.toThrow();
+  });
+  test("ends for another's key, as the real one does, and the wait for it says why", () => {
+    start("bad", { ...pair, key: keyPair().key });
+    expect(() => ready("bad")).toThrow(
+      /the container bad is not healthy: its TLS key is refused: it is not the key of mqtt\.tls\.cert/,
+    );
+    expect(() => ready("bad")).toThrow(/is not healthy/);
+  });
+});
 
 describe("a simulated engine refuses what Docker refuses", () => {
   let engine: Engine;
