@@ -3,17 +3,115 @@ import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { findSite, readStackFile, siteConfig } from "../configs/sites";
+import { InputError } from "../configs/validation";
 import { environment, setUp } from "./programs";
-import { findSite, siteConfig } from "../configs/sites";
 import { sshTargetOf, withTunnel } from "./tunnel";
 
 export const root = join(__dirname, "..");
 
-/** Whether the user has chosen a backend of their own. */
-function loggedIn(): boolean {
-  if (process.env.PULUMI_BACKEND_URL || process.env.PULUMI_ACCESS_TOKEN) return true;
+/** The state of somebody who has chosen no backend. */
+const localState = join(root, ".pulumi-state");
+
+const cloud = "https://api.pulumi.com";
+
+/** What `pulumi login` has left. */
+interface Credentials {
+  /** The backend that it chose. */
+  current?: string;
+  accessTokens?: Record<string, string>;
+}
+
+function credentials(): Credentials {
   const file = join(process.env.PULUMI_HOME ?? join(homedir(), ".pulumi"), "credentials.json");
-  return existsSync(file) && Boolean(JSON.parse(readFileSync(file, "utf8")).current);
+  return existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : {};
+}
+
+/**
+ * The backend that the user has chosen, as Pulumi finds it. CI has an empty variable in place of
+ * one that is not set there.
+ */
+function chosenBackend(): string | undefined {
+  const { PULUMI_BACKEND_URL: url, PULUMI_ACCESS_TOKEN: token } = process.env;
+  return url || credentials().current || (token ? cloud : undefined);
+}
+
+/** A CI runner's disk is new each time: a local state there would forget every site. */
+const isCi = () => !["", "0", "false"].includes(process.env.CI ?? "");
+
+const missing = (name: string) =>
+  `${name} is ${process.env[name] === undefined ? "not set" : "empty"}`;
+
+/** What is missing to read the secrets of stacks. */
+function passphraseFindings(stacks: readonly string[], backend: string): string[] {
+  const { PULUMI_CONFIG_PASSPHRASE: passphrase, PULUMI_CONFIG_PASSPHRASE_FILE: file } = process.env;
+  const usual = backend.startsWith("http") ? "service" : "passphrase";
+  const locked = stacks.filter((stack) => {
+    const { secretsprovider = "default" } = readStackFile(stack, root);
+    return (secretsprovider === "default" ? usual : secretsprovider) === "passphrase";
+  });
+  if (passphrase || locked.length === 0) return [];
+  if (passphrase === undefined && file)
+    return existsSync(file)
+      ? []
+      : [`PULUMI_CONFIG_PASSPHRASE_FILE is ${file}: there is no such file`];
+  const [first, ...others] = locked;
+  const whose = others.length > 0 ? `${first} and ${others.length} others` : first;
+  return [`${missing("PULUMI_CONFIG_PASSPHRASE")}: it opens the secrets of ${whose}`];
+}
+
+/** Where the reader finds how to set what is missing. */
+function whereToSet(): string {
+  if (process.env.GITHUB_ACTOR === "dependabot[bot]")
+    return (
+      "this run is one of Dependabot, and GitHub gives those none of the repository's secrets: " +
+      "docs/github-actions.md#dependabot"
+    );
+  return process.env.GITHUB_ACTIONS
+    ? "docs/github-actions.md tells where it is set"
+    : "docs/fleet.md#the-backend tells more";
+}
+
+/**
+ * Makes sure that a backend was chosen, and can be read: one that is made for want of another would
+ * know no site, and show each as new.
+ * @param stacks those whose secrets are needed.
+ * @throws InputError naming each variable that is missing.
+ */
+export function requireBackend(stacks: readonly string[]): void {
+  const backend = chosenBackend();
+  const findings: string[] = [];
+  if (backend === undefined)
+    findings.push(
+      `${missing("PULUMI_BACKEND_URL")}, nor is PULUMI_ACCESS_TOKEN, and this machine has no ` +
+        "pulumi login: name the backend that has the states of the sites",
+    );
+  else findings.push(...passphraseFindings(stacks, backend));
+  if (
+    backend?.startsWith("http") &&
+    !process.env.PULUMI_ACCESS_TOKEN &&
+    !credentials().accessTokens?.[backend]
+  )
+    findings.push(`${missing("PULUMI_ACCESS_TOKEN")}: it opens ${named(backend)}`);
+  if (findings.length > 0) throw new InputError("the backend", [...findings, whereToSet()]);
+}
+
+/** A backend as it may be shown: without user, password and query. */
+const named = (backend: string) => backend.replace(/\/\/[^/@]*@/, "//").replace(/\?.*/, "");
+
+/** A stack that was never deployed from here. */
+export function noState(stack: string): Error {
+  const backend = chosenBackend();
+  const where =
+    backend === undefined
+      ? `in ${localState}, and this machine has no pulumi login`
+      : `in ${named(backend)}`;
+  return new Error(
+    `Stack ${stack} has no state ${where}. ` +
+      "If its site is deployed, log in to the backend that has its state. " +
+      `If not, npx bess up --stack ${stack} deploys it, ` +
+      `and npx bess rehearse preview --stack ${stack} shows what that would make.`,
+  );
 }
 
 /**
@@ -24,7 +122,7 @@ export function localBackend(
   folder: string,
   onGenerated?: (passphrase: string) => void,
 ): Record<string, string> {
-  const passphrase = join(folder, "passphrase");
+  const passphrase = passphraseOf(folder);
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   if (!existsSync(passphrase)) {
     writeFileSync(passphrase, randomBytes(32).toString("base64url"), { mode: 0o600 });
@@ -33,12 +131,39 @@ export function localBackend(
   return { PULUMI_BACKEND_URL: `file://${folder}`, PULUMI_CONFIG_PASSPHRASE_FILE: passphrase };
 }
 
-/** Environment of a `pulumi` that sees the same backend as `npm run up`. */
-export const pulumiEnvironment = (): NodeJS.ProcessEnv => ({
-  ...environment(),
-  PULUMI_SKIP_UPDATE_CHECK: "true",
-  ...(loggedIn() ? {} : localBackend(join(root, ".pulumi-state"), announcePassphrase)),
-});
+const passphraseOf = (folder: string) => join(folder, "passphrase");
+
+/** What a command will do in a backend. */
+export interface BackendUse {
+  /** Stack that it works on. */
+  stack: string;
+  /** Whether it may make what is not there: the stack, and a local state. Default: false. */
+  make?: boolean;
+}
+
+/** @throws InputError, or {@link noState}, where a command has no backend to work in. */
+function checkBackend({ stack, make = false }: BackendUse): void {
+  if (isCi()) requireBackend([stack]);
+  if (!make && chosenBackend() === undefined && !existsSync(passphraseOf(localState)))
+    throw noState(stack);
+}
+
+/** What names the local state, where that is the backend. */
+export const localVariables = (): Record<string, string> =>
+  chosenBackend() === undefined && existsSync(passphraseOf(localState))
+    ? localBackend(localState)
+    : {};
+
+/**
+ * Environment of a `pulumi` that sees the same backend as `npx bess up`: the user's own, else a
+ * local one in the project.
+ * @throws InputError or Error where there is none, unless it may be made.
+ */
+export function pulumiEnvironment(use: BackendUse): NodeJS.ProcessEnv {
+  checkBackend(use);
+  if (use.make && chosenBackend() === undefined) localBackend(localState, announcePassphrase);
+  return { ...environment(), PULUMI_SKIP_UPDATE_CHECK: "true", ...localVariables() };
+}
 
 // Standard output may be a report, or JSON.
 const announcePassphrase = (passphrase: string) =>
@@ -51,27 +176,43 @@ function pulumi(env: NodeJS.ProcessEnv, args: string[]): number {
   return spawnSync("pulumi", args, { cwd: root, env, stdio: "inherit" }).status ?? 1;
 }
 
+/** Makes sure that a stack is there, or makes it. @returns the exit code. @throws noState */
+function select(env: NodeJS.ProcessEnv, { stack, make }: Required<BackendUse>): number {
+  const args = ["stack", "select", "--stack", stack, "--non-interactive"];
+  const { status, stderr } = spawnSync("pulumi", make ? [...args, "--create"] : args, {
+    cwd: root,
+    env,
+    stdio: ["ignore", "inherit", "pipe"],
+    encoding: "utf8",
+  });
+  if (status !== 0 && stderr.includes("no stack named")) throw noState(stack);
+  process.stderr.write(stderr);
+  return status ?? 1;
+}
+
 /**
  * Runs the Pulumi CLI on a stack with all that it needs. A user who is logged in to a backend keeps
- * it; anybody else gets a local one in the project, with a generated passphrase.
+ * it; anybody else has a local one in the project, which `make` lets be made.
+ * @param args what it is told, asked for once the stack is there.
  * @returns the exit code.
+ * @throws InputError or Error before anything is touched, where the stack has no state.
  */
-export async function runPulumi(args: string[], name: string): Promise<number> {
+export async function runPulumi(
+  args: () => Promise<string[]>,
+  name: string,
+  { make = false }: Pick<BackendUse, "make"> = {},
+): Promise<number> {
   const site = findSite(name);
-  const { stack } = site;
+  const use = { stack: site.stack, make };
   const overSsh = sshTargetOf(siteConfig(site)) !== undefined;
+  checkBackend(use);
   if (!(await setUp(overSsh ? "deployOverSsh" : "deploy"))) return 1;
-  const env = pulumiEnvironment();
-  const selected = pulumi(env, [
-    "stack",
-    "select",
-    "--create",
-    "--stack",
-    stack,
-    "--non-interactive",
-  ]);
+  const env = pulumiEnvironment(use);
+  const selected = select(env, use);
+  if (selected !== 0) return selected;
   // An SSH server lets one connection run ten commands at once; more would each open a connection
   // of their own.
   const pace = overSsh ? ["--parallel", "4"] : [];
-  return selected || withTunnel(stack, () => pulumi(env, args.concat("--stack", stack, pace)));
+  const told = [...(await args()), "--stack", site.stack, ...pace];
+  return withTunnel(site.stack, () => pulumi(env, told));
 }

@@ -3,7 +3,15 @@
  * backend, tunnels to their hosts, and the programs of this machine. Pulumi's SDK is loaded by
  * worker processes alone.
  */
-export { localBackend, pulumiEnvironment, root, runPulumi } from "./backend";
+export {
+  localBackend,
+  localVariables,
+  noState,
+  pulumiEnvironment,
+  requireBackend,
+  root,
+  runPulumi,
+} from "./backend";
 export { checkStack } from "./check";
 export {
   comparePlans,

@@ -101,8 +101,6 @@ export class RehearsedStack extends SiteStack {
 interface StackArgs {
   /** Its config, instead of what its files say: it is written to where it is worked on. */
   config?: Record<string, unknown>;
-  /** Whether it must be there already. Default: false; one that is not there is made. */
-  existing?: boolean;
   /** Path of the module that exports its program. Default: that of this checkout. */
   program?: string;
   /** Processes that work on it. Default: a pool that is shared. */
@@ -112,12 +110,16 @@ interface StackArgs {
 /** What a rehearsal may be told. */
 export interface RehearsedArgs extends StackArgs {
   faults?: readonly Fault[];
+  /** Whether it must be there already. Default: false; one that is not there is made. */
+  existing?: boolean;
   /** Where its state and its simulated engines are kept. Default: {@link rehearsals}. */
   folder?: string;
 }
 
 /** What may be told of a stack that is, or will be, deployed. */
 export interface DeployedArgs extends StackArgs {
+  /** Whether it is made where it is not there. Default: false. */
+  create?: boolean;
   /**
    * Whether it is only looked at from its state: providers plan as the real ones do, and contact
    * nothing. Default: false.
@@ -162,10 +164,11 @@ export function rehearsedStack(name: string, args: RehearsedArgs = {}): Rehearse
  * @throws InputError where it has no site. Whether it is there, its first operation tells.
  */
 export function deployedStack(name: string, args: DeployedArgs = {}): SiteStack {
-  const { workDir = root, offline = false, environment = definedOnly(pulumiEnvironment()) } = args;
+  const { workDir = root, offline = false, create = false } = args;
   const { stack, config } = args.config
     ? { stack: name, config: args.config }
     : configuredStack(name);
+  const { environment = definedOnly(pulumiEnvironment({ stack })) } = args;
   const engine = engineOf(config);
   return new SiteStack(
     {
@@ -173,7 +176,7 @@ export function deployedStack(name: string, args: DeployedArgs = {}): SiteStack 
       program: args.program ?? ownProgram,
       workDir,
       environment,
-      create: !args.existing,
+      create,
       ...(offline && {
         rehearsal: {
           folder: join(root, ".cache/offline"),

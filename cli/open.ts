@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { openTunnel, pulumiEnvironment, sshTargetOf } from "../automation";
+import { localVariables, openTunnel, sshTargetOf } from "../automation";
 import { port as influxdbPort } from "../configs/influxdb";
 import type { SiteConfig } from "../configs/site";
 import { findSite, siteConfig } from "../configs/sites";
@@ -49,11 +49,7 @@ export const addressLines = (endpoints: Endpoint[], tunnelled: boolean): string[
 
 /** How to see the passwords: they are shown by Pulumi alone, and never by this command. */
 function passwordLines(stack: string): string[] {
-  const env = pulumiEnvironment();
-  const own = ["PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE_FILE"].flatMap((key) => {
-    const value = env[key];
-    return value && value !== process.env[key] ? [`${key}=${quoted(value)}`] : [];
-  });
+  const own = Object.entries(localVariables()).map(([key, value]) => `${key}=${quoted(value)}`);
   const output = (name: string) =>
     [...own, `pulumi stack output ${name} --show-secrets --stack ${stack}`].join(" ");
   return [

@@ -1,4 +1,3 @@
-import { setUp } from "../automation";
 import { acting, bessCommand, diffOption, refreshOption, stackOption } from "./command";
 import { type PulumiOptions, runOnStack } from "./pulumi";
 import { previewOffline } from "./rehearse";
@@ -14,7 +13,6 @@ export const preview = () =>
     .example("Without any contact to it", "preview --stack kiel-1 --offline --diff")
     .action(
       acting(async (asked: PulumiOptions & { offline?: boolean }) => {
-        if (!asked.offline) return runOnStack("preview", asked);
-        return (await setUp("rehearse")) ? previewOffline(asked.stack, asked) : 1;
+        return asked.offline ? previewOffline(asked.stack, asked) : runOnStack("preview", asked);
       }),
     );

@@ -26,15 +26,19 @@ export const operationOptions = ({ diff }: { diff?: boolean }) => ({
 });
 
 /**
- * Runs Pulumi's command line on a stack.
- * @param replaced patterns of the URNs that are replaced though nothing of them changes.
+ * Runs Pulumi's command line on a stack. Only `up` makes one that is not there.
+ * @param replaced asks for patterns of the URNs that are replaced though nothing of them changes.
  * @returns the exit code, as docs/cli.md has it.
  */
 export async function runOnStack(
   operation: string,
   asked: PulumiOptions,
-  replaced: readonly string[] = [],
+  replaced: () => Promise<readonly string[]> = async () => [],
 ): Promise<0 | 1> {
-  const flags = [...pulumiFlags(asked), ...replaced.map((urn) => `--replace=${urn}`)];
-  return (await runPulumi([operation, ...flags], asked.stack)) === 0 ? 0 : 1;
+  const args = async () => [
+    operation,
+    ...pulumiFlags(asked),
+    ...(await replaced()).map((urn) => `--replace=${urn}`),
+  ];
+  return (await runPulumi(args, asked.stack, { make: operation === "up" })) === 0 ? 0 : 1;
 }

@@ -1,5 +1,5 @@
 import { Argument, Option } from "commander";
-import { deployedStack, rehearsedStack, setUp, StackError } from "../automation";
+import { deployedStack, noState, rehearsedStack, setUp, StackError } from "../automation";
 import { findSite } from "../configs/sites";
 import type { Engine, Fault } from "../rehearsal";
 import { acting, bessCommand, diffOption, faultHelp, parseFault, stackOption } from "./command";
@@ -46,7 +46,7 @@ export async function rehearse(
   if (!(await setUp("rehearse"))) return 1;
   console.log(notice);
   const stack = rehearsedStack(stackName, { faults: fault });
-  const code = await exitCodeOf(async () => {
+  const code = await exitCodeOf(stackName, async () => {
     await stack[operation]({ onOutput: print, ...operationOptions({ ...(diff && { diff }) }) });
     if (operation !== "preview") console.log(listening(stack.simulatedEngine()));
   });
@@ -63,22 +63,26 @@ export async function previewOffline(
   options: { diff?: boolean } = {},
 ): Promise<number> {
   const found = findSite(name);
+  const stack = deployedStack(found.stack, { offline: true });
+  if (!(await setUp("rehearse"))) return 1;
   console.log(
     "OFFLINE: planned from the stack's state. The site is not contacted, " +
       "so what changed there behind Pulumi's back is not seen.",
   );
-  const stack = deployedStack(found.stack, { offline: true });
-  return exitCodeOf(() => stack.preview({ onOutput: print, ...operationOptions(options) }));
+  return exitCodeOf(found.stack, () =>
+    stack.preview({ onOutput: print, ...operationOptions(options) }),
+  );
 }
 
 /** Works on a stack. @returns the exit code; Pulumi has shown its own errors. */
-async function exitCodeOf(work: () => Promise<unknown>): Promise<number> {
+async function exitCodeOf(stack: string, work: () => Promise<unknown>): Promise<number> {
   try {
     await work();
     return 0;
   } catch (error) {
-    const isShown = error instanceof StackError && error.kind === "command";
-    if (!isShown) console.error((error as Error).message);
+    const kind = error instanceof StackError ? error.kind : undefined;
+    if (kind === "not-found") throw noState(stack);
+    if (kind !== "command") console.error((error as Error).message);
     return 1;
   }
 }

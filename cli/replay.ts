@@ -128,10 +128,11 @@ function brokerOf({ engine, mqtt }: SiteConfig): string {
 
 /** The stack's own password, read by the Pulumi CLI that the project already needs. */
 function stackPassword(stack: string): string {
+  const env = pulumiEnvironment({ stack });
   const args = ["stack", "output", "gatewayPassword", "--show-secrets", "--stack", stack];
   try {
     return execFileSync("pulumi", args, {
-      env: pulumiEnvironment(),
+      env,
       encoding: "utf8",
       stdio: ["ignore", "pipe", "pipe"],
     }).trimEnd();

@@ -21,7 +21,7 @@ export const up = () =>
         const engine = await docker();
         if (asked.stack !== "dev" || engine.state === "found") {
           const site = siteConfig(findSite(asked.stack));
-          return runOnStack("up", asked, await checksToRepeat(site));
+          return runOnStack("up", asked, () => checksToRepeat(site));
         }
         console.log(describePart(engine));
         return rehearse("up", asked);

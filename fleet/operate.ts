@@ -13,6 +13,7 @@ import {
   planFromEvents,
   rehearsals,
   renderSite,
+  requireBackend,
   root,
   type SitePlan,
   StackError,
@@ -49,17 +50,22 @@ export interface RollingOut extends Operating {
 const recordsOf = ({ rehearse }: Operating) =>
   rehearse ? new rollout.Records(join(rehearsals, "rollouts")) : rollout.rolloutRecords;
 
-/** @param existing whether a site's stack must be there; one that is not there is made else. */
+/**
+ * @param create whether a site's stack is made where it is not there.
+ * @throws InputError where sites that are no rehearsal have no backend.
+ */
 function stackOpener(
   { rehearse, fault = [], parallel }: Operating,
-  existing = true,
+  sites: readonly FleetSite[],
+  create = false,
 ): rollout.OpenStack {
+  if (!rehearse) requireBackend(sites.map(({ stack }) => stack));
   const workers = new WorkerPool({ size: parallel });
   const faultsOf = (name: string) =>
     fault.filter(({ site }) => site === name || site === "*").map(({ fault: one }) => one);
   return rehearse
     ? rollout.rehearsedStacks(faultsOf, { workers })
-    : rollout.deployedStacks({ existing, workers });
+    : rollout.deployedStacks({ create, workers });
 }
 
 /** The revision that is checked out; asked for by its commit, that commit's own. */
@@ -120,7 +126,7 @@ export async function runRollout(
   wave?: string,
 ): Promise<RolloutResult> {
   const { current, at } = revisions();
-  const openStack = stackOpener(asked, false);
+  const openStack = stackOpener(asked, sites, true);
   if (kind !== "rollback") await requireFitForRollout(fleet, sites, current);
   if (kind === "up" && wave !== undefined)
     await requireEarlierWaves(fleet, wave, current, openStack, asked);
@@ -270,7 +276,7 @@ export async function siteStatuses(
   asked: Operating & { live?: boolean },
 ): Promise<SiteStatus[]> {
   const current = rollout.workingTree();
-  const openStack = stackOpener(asked);
+  const openStack = stackOpener(asked, sites);
   const found = await rollout.forEachSite(sites, asked.parallel, (site) =>
     rollout.withSession(site, current, openStack, async (session) => {
       const [deployed, last] = [await session.deployedRevision(), await session.lastUpdate()];
@@ -312,7 +318,7 @@ export async function reportDrift(
   refresh = false,
 ): Promise<SiteDrift[]> {
   const current = rollout.workingTree();
-  const openStack = stackOpener(asked);
+  const openStack = stackOpener(asked, sites);
   const found = await rollout.forEachSite(sites, asked.parallel, (site) =>
     rollout.withSession(site, current, openStack, (session) =>
       refresh ? session.refresh() : session.drift(),
@@ -329,7 +335,7 @@ export async function verifySite(site: FleetSite, asked: Operating): Promise<str
   const current = rollout.workingTree();
   const { limit: limitSeconds, restarts } = asked;
   return rollout
-    .withSession(site, current, stackOpener(asked), (session) => session.verify(), {
+    .withSession(site, current, stackOpener(asked, [site]), (session) => session.verify(), {
       limitSeconds,
       restarts,
     })
@@ -349,7 +355,9 @@ export async function removeSite(
 ): Promise<void> {
   await confirmRemoval(site.name, asked.yesDestroy);
   const current = rollout.workingTree();
-  await rollout.withSession(site, current, stackOpener(asked), (session) => session.destroy());
+  await rollout.withSession(site, current, stackOpener(asked, [site]), (session) =>
+    session.destroy(),
+  );
 }
 
 /** @throws InputError unless the site's name is given, on the command line or at the terminal. */
@@ -374,8 +382,9 @@ export async function* plansFromState(
   offline: boolean,
   rendered: AsyncIterable<SitePlan>,
 ): AsyncGenerator<SitePlan> {
+  requireBackend(sites.map(({ stack }) => stack));
   const current = rollout.workingTree();
-  const openStack = rollout.deployedStacks({ offline, existing: true });
+  const openStack = rollout.deployedStacks({ offline });
   for await (const plan of rendered) {
     const site = sites.find(({ name }) => name === plan.site);
     if (!site || plan.failed) yield plan;

@@ -45,7 +45,7 @@ const configOf = (revision: Revision, settings: unknown) => ({
 
 /** Opens stacks as they are deployed, in the user's backend. */
 export const deployedStacks =
-  (args: Pick<DeployedArgs, "offline" | "existing" | "workers"> = {}): OpenStack =>
+  (args: Pick<DeployedArgs, "offline" | "create" | "workers"> = {}): OpenStack =>
   ({ name, stack }, revision) =>
     deployedStack(stack, {
       ...args,

@@ -13,7 +13,7 @@ function fleet(...args: string[]) {
   const { status, stdout, stderr } = spawnSync(
     process.execPath,
     ["cli/bess.js", "fleet", ...args],
-    { cwd: checkout.at("."), encoding: "utf8" },
+    { cwd: checkout.at("."), env: checkout.loggedIn, encoding: "utf8" },
   );
   return { status, stdout, stderr };
 }

@@ -75,6 +75,7 @@ const pluginsInstalled = providers.every((provider) =>
     const stack = (change: object, offline = false) =>
       deployedStack("beside", {
         offline,
+        create: true,
         config: { "bess-telemetry:site": { ...base, ...change } },
         workDir: join(folder.path, "work"),
         environment: {

@@ -1,6 +1,7 @@
 import { execFileSync, spawn } from "node:child_process";
 import { cpSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { environment, localBackend } from "../../automation";
 import { temporaryFolder } from "./programs";
 
 const root = join(__dirname, "../..");
@@ -43,12 +44,34 @@ export class Checkout {
     });
   }
 
-  /** Runs `bess …` there, in a backend of its own. */
-  bess(...args: string[]): Promise<Ended> {
-    const { PULUMI_BACKEND_URL: _url, PULUMI_ACCESS_TOKEN: _token, ...env } = process.env;
+  /**
+   * The environment of a person at a machine of their own who is logged in to no backend; the
+   * programs of the project are found there, and not built anew.
+   */
+  get person(): NodeJS.ProcessEnv {
+    const own = Object.entries(process.env).filter(
+      ([name]) => !/^(CI$|GITHUB_|PULUMI_)/.test(name),
+    );
+    return {
+      ...Object.fromEntries(own),
+      PATH: environment().PATH,
+      PULUMI_HOME: this.at(".cache/home"),
+    };
+  }
+
+  /** The same, of somebody who has chosen a backend. */
+  get loggedIn(): NodeJS.ProcessEnv {
+    return { ...this.person, ...localBackend(this.at(".cache/backend")) };
+  }
+
+  /** Runs `bess …` there, as a {@link person}. */
+  bess = (...args: string[]): Promise<Ended> => this.bessAs({}, ...args);
+
+  /** The same, with more in the environment. */
+  bessAs(env: NodeJS.ProcessEnv, ...args: string[]): Promise<Ended> {
     const child = spawn(process.execPath, ["cli/bess.js", ...args], {
       cwd: this.folder.path,
-      env: { ...env, PULUMI_HOME: this.at(".cache/home") },
+      env: { ...this.person, ...env },
       stdio: ["ignore", "pipe", "pipe"],
     });
     const text = { stdout: "", stderr: "" };
