@@ -39,6 +39,7 @@ export {
   renderSite,
   type SiteStack,
 } from "./stacks";
+export { keepingStackFile } from "./stack-file";
 export {
   type ChangeCounts,
   type EngineEvent,

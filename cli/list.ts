@@ -1,4 +1,5 @@
-import { listSites, siteConfig, type StackSite } from "../configs/sites";
+import { checkStack } from "../automation";
+import { siteOf, stackNames } from "../configs/sites";
 import { InputError } from "../configs/validation";
 import { acting, bessCommand, jsonOption, printJson, table } from "./command";
 
@@ -13,10 +14,13 @@ interface ListedStack {
   problem?: string;
 }
 
-function listed(found: StackSite): ListedStack {
-  const { stack, sources: from } = found;
+function listed(stack: string): ListedStack | undefined {
+  let from: readonly string[] = [];
   try {
-    const { name, engine, profile } = siteConfig(found);
+    const found = siteOf(stack);
+    if (!found) return undefined;
+    from = found.sources;
+    const { name, engine, profile } = checkStack(found).config;
     return { stack, site: name, ...(engine && { engine }), profile, from };
   } catch (error) {
     if (!(error instanceof InputError)) throw error;
@@ -34,15 +38,20 @@ export const list = () =>
     .example("For a script", "list --json")
     .action(
       acting(({ json }: { json?: boolean }) => {
-        const stacks = listSites().map(listed);
-        if (json) return printJson(stacks);
+        const stacks = stackNames().flatMap((stack) => listed(stack) ?? []);
+        const code = stacks.some(({ problem }) => problem !== undefined) ? 1 : 0;
+        if (json) {
+          printJson(stacks);
+          return code;
+        }
         const rows = stacks.map(({ stack, site, engine, profile, from, problem }) => [
           stack,
           site ?? "-",
           problem ? "-" : (engine ?? "this machine's"),
           profile ?? "-",
-          from.join(", ") + (problem ? `; refused: ${problem}` : ""),
+          [from.join(", "), problem && `refused: ${problem}`].filter(Boolean).join("; "),
         ]);
-        return console.log(table([head, ...rows]));
+        console.log(table([head, ...rows]));
+        return code;
       }),
     );

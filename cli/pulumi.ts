@@ -1,4 +1,5 @@
-import { runPulumi } from "../automation";
+import { checkStack, describePart, keepingStackFile, runPulumi } from "../automation";
+import { findSite, type StackSite } from "../configs/sites";
 
 /** Options of the commands that run Pulumi on one stack. */
 export interface PulumiOptions {
@@ -40,5 +41,23 @@ export async function runOnStack(
     ...pulumiFlags(asked),
     ...(await replaced()).map((urn) => `--replace=${urn}`),
   ];
-  return (await runPulumi(args, asked.stack, { make: operation === "up" })) === 0 ? 0 : 1;
+  // The others run no program: a site that is refused can still be looked at, and removed.
+  const isPlanned = operation === "up" || operation === "preview";
+  const { stack } = isPlanned ? checkedStack(asked.stack) : findSite(asked.stack);
+  const run = () => runPulumi(args, asked.stack, { make: operation === "up" });
+  return (await keepingStackFile(stack, operation !== "preview", run)) === 0 ? 0 : 1;
+}
+
+/**
+ * A stack whose site the program will take; says whom the broker's certificate is for.
+ * @throws InputError where it has no site, or that is refused.
+ */
+export function checkedStack(name: string): StackSite {
+  const found = findSite(name);
+  const { certificate } = checkStack(found);
+  if (certificate)
+    console.error(
+      describePart({ name: "certificate", state: "found", note: certificate.description }),
+    );
+  return found;
 }

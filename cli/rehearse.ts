@@ -1,9 +1,15 @@
 import { Argument, Option } from "commander";
-import { deployedStack, noState, rehearsedStack, setUp, StackError } from "../automation";
-import { findSite } from "../configs/sites";
+import {
+  deployedStack,
+  keepingStackFile,
+  noState,
+  rehearsedStack,
+  setUp,
+  StackError,
+} from "../automation";
 import type { Engine, Fault } from "../rehearsal";
 import { acting, bessCommand, diffOption, faultHelp, parseFault, stackOption } from "./command";
-import { operationOptions } from "./pulumi";
+import { checkedStack, operationOptions } from "./pulumi";
 
 const operations = ["up", "preview", "refresh", "destroy"] as const;
 
@@ -40,7 +46,7 @@ export async function rehearse(
   operation: Operation,
   { stack: name, diff, fault = [] }: Rehearsal,
 ): Promise<number> {
-  const found = findSite(name);
+  const found = checkedStack(name);
   // A rehearsal has a backend of its own, which knows no organizations.
   const stackName = found.stack.split("/").at(-1) ?? found.stack;
   if (!(await setUp("rehearse"))) return 1;
@@ -62,15 +68,15 @@ export async function previewOffline(
   name: string,
   options: { diff?: boolean } = {},
 ): Promise<number> {
-  const found = findSite(name);
+  const found = checkedStack(name);
   const stack = deployedStack(found.stack, { offline: true });
   if (!(await setUp("rehearse"))) return 1;
   console.log(
     "OFFLINE: planned from the stack's state. The site is not contacted, " +
       "so what changed there behind Pulumi's back is not seen.",
   );
-  return exitCodeOf(found.stack, () =>
-    stack.preview({ onOutput: print, ...operationOptions(options) }),
+  return keepingStackFile(found.stack, false, () =>
+    exitCodeOf(found.stack, () => stack.preview({ onOutput: print, ...operationOptions(options) })),
   );
 }
 

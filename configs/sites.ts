@@ -167,8 +167,17 @@ function refuseSharedHost(
     ]);
 }
 
-/** The site of the stack of exactly this name, without organization and project. */
-function siteOf(stack: string, folder: string, own = stackFileSettings(stack, folder)) {
+/**
+ * The site of the stack of exactly this name, without organization and project; undefined where it
+ * has none.
+ * @param folder the project. Default: this one.
+ * @throws InputError for a bad file.
+ */
+export function siteOf(
+  stack: string,
+  folder = root,
+  own = stackFileSettings(stack, folder),
+): StackSite | undefined {
   const sites = fleetSites(folder);
   const site = sites.find((known) => known.stack === stack);
   const inventory = site?.settings;
@@ -180,10 +189,10 @@ function siteOf(stack: string, folder: string, own = stackFileSettings(stack, fo
   return { stack, settings: mergeSettings(inventory ?? {}, own ?? {}), sources };
 }
 
-/** Names of all stacks that have a site, in the order of the alphabet. */
-function stackNames(folder: string): string[] {
+/** Names of all stacks that have a file or stand in the inventory, in the order of the alphabet. */
+export function stackNames(folder = root): string[] {
   const names = [...stackFiles(folder), ...fleetSites(folder).map(({ stack }) => stack)];
-  return [...new Set(names)].filter((stack) => siteOf(stack, folder)).sort();
+  return [...new Set(names)].sort();
 }
 
 /**
@@ -194,7 +203,11 @@ function stackNames(folder: string): string[] {
  */
 export function openedSite(stack: string, own: Settings | undefined, folder = root): Settings {
   const found = siteOf(stack, folder, own);
-  if (!found) throw new UnknownStackError(stack, stackNames(folder));
+  if (!found)
+    throw new UnknownStackError(
+      stack,
+      listSites(folder).map((known) => known.stack),
+    );
   return found.settings;
 }
 
