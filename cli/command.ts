@@ -1,6 +1,9 @@
 import { Command, InvalidArgumentError, Option } from "commander";
 import { InputError } from "../configs/validation";
 import type { Fault } from "../rehearsal";
+import { renderSite } from "../automation";
+import { withSecretPlaceholders } from "../configs/secret-placeholders";
+import { nearestNames, type StackSite } from "../configs/sites";
 import { exitCodeHelp } from "./exit-codes";
 
 // Loaded where it is asked for: it brings Pulumi's SDK along.
@@ -18,6 +21,16 @@ export class BessCommand extends Command {
 
   override createCommand(name?: string): BessCommand {
     return new BessCommand(name);
+  }
+
+  /** As a person calls it, such as `bess fleet verify`. */
+  get path(): string {
+    return this.parent instanceof BessCommand ? `${this.parent.path} ${this.name()}` : this.name();
+  }
+
+  override error(...args: Parameters<Command["error"]>): never {
+    this.showHelpAfterError(`(npx ${this.path} --help tells more)`);
+    return super.error(...args);
   }
 
   /** @param line what follows `npx bess`. */
@@ -39,7 +52,6 @@ const examplesHelp = ({ examples }: BessCommand) =>
 export function bessCommand(name: string, description: string): BessCommand {
   const command = new BessCommand(name).description(description);
   return command
-    .showHelpAfterError(`(npx bess ${name === "bess" ? "" : `${name} `}--help tells more)`)
     .configureHelp({
       subcommandTerm: (sub) => sub.name(),
       subcommandDescription: (sub) => {
@@ -57,7 +69,7 @@ export function bessCommand(name: string, description: string): BessCommand {
 }
 
 /** What went wrong, for a person: a stack trace for a bug of this program, else the message. */
-const problem = (error: Error): string =>
+export const problem = (error: Error): string =>
   error instanceof TypeError || error instanceof ReferenceError || error instanceof RangeError
     ? (error.stack ?? error.message)
     : error.message;
@@ -113,7 +125,41 @@ export const pairs =
   };
 
 /** A fault of a rehearsed site. */
-export const parseFault = (text: string): Fault => rehearsal().parseFault(text);
+export function parseFault(text: string): Fault {
+  try {
+    return rehearsal().parseFault(text);
+  } catch (error) {
+    // Commander prints what is wrong with an option for this class alone.
+    if (error instanceof InputError) throw new InvalidArgumentError(error.problems.join("; "));
+    throw error;
+  }
+}
+
+/** Refuses faults of a rehearsed site that would never happen. */
+export async function requireEffect(
+  faults: readonly Fault[],
+  { stack, settings }: Pick<StackSite, "stack" | "settings">,
+): Promise<void> {
+  if (faults.length === 0) return;
+  const { kindOf, matches } = rehearsal();
+  const { resources } = await renderSite(stack, withSecretPlaceholders(settings));
+  const names = resources.map(({ type, name }) => `${kindOf(type)}:${name}`);
+  for (const fault of faults) {
+    const { resource, kind } = fault;
+    const possible =
+      kind === "unhealthy" ? names.filter((it) => it.startsWith("Container:")) : names;
+    if (
+      (kind !== "unhealthy" && matches(fault, "engine")) ||
+      possible.some((it) => matches(fault, it))
+    )
+      continue;
+    const wanted = kind === "unhealthy" ? "container" : "resource";
+    refuse(
+      `--fault is ${resource}=${kind}: it fits no ${wanted} of the site; ` +
+        `the nearest: ${nearestNames(resource, possible).join(", ")}`,
+    );
+  }
+}
 
 /** Help text that lists the kinds of faults. */
 export const faultHelp = () => `\nFaults: ${rehearsal().faultHelp}`;

@@ -1,4 +1,4 @@
-import { bessCommand } from "./command";
+import { bessCommand, problem } from "./command";
 import { docs } from "./docs";
 import { down } from "./down";
 import { fleet } from "./fleet";
@@ -44,4 +44,10 @@ export const run = (args: readonly string[]) =>
   // Rehearsed providers and tunnels would keep the process: it ends with its command.
   bess()
     .parseAsync(args, { from: "user" })
-    .then(() => process.exit());
+    .then(
+      () => process.exit(),
+      (error: Error) => {
+        console.error(problem(error));
+        process.exit(1);
+      },
+    );

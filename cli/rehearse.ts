@@ -8,7 +8,16 @@ import {
   StackError,
 } from "../automation";
 import type { Engine, Fault } from "../rehearsal";
-import { acting, bessCommand, diffOption, faultHelp, parseFault, stackOption } from "./command";
+import {
+  acting,
+  bessCommand,
+  diffOption,
+  faultHelp,
+  parseFault,
+  refuse,
+  requireEffect,
+  stackOption,
+} from "./command";
 import { checkedStack, operationOptions } from "./pulumi";
 
 const operations = ["up", "preview", "refresh", "destroy"] as const;
@@ -49,6 +58,9 @@ export async function rehearse(
   const found = checkedStack(name);
   // A rehearsal has a backend of its own, which knows no organizations.
   const stackName = found.stack.split("/").at(-1) ?? found.stack;
+  if (operation === "preview" && fault.some(({ resource }) => resource !== "engine"))
+    refuse("--fault has no effect on a preview, which makes nothing; only that of engine has");
+  await requireEffect(fault, found);
   if (!(await setUp("rehearse"))) return 1;
   console.log(notice);
   const stack = rehearsedStack(stackName, { faults: fault });

@@ -1,5 +1,5 @@
-import { describePart, docker } from "../automation";
-import { findSite, siteConfig } from "../configs/sites";
+import { checkStack, describePart, docker } from "../automation";
+import { findSite } from "../configs/sites";
 import { checksToRepeat } from "../fleet";
 import { acting, bessCommand, diffOption, refreshOption, stackOption, yesOption } from "./command";
 import { type PulumiOptions, runOnStack } from "./pulumi";
@@ -18,11 +18,10 @@ export const up = () =>
     .example("The site of a stack", "up --stack kiel-1")
     .action(
       acting(async (asked: PulumiOptions) => {
-        const engine = await docker();
-        if (asked.stack !== "dev" || engine.state === "found") {
-          const site = siteConfig(findSite(asked.stack));
-          return runOnStack("up", asked, () => checksToRepeat(site));
-        }
+        const { config } = checkStack(findSite(asked.stack));
+        const engine = asked.stack === "dev" ? await docker() : undefined;
+        if (engine?.state !== "missing")
+          return runOnStack("up", asked, () => checksToRepeat(config));
         console.log(describePart(engine));
         return rehearse("up", asked);
       }),

@@ -121,7 +121,7 @@ const field = z
         examples: [0.001],
       }),
     range: z
-      .tuple([z.number(), z.number()])
+      .tuple([z.number(), z.number()], "write two numbers: [lowest, highest]")
       .refine(([low, high]) => low <= high, "the first must not be greater than the second")
       .optional()
       .meta({

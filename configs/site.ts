@@ -92,6 +92,10 @@ export const siteSchema = z
         /^(unix:\/\/\/\S+|ssh:\/\/[A-Za-z_][\w.-]*@(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9][\w.-]*)(:\d+)?|tcp:\/\/(127\.0\.0\.1|localhost):\d+)$/,
         "write unix:///path, ssh://user@host or tcp://127.0.0.1:port",
       )
+      .refine(
+        (text) => Number(/:(\d+)$/.exec(text)?.[1] ?? 1) <= 65535,
+        "write a port from 1 to 65535",
+      )
       .optional()
       .meta({
         description:

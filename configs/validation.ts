@@ -62,9 +62,32 @@ const kinds: Partial<Record<string, string>> = {
   tuple: "write a list",
 };
 
-/** What a value of another type is answered: the schema's own words, or else its type. */
-const kindFinding = ({ expected, message }: z.core.$ZodIssueInvalidType) =>
-  message.startsWith("Invalid input") ? (kinds[expected] ?? message) : message;
+/** Zod's own words, in place of which a person gets plain ones. A schema's words stay. */
+const isZods = (message: string) => /^(Invalid (input|option)|Too (small|big)):/.test(message);
+
+/** What is allowed where a value stands, in plain words. */
+function allowedAt(issue: z.core.$ZodIssue): string {
+  if (!isZods(issue.message)) return issue.message;
+  const many = (n: number | bigint, more: string) =>
+    `write ${n} ${n === 1 ? "entry" : "entries"} or ${more}`;
+  switch (issue.code) {
+    case "invalid_type":
+      return kinds[issue.expected] ?? issue.message;
+    case "invalid_value":
+      return `allowed here: ${issue.values.map((value) => (value === "" ? '""' : String(value))).join(", ")}`;
+    case "too_small":
+      if (issue.origin === "string") return "write a text";
+      return issue.origin === "array"
+        ? many(issue.minimum, "more")
+        : `write ${issue.minimum} or more`;
+    case "too_big":
+      return issue.origin === "array"
+        ? many(issue.maximum, "fewer")
+        : `write ${issue.maximum} or less`;
+    default:
+      return issue.message;
+  }
+}
 
 /**
  * Parses `input` by `schema`.
@@ -93,8 +116,7 @@ export function validate<T extends z.ZodType>(
     const value = secret ? "[secret]" : format(valueAt(input, issue.path), secretKeys);
     if (issue.path.length === 0 && (input === null || input === undefined))
       return [`it is empty: write ${requiredKeys(schema).join(", ") || "a map of keys"}`];
-    const finding = issue.code === "invalid_type" ? kindFinding(issue) : issue.message;
-    return [`${key} is ${value}: ${finding}`];
+    return [`${key} is ${value}: ${allowedAt(issue)}`];
   };
   throw new InputError(source, result.error.issues.flatMap(describe));
 }

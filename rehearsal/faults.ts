@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { validate } from "../configs/validation";
+import { InputError, validate } from "../configs/validation";
 
 const kinds = {
   fail: "every operation on it fails",
@@ -14,13 +14,13 @@ type Kind = keyof typeof kinds;
 const faultSchema = z.strictObject({
   resource: z
     .string()
-    .min(1)
+    .regex(/^[\w*:.-]+$/, "write the name of a resource, such as kiel-1-grafana, or engine")
     .describe(
       "Name of a resource, or its type and name, such as Container:dev-grafana. " +
         "`engine` is the Docker engine; * stands for any characters.",
     ),
   kind: z.enum(Object.keys(kinds) as [Kind, ...Kind[]]),
-  seconds: z.number().positive().default(5),
+  seconds: z.number("write a number of seconds").positive("write a number over 0").default(5),
 });
 
 /** Something that goes wrong at a rehearsed site, at every resource whose name matches. */
@@ -34,15 +34,19 @@ export const faultHelp = `RESOURCE=KIND[:SECONDS]; ${Object.entries(kinds)
 /** Reads a fault of a command line, such as `dev-grafana=slow:10`. @throws InputError */
 export function parseFault(text: string): Fault {
   const [, resource, kind, seconds] = /^([^=]*)=([^:]*)(?::(.*))?$/.exec(text) ?? [];
+  if (resource === undefined)
+    throw new InputError(`--fault ${text}`, [`it is none: write ${faultHelp}`]);
+  if (seconds !== undefined && kind !== "slow" && kind !== undefined && kind in kinds)
+    throw new InputError(`--fault ${text}`, [`only slow takes seconds: write ${resource}=${kind}`]);
   return validate(
     faultSchema,
-    { resource, kind, ...(seconds !== undefined && { seconds: Number(seconds) }) },
+    { resource, kind, ...(seconds !== undefined && { seconds: Number(seconds) || seconds }) },
     `--fault ${text}`,
   );
 }
 
 /** @param name type and name of a resource; the fault may name it without the type. */
-function matches({ resource }: Fault, name: string): boolean {
+export function matches({ resource }: Pick<Fault, "resource">, name: string): boolean {
   const pattern = resource
     .split("*")
     .map((part) => part.replace(/[^\w-]/g, "\\$&"))

@@ -8,7 +8,8 @@ import { random } from "./random";
 import type { PropertyMap } from "./wire";
 
 export { Engine } from "./engine";
-export { type Fault, faultHelp, parseFault } from "./faults";
+export { type Fault, faultHelp, matches, parseFault } from "./faults";
+export { kindOf } from "./provider";
 export { isUnknown, isWrapped, propertyChanges, reveal, secret } from "./wire";
 
 const providers = [docker, random, command, grafana];

@@ -1,7 +1,7 @@
 import { loadFleet } from "../../configs/inventory";
 import { renderInto, splitIntoShards } from "../../fleet";
 import { acting, bessCommand, number } from "../command";
-import { selected, selecting, type Selection } from "./selection";
+import { checkedSites, selected, selecting, type Selection } from "./selection";
 
 /** Splits sites over CI runners. */
 export const fleetMatrix = () =>
@@ -33,6 +33,6 @@ export const fleetRender = () =>
     .example("What preview --rendered compares", "fleet render --out rendered")
     .action(
       acting((asked: Selection & { out: string }) =>
-        renderInto(asked.out, selected(loadFleet(), asked)),
+        renderInto(asked.out, checkedSites(loadFleet(), asked)),
       ),
     );

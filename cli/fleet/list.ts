@@ -1,22 +1,32 @@
 import { loadFleet } from "../../configs/inventory";
 import { acting, bessCommand, jsonOption, printJson, table } from "../command";
-import { selected, selecting, type Selection } from "./selection";
+import { refusedSites, selected, selecting, type Selection } from "./selection";
 
 const head = ["SITE", "WAVE", "STACK", "ENGINE", "PROFILE", "MODEL", "LABELS"];
 
-function list(selection: Selection & { json?: boolean }): void {
+function list(selection: Selection & { json?: boolean }): number {
   const fleet = loadFleet();
-  const sites = selected(fleet, selection)
+  const chosen = selected(fleet, selection);
+  const refused = refusedSites(chosen);
+  const code = refused.size > 0 ? 1 : 0;
+  const sites = chosen
     .sort((a, b) => fleet.waves.indexOf(a.wave) - fleet.waves.indexOf(b.wave))
     .map(({ name, stack, engine, labels, wave, config: { profile, model } }) => {
-      return { name, stack, engine, labels, wave, profile, model };
+      const problem = refused.get(name)?.join("; ");
+      return { name, stack, engine, labels, wave, profile, model, ...(problem && { problem }) };
     });
-  if (selection.json) return printJson(sites);
+  if (selection.json) {
+    printJson(sites);
+    return code;
+  }
   const rows = sites.map(({ name, wave, stack, engine, profile, model, labels }) => {
     const pairs = Object.entries(labels).map(([key, value]) => `${key}=${value}`);
     return [name, wave, stack, engine, profile, model, pairs.join(" ")];
   });
   console.log(table([head, ...rows]));
+  for (const [name, problems] of refused)
+    console.error(`${name} is refused: ${problems.join("; ")}`);
+  return code;
 }
 
 export const fleetList = () =>

@@ -4,7 +4,7 @@ import { setUp, showProgress } from "../../automation";
 import { loadFleet } from "../../configs/inventory";
 import { formatComment, groupSites, plansFromState, plansSince } from "../../fleet";
 import { acting, bessCommand } from "../command";
-import { isSelected, selected, selecting, type Selection } from "./selection";
+import { checkedSites, isSelected, selecting, type Selection } from "./selection";
 
 interface Preview extends Selection {
   rendered?: boolean;
@@ -28,7 +28,7 @@ async function preview(selection: Preview): Promise<number> {
   const fleet = loadFleet();
   const mode = selection.rendered ? "rendered" : selection.real ? "real" : "offline";
   const isAsked = (name: string) => isSelected(selection)({ name, labels: {} });
-  const sites = selected(fleet, selection);
+  const sites = checkedSites(fleet, selection);
   if (mode !== "rendered" && !(await setUp(mode === "real" ? "deploy" : "rehearse"))) return 1;
   const rendered = plansSince(selection.since, sites, isAsked);
   const plans =

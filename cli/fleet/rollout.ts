@@ -1,7 +1,14 @@
 import { loadFleet } from "../../configs/inventory";
 import { type RollingOut, runRollout } from "../../fleet";
 import { acting, bessCommand, jsonOption, number, printJson } from "../command";
-import { onStacks, operating, selected, selecting, type Selection } from "./selection";
+import {
+  checkedSites,
+  onStacks,
+  operating,
+  selected,
+  selecting,
+  type Selection,
+} from "./selection";
 
 /** A command that goes through waves. */
 const rolling = (kind: "up" | "resume" | "rollback", description: string, soakSeconds = 300) =>
@@ -24,16 +31,17 @@ const rolling = (kind: "up" | "resume" | "rollback", description: string, soakSe
     .option("--yes", "do it without asking")
     .addOption(jsonOption())
     .action(
-      acting((asked: Selection & RollingOut) =>
-        onStacks(asked, async () => {
-          const fleet = loadFleet();
-          const sites = selected(fleet, asked);
+      acting((asked: Selection & RollingOut) => {
+        const fleet = loadFleet();
+        // What a rollback goes back to was checked when it was rolled out.
+        const sites = (kind === "rollback" ? selected : checkedSites)(fleet, asked);
+        return onStacks(asked, sites, async () => {
           const result = await runRollout(kind, fleet, sites, asked, asked.wave);
           if (asked.json) printJson(result.record);
           else console.log(result.summary);
           return result.exitCode;
-        }),
-      ),
+        });
+      }),
     );
 
 export const fleetUp = () =>

@@ -1,6 +1,6 @@
 import { InvalidArgumentError, Option } from "commander";
 import picomatch from "picomatch";
-import { setUp } from "../../automation";
+import { checkStack, setUp } from "../../automation";
 import type { Operating } from "../../fleet";
 import {
   type Fleet,
@@ -9,8 +9,17 @@ import {
   type Labels,
   loadFleet,
 } from "../../configs/inventory";
-import { nearestNames } from "../../configs/sites";
-import { type BessCommand, faultHelp, number, pairs, parseFault, refuse } from "../command";
+import { findSite, nearestNames, siteKey } from "../../configs/sites";
+import { InputError } from "../../configs/validation";
+import {
+  type BessCommand,
+  faultHelp,
+  number,
+  pairs,
+  parseFault,
+  refuse,
+  requireEffect,
+} from "../command";
 
 /** Which sites a command is about. */
 export interface Selection {
@@ -62,6 +71,39 @@ export function selected({ waves, sites }: Fleet, selection: Selection): FleetSi
   return found;
 }
 
+/** What is wrong with each of some sites, by its name; sites that are well are left out. */
+export function refusedSites(sites: readonly FleetSite[]): Map<string, string[]> {
+  const refused = new Map<string, string[]>();
+  for (const { name, stack } of sites)
+    try {
+      checkStack(findSite(stack));
+    } catch (error) {
+      if (!(error instanceof InputError)) throw error;
+      const { source, problems } = error;
+      // The name of another file than the site's own is part of the finding: its model's, for instance.
+      const file = source.startsWith(siteKey) ? "" : `${source}: `;
+      refused.set(
+        name,
+        problems.map((problem) => file + problem),
+      );
+    }
+  return refused;
+}
+
+/**
+ * The sites that were asked for, each of which its program will take.
+ * @throws InputError with what is wrong, and the sites where it is.
+ */
+export function checkedSites(fleet: Fleet, selection: Selection): FleetSite[] {
+  const sites = selected(fleet, selection);
+  const where = new Map<string, string[]>();
+  for (const [name, problems] of refusedSites(sites))
+    for (const problem of problems) where.set(problem, [...(where.get(problem) ?? []), name]);
+  const findings = [...where].map(([problem, names]) => `${names.join(", ")}: ${problem}`);
+  if (findings.length > 0) throw new InputError("the fleet", findings);
+  return sites;
+}
+
 /** The site of that name. @throws InputError with the nearest names where there is none. */
 export function siteNamed(name: string): FleetSite {
   const { sites } = loadFleet();
@@ -101,16 +143,43 @@ export const operating = (command: BessCommand): BessCommand =>
 
 const rehearsalNotice = "REHEARSAL: nothing is deployed; Pulumi's engine works on simulated sites.";
 
+/** @throws InputError for faults that would not happen. */
+async function checkFaults(
+  { rehearse, fault = [] }: Operating,
+  sites: readonly FleetSite[],
+): Promise<void> {
+  if (fault.length > 0 && !rehearse)
+    refuse("--fault is given without --rehearse: only a simulated site has faults");
+  const names = sites.map(({ name }) => name);
+  for (const { site } of fault)
+    if (site !== "*" && !names.includes(site))
+      refuse(
+        `--fault is of site ${site}: it is none of those chosen; ` +
+          `the nearest: ${nearestNames(site, names).join(", ")}`,
+      );
+  for (const { name, stack, settings } of sites) {
+    const own = fault.filter(({ site }) => site === name || site === "*");
+    await requireEffect(
+      own.map((one) => one.fault),
+      { stack, settings },
+    );
+  }
+}
+
 /**
  * Runs work on stacks once this machine has what it needs; says so where it is a rehearsal.
+ * @param sites those that it works on.
  * @param contact whether the sites themselves are contacted.
  * @returns the exit code.
  */
 export async function onStacks(
-  { rehearse, json }: Operating & { json?: boolean },
+  asked: Operating & { json?: boolean },
+  sites: readonly FleetSite[],
   work: () => Promise<number>,
   contact = true,
 ): Promise<number> {
+  const { rehearse, json } = asked;
+  await checkFaults(asked, sites);
   if (!(await setUp(rehearse || !contact ? "rehearse" : "deploy"))) return 1;
   const notice = () => rehearse && !json && console.log(rehearsalNotice);
   notice();

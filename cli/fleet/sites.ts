@@ -31,11 +31,12 @@ const statusRow = (live: boolean | undefined, status: SiteStatus): string[] => [
   ...(live ? [String(status.drift ?? "-"), status.health ?? "-"] : []),
 ];
 
-const printStatus = (asked: Selection & Operating & Json & { live?: boolean }) =>
-  onStacks(
+function printStatus(asked: Selection & Operating & Json & { live?: boolean }) {
+  const sites = selected(loadFleet(), asked);
+  return onStacks(
     asked,
+    sites,
     async () => {
-      const sites = selected(loadFleet(), asked);
       const found = await showProgress(`asking ${sites.length} stacks`, siteStatuses(sites, asked));
       if (asked.json) printJson(found);
       else {
@@ -47,6 +48,7 @@ const printStatus = (asked: Selection & Operating & Json & { live?: boolean }) =
     },
     asked.live ?? false,
   );
+}
 
 /** Shows what each site has. */
 export const fleetStatus = () =>
@@ -68,9 +70,9 @@ function driftTable(found: readonly SiteDrift[]): string {
   return rows.length ? `${head}\n${rows.join("\n")}\n` : "";
 }
 
-const lookForDrift = (asked: Selection & Operating & Json & { markdown?: string }, take: boolean) =>
-  onStacks(asked, async () => {
-    const sites = selected(loadFleet(), asked);
+function lookForDrift(asked: Selection & Operating & Json & { markdown?: string }, take: boolean) {
+  const sites = selected(loadFleet(), asked);
+  return onStacks(asked, sites, async () => {
     const text = `looking at ${sites.length} sites`;
     const found = await showProgress(text, reportDrift(sites, asked, take));
     const report = driftTable(found);
@@ -79,6 +81,7 @@ const lookForDrift = (asked: Selection & Operating & Json & { markdown?: string 
     else console.log(report || `Nothing differs at ${sites.length} sites.`);
     return 0;
   });
+}
 
 /** Shows what differs at the sites. */
 export const fleetDrift = () =>
@@ -103,9 +106,9 @@ export const fleetRefresh = () =>
     .example("At the sites in the north", "fleet refresh --label region=north")
     .action(acting((asked: Parameters<typeof lookForDrift>[0]) => lookForDrift(asked, true)));
 
-const verify = (name: string, asked: Operating & Json) =>
-  onStacks(asked, async () => {
-    const site = siteNamed(name);
+function verify(name: string, asked: Operating & Json) {
+  const site = siteNamed(name);
+  return onStacks(asked, [site], async () => {
     const findings = await showProgress(`waiting for ${name}'s gate`, verifySite(site, asked));
     const passed = asked.rehearse
       ? "every simulated container is there and healthy; no message can flow there"
@@ -114,6 +117,7 @@ const verify = (name: string, asked: Operating & Json) =>
     else console.log(`${name}: ${findings.length === 0 ? passed : findings.join("; ")}`);
     return findings.length === 0 ? 0 : 2;
   });
+}
 
 /** Passes a site through its gate. */
 export const fleetVerify = () =>
@@ -131,11 +135,12 @@ export const fleetDown = () =>
     .option("--yes-destroy <site>", "its name once more, instead of being asked")
     .example("One site, without being asked", "fleet down kiel-1 --yes-destroy kiel-1")
     .action(
-      acting((name: string, asked: Operating & { yesDestroy?: string }) =>
-        onStacks(asked, async () => {
-          await removeSite(siteNamed(name), asked);
+      acting((name: string, asked: Operating & { yesDestroy?: string }) => {
+        const site = siteNamed(name);
+        return onStacks(asked, [site], async () => {
+          await removeSite(site, asked);
           console.log(`${name}: removed; what its data volumes hold stays unless it said purge`);
           return 0;
-        }),
-      ),
+        });
+      }),
     );
