@@ -9,6 +9,7 @@ import { durationPattern, durationUnit, durationWithin, sizePattern, sizeUnit } 
 
 const loopback = "127.0.0.1";
 
+const isPort = (text: string) => Number(text) >= 1 && Number(text) <= 65535;
 const port = (preset: number, what: string) =>
   z
     .int()
@@ -93,7 +94,7 @@ export const siteSchema = z
         "write unix:///path, ssh://user@host or tcp://127.0.0.1:port",
       )
       .refine(
-        (text) => Number(/:(\d+)$/.exec(text)?.[1] ?? 1) <= 65535,
+        (text) => text.startsWith("unix:") || isPort(/:(\d+)$/.exec(text)?.[1] ?? "22"),
         "write a port from 1 to 65535",
       )
       .optional()

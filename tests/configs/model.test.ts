@@ -202,7 +202,7 @@ describe("a model is refused, with the key, its value and what is allowed, for",
       withField({ quantity: "charge" }),
       `${firstField}.quantity`,
       '"charge"',
-      quantities.map((q) => `"${q}"`).join("|"),
+      quantities.join(", "),
     ],
     [
       "a circuit",

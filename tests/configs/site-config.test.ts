@@ -58,6 +58,13 @@ describe("a configuration is refused, with the key, its value and what is allowe
     ],
     ["no name", {}, "name", "not set", "write a text"],
     ["a name", { name: "Site 1" }, "name", '"Site 1"', "lower case letters, digits and -"],
+    [
+      "a port of SSH that is none",
+      named({ engine: "ssh://pi@host:99999" }),
+      "engine",
+      '"ssh://pi@host:99999"',
+      "write a port from 1 to 65535",
+    ],
     ["a profile", named({ profile: "laptop" }), "profile", '"laptop"', "dev, pi, server"],
     [
       "a Docker engine open to the network",
