@@ -1,6 +1,7 @@
 import { stringify } from "yaml";
 import type { z } from "zod";
-import type { Measurement, Model } from "../configs/model";
+import { type Field, type Measurement, type Model, type Source, sourcesOf } from "../configs/model";
+import type { Place, Reading } from "../configs/payload";
 import { profiles } from "../configs/profiles";
 import { storage, totalBytes } from "../configs/storage";
 import { gigabytes } from "../configs/units";
@@ -77,6 +78,9 @@ function typeAndLimits(schema: AnnotatedSchema): string {
 export function exampleOf(schema: AnnotatedSchema): unknown {
   const [own] = schema.examples ?? [];
   if (own !== undefined) return own;
+  if (schema.const !== undefined) return schema.const;
+  const [alternative] = schema.anyOf ?? [];
+  if (alternative) return exampleOf(alternative as AnnotatedSchema);
   if (schema.enum) return schema.enum.find((value) => value !== schema.default);
   if (schema.type === "boolean") return schema.default !== true;
   const items = inner(schema.items);
@@ -170,8 +174,8 @@ export function policyReference(rules: readonly Pick<Rule, "name" | "description
 /** The reference of a telemetry model, as Markdown. */
 export function modelReference(model: Model): string {
   const introduction =
-    "One section for each measurement: an MQTT topic pattern with JSON payloads, stored as one " +
-    "table in InfluxDB. The payload's value times the scale is stored, in the unit.";
+    "One section for each measurement: the messages of a topic pattern, stored as one table in " +
+    "InfluxDB. The payload's value times the scale is stored, in the unit.";
   return page(
     `Telemetry: ${model.title}`,
     introduction,
@@ -204,29 +208,74 @@ function storageReference(model: Model): string {
 }
 
 function measurementReference(m: Measurement): string {
+  const parts = sourcesOf(m).flatMap((source) => sourceReference(m, source));
+  return [`## ${m.title} (${code(m.name)})`, m.meaning, ...parts].join("\n\n");
+}
+
+/** One form of a measurement's messages. */
+function sourceReference(m: Measurement, source: Source): string[] {
+  const { topics, time, each, names, value } = source;
+  const list = (texts: string[]) => texts.map(code).join(", ");
   const message = [
-    ["topic", code(m.topic)],
+    ["topic", list(topics)],
     ["interval", `one message every ${m.interval} from each unit`],
-    ["time", `JSON path ${code(m.time.path)}, ${code(m.time.format)}`],
+    [
+      "time",
+      time ? `JSON path ${list([time.path].flat())}, ${code(time.format)}` : "that of its arrival",
+    ],
+    ...(each.length > 0 ? [["a row for each element of", list(each)]] : []),
+    ...(names ? [["a value's name", placeText(names)]] : []),
+    ...(names ? [["the value", `JSON path ${code(value)}`]] : []),
   ];
-  const tags = m.tags.map((t) => [
-    code(t.name),
-    t.path === undefined
-      ? `segment ${t.segment} of the topic, counted from 0`
-      : `JSON path ${code(t.path)}`,
-    t.meaning,
+  const tags = source.tags.map(({ tag, place }) => [
+    code(tag.name),
+    place ? placeText(place) : (tag.default ?? ""),
+    tag.meaning,
   ]);
-  const fields = m.fields.map((f) => {
-    const stored = f.scale === 1 ? f.unit || "as sent" : `× ${f.scale} → ${f.unit || "no unit"}`;
-    return [code(f.name), code(f.path), stored, f.type, f.range?.join(" to ") ?? "", f.meaning];
-  });
+  const fields = source.fields.map(({ field: f, reading }) => [
+    code(f.name),
+    code(reading.path),
+    storedText(f, reading),
+    f.type,
+    f.range?.join(" to ") ?? "",
+    f.meaning,
+  ]);
+  const from = names ? "name" : "JSON path";
   return [
-    `## ${m.title} (${code(m.name)})`,
-    m.meaning,
     table(["message", ""], message),
     table(["tag", "from", "meaning"], tags),
-    table(["field", "JSON path", "payload → stored", "type", "normal range", "meaning"], fields),
-  ].join("\n\n");
+    table(["field", from, "payload → stored", "type", "normal range", "meaning"], fields),
+  ];
+}
+
+/** Where a text is, in words. */
+function placeText({ path, segment, key, index, split, part }: Place): string {
+  const whole =
+    path !== undefined
+      ? `JSON path ${code(path)}`
+      : segment === "#"
+        ? "all of the topic that `#` stands for"
+        : segment !== undefined
+          ? `segment ${segment} of the topic, counted from 0`
+          : key
+            ? "the element's key"
+            : `the element's number, counted from ${index}`;
+  return split === undefined ? whole : `${whole}, part ${part} between ${code(split)}`;
+}
+
+/** How a payload's value becomes the stored one, in words. */
+function storedText(field: Field, reading: Reading): string {
+  const { scale = 1, offset = 0, sent = field.unit, bit, values } = reading;
+  const listed = Object.entries(values ?? {}).map(([from, to]) => `${from} → ${to}`);
+  const steps = [
+    ...(scale === 1 ? [] : [`× ${scale}`]),
+    ...(offset === 0 ? [] : [offset < 0 ? `− ${-offset}` : `+ ${offset}`]),
+    ...(sent === field.unit ? [] : [sent]),
+    ...(bit === undefined ? [] : [`bit ${bit}`]),
+  ];
+  if (listed.length > 0) return listed.join(", ");
+  const to = field.unit || (field.type === "bool" ? "true or false" : "no unit");
+  return steps.length === 0 ? field.unit || "as sent" : `${steps.join(" ")} → ${to}`;
 }
 
 const generated = "<!-- Generated by npx bess docs; edit the source instead. -->";

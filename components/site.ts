@@ -149,15 +149,20 @@ export class Site extends pulumi.ComponentResource {
     );
   }
 
+  /** How long rows are kept, such as `90d`. */
+  private get retention(): string {
+    return this.config.retention ?? this.profile.retention;
+  }
+
   private createInfluxDb(name: string, network: pulumi.Input<string>) {
-    const { retention = this.profile.retention, purge, influxdb: publish } = this.config;
+    const { purge, influxdb: publish } = this.config;
     return new InfluxDb(
       `${name}-influxdb`,
       {
         ...this.context,
         model: this.model,
         profile: this.profile,
-        retention,
+        retention: this.retention,
         purge,
         network,
         publish,
@@ -177,6 +182,7 @@ export class Site extends pulumi.ComponentResource {
       {
         ...this.context,
         model: this.model,
+        retention: this.retention,
         networks,
         broker: mosquitto.url,
         influxdb: influxdb.url,

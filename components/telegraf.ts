@@ -3,7 +3,8 @@ import * as pulumi from "@pulumi/pulumi";
 import { sessionLines } from "../configs/mosquitto";
 import { engineEnvironment, engineLine, isSsh } from "../configs/ssh";
 import * as telegraf from "../configs/telegraf";
-import type { Measurement, Model } from "../configs/model";
+import type { Model } from "../configs/model";
+import { type Subscription, subscriptionsOf } from "../configs/plan";
 import { type File, Service, type ServiceContext } from "./service";
 
 /** What Telegraf reads from, and writes to. */
@@ -16,6 +17,14 @@ export interface TelegrafArgs extends ServiceContext {
    * ```
    */
   model: Model;
+  /**
+   * How long rows are kept. A message whose time is older is not believed.
+   * @example
+   * ```ts
+   * { retention: "90d" }
+   * ```
+   */
+  retention: string;
   /**
    * Names of the Docker networks that it joins: the broker's and InfluxDB's.
    * @example
@@ -78,20 +87,20 @@ export class Telegraf extends pulumi.ComponentResource {
       },
       { parent: this },
     );
-    for (const measurement of args.model.measurements) this.session(name, measurement, args);
+    for (const subscription of subscriptionsOf(args.model)) this.session(name, subscription, args);
     this.registerOutputs({});
   }
 
   /**
-   * The session at the broker that a measurement's messages wait in. It goes with the resource, which
+   * The session at the broker that a subscription's messages wait in. It goes with the resource, which
    * is after Telegraf came up without it.
    */
-  private session(name: string, measurement: Measurement, args: TelegrafArgs): void {
+  private session(name: string, subscription: Subscription, args: TelegrafArgs): void {
     const lines = pulumi
       .output(args.site)
-      .apply((site) => sessionLines(site, telegraf.sessionOf(site, measurement)));
+      .apply((site) => sessionLines(site, telegraf.sessionOf(site, subscription)));
     new command.local.Command(
-      `${name}-session-${telegraf.sessionName(measurement)}`,
+      `${name}-session-${subscription.id}`,
       {
         create: lines.apply((line) => engineLine(args, line.create)),
         delete: lines.apply((line) => engineLine(args, line.delete)),
@@ -103,7 +112,7 @@ export class Telegraf extends pulumi.ComponentResource {
 }
 
 function files(args: TelegrafArgs): File[] {
-  const { site, broker, influxdb, model, passwords, token, engine } = args;
+  const { site, broker, influxdb, model, retention, passwords, token, engine } = args;
   // A host that is reached over SSH was refused unless its clock was synchronised, and so has a time
   // service. A laptop's kernel often never hears of one.
   const hold = isSsh(engine) ? telegraf.holdSeconds : 0;
@@ -117,7 +126,7 @@ function files(args: TelegrafArgs): File[] {
   });
   return [
     { path: telegraf.paths.config, content: config },
-    { path: telegraf.paths.program, content: telegraf.fieldsProgram(model) },
+    { path: telegraf.paths.program, content: telegraf.readingProgram(model, retention) },
     { path: telegraf.paths.start, content: telegraf.startScript(hold), executable: true },
     secret(telegraf.secrets.mqtt, passwords.telegraf),
     secret(telegraf.secrets.monitor, passwords.monitor),

@@ -1,5 +1,18 @@
 import { z } from "zod";
 import { parseYaml, readText } from "./files";
+import {
+  type Place,
+  placesIn,
+  placeShape,
+  type Reading,
+  readingShape,
+  shapeKeys,
+  sourceSchema,
+  splitNeedsPart,
+  type Time,
+  timeSchema,
+  topicPattern,
+} from "./payload";
 import { validate } from "./validation";
 import { durationPattern, durationUnit, durationWithin, units, type Unit } from "./units";
 
@@ -30,7 +43,7 @@ export const circuits = ["dc", "ac_a", "ac_b", "ac_c"] as const;
 const reserved = ["time", "_time", "_field", "_measurement"];
 
 /** Tables that Telegraf writes about the pipeline and its host, as patterns for its `namepass`. */
-export const pipelineTables = ["internal_*", "mosquitto", "cpu", "mem", "disk", "temp"];
+export const pipelineTables = ["internal_*", "mosquitto", "mqtt_*", "cpu", "mem", "disk", "temp"];
 
 const isPipelineTable = (name: string) =>
   pipelineTables.some((table) =>
@@ -55,42 +68,33 @@ const identifier = z
   .refine((name) => !reserved.includes(name), `${reserved.join(", ")} are reserved`)
   .meta({ pattern: identifierExcept(reserved) });
 
-const jsonPath = z
-  .string()
-  .regex(
-    /^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/,
-    "write a JSON path such as soc or cells.max.voltage",
-  );
-
 const meaning = z.string().min(1, "say in a sentence what it means");
 
 const tag = z
   .strictObject({
     name: identifier.meta({ description: "Name of the tag in InfluxDB.", examples: ["unit"] }),
-    path: jsonPath.optional().meta({
-      description: "JSON path in the payload. Write either `path` or `segment`.",
-      examples: ["id"],
-    }),
-    segment: z
-      .int()
-      .min(0)
+    ...placeShape,
+    optional: z
+      .boolean()
+      .default(false)
+      .describe(
+        "Whether a message may lack it, or leave it empty. Else such a message is dropped.",
+      ),
+    default: z
+      .string()
+      .min(1)
       .optional()
-      .meta({
-        description: "Segment of the topic, counted from 0. Write either `path` or `segment`.",
-        examples: [1],
-      }),
+      .meta({ description: "What is stored where a message lacks it.", examples: ["main"] }),
     meaning: meaning.meta({
       description: "What the tag identifies, in a sentence.",
       examples: ["Identifier of the battery unit."],
     }),
   })
-  .refine(
-    (t) => (t.path === undefined) !== (t.segment === undefined),
-    "give either path or segment",
-  )
+  .refine((t) => placesIn(t) <= 1, "give one of path, segment, key and index")
+  .refine(splitNeedsPart, "split and part go together")
   .meta({
     examples: [{ name: "unit", segment: 1, meaning: "Identifier of the battery unit." }],
-    oneOf: [{ required: ["path"] }, { required: ["segment"] }],
+    not: { required: ["path", "segment"] },
   });
 
 /** JSON Schema of what fields of other types must keep to. */
@@ -102,22 +106,17 @@ const onlyFor = (types: string[], otherwise: Record<string, unknown>) => ({
 const field = z
   .strictObject({
     name: identifier.meta({ description: "Name of the field in InfluxDB.", examples: ["voltage"] }),
-    path: jsonPath.meta({
-      description: "JSON path of the value in the payload.",
-      examples: ["cells.max.voltage"],
-    }),
+    ...readingShape,
     type: z.enum(["float", "int", "bool", "string"]).describe("Type of the stored value."),
     unit: z
       .enum(Object.keys(units) as [Unit, ...Unit[]])
       .default("")
       .meta({ description: "Unit of the stored value.", examples: ["V"] }),
-    scale: z
-      .number()
-      .positive("write a factor over 0")
+    scale: readingShape.scale
+      .unwrap()
       .default(1)
       .meta({
-        description: "The payload's value times `scale` is the stored value. Only for a float.",
-        unit: "the field's `unit` per payload unit",
+        ...readingShape.scale.meta(),
         examples: [0.001],
       }),
     range: z
@@ -146,14 +145,19 @@ const field = z
         description: "Electrical circuit that a voltage or a current belongs to.",
         examples: ["ac_a"],
       }),
+    positive: z
+      .enum(["discharging", "charging"])
+      .default("discharging")
+      .meta({
+        description:
+          "What the battery does while the stored current or power is positive. Dashboards and " +
+          "figures go by it. To turn a sign, write `scale: -1`.",
+        examples: ["charging"],
+      }),
     meaning: meaning.meta({
       description: "What the value means, in a sentence.",
       examples: ["DC voltage at the terminals."],
     }),
-  })
-  .refine((f) => f.scale === 1 || f.type === "float", {
-    path: ["scale"],
-    error: "only a float can be scaled",
   })
   .refine((f) => f.range === undefined || f.type === "float" || f.type === "int", {
     path: ["range"],
@@ -165,71 +169,116 @@ const field = z
   })
   .meta({
     allOf: [
-      onlyFor(["float"], { scale: { const: 1 } }),
-      onlyFor(["float", "int"], { range: false, unit: { const: "" } }),
+      onlyFor(["float", "int"], {
+        scale: { const: 1 },
+        offset: false,
+        sent: false,
+        range: false,
+        unit: { const: "" },
+      }),
+      onlyFor(["float", "int", "bool"], { number: false }),
+      onlyFor(["string", "bool"], { values: false }),
+      onlyFor(["bool"], { bit: false }),
     ],
   });
 
-const measurement = z.strictObject({
-  name: identifier
-    .refine(
-      (name) => !isPipelineTable(name),
-      `${pipelineTables.join(", ")} are the pipeline's own tables`,
-    )
-    .meta({
-      description: "Name of the table in InfluxDB.",
-      examples: ["battery"],
-      pattern: identifierExcept([...reserved, ...pipelineTables]),
-    }),
-  title: z
-    .string()
-    .min(1)
-    .meta({ description: "Title on dashboards and in documents.", examples: ["Battery"] }),
-  meaning: meaning.meta({
-    description: "What one message reports, in a sentence.",
-    examples: ["One battery string as its battery management system reports it."],
-  }),
-  topic: z
-    .string()
-    .regex(
-      /^[^/#+$\s]+(\/([^/#+$\s]+|\+))*$/,
-      "write MQTT topic levels split by /, with + for a whole level; neither #, $ nor spaces",
-    )
-    .meta({
-      description: "MQTT topic pattern; `+` stands for one level.",
-      examples: ["battery/+/status"],
-    }),
-  interval: z
-    .string()
-    .regex(durationPattern, "write a duration such as 1s or 500ms")
-    .refine(durationWithin("1ms", "366d"), "write 366d at most")
-    .meta({
-      description: "Expected time between two messages of one unit.",
-      unit: durationUnit,
-      examples: ["1s"],
-    }),
-  time: z
-    .strictObject({
-      path: jsonPath.meta({
-        description: "JSON path of the event's own time.",
-        examples: ["timestamp"],
+/** What is wrong with a way of reading a field, by the key; nothing where it is right. */
+function readingFindings(type: FieldType, unit: Unit, reading: Reading): [string, string][] {
+  const { scale = 1, offset, sent, number, values, bit } = reading;
+  const isNumber = type === "float" || type === "int";
+  const texts = Object.values(values ?? {});
+  const kind = type === "bool" ? "boolean" : "string";
+  const converts = sent === undefined || units[sent].measures === units[unit].measures;
+  const found: [boolean, string, string][] = [
+    [scale !== 1 && !isNumber, "scale", "only a number can be scaled"],
+    [offset !== undefined && !isNumber, "offset", "only a number has an offset"],
+    [sent !== undefined && !isNumber, "sent", "only a number has a unit"],
+    [!converts, "sent", `it is no unit of ${units[unit].measures}, which "${unit}" is`],
+    [number !== undefined && type === "string", "number", "a text is stored as it is sent"],
+    [values !== undefined && isNumber, "values", "only a string or a bool has values"],
+    [texts.some((text) => typeof text !== kind), "values", `a ${type} needs values of its type`],
+    [bit !== undefined && type !== "bool", "bit", "only a bool is a bit"],
+    [bit !== undefined && values !== undefined, "bit", "a bit has no values"],
+  ];
+  return found.flatMap(([wrong, key, message]) => (wrong ? [[key, message]] : []));
+}
+
+const measurement = z
+  .strictObject({
+    name: identifier
+      .refine(
+        (name) => !isPipelineTable(name),
+        `${pipelineTables.join(", ")} are the pipeline's own tables`,
+      )
+      .meta({
+        description: "Name of the table in InfluxDB.",
+        examples: ["battery"],
+        pattern: identifierExcept([...reserved, ...pipelineTables]),
       }),
-      format: z.enum(["iso8601", "unix", "unix_ms", "unix_us", "unix_ns"]).meta({
-        description:
-          "ISO 8601 text, or the Unix time in s, ms, µs or ns. A time without a zone is UTC.",
-        examples: ["iso8601"],
+    title: z
+      .string()
+      .min(1)
+      .meta({ description: "Title on dashboards and in documents.", examples: ["Battery"] }),
+    meaning: meaning.meta({
+      description: "What one message reports, in a sentence.",
+      examples: ["One battery string as its battery management system reports it."],
+    }),
+    topic: z
+      .union([topicPattern, z.array(topicPattern).min(1)])
+      .optional()
+      .meta({
+        description: "MQTT topic pattern, or several. Write either `topic` or `sources`.",
+        examples: ["battery/+/status"],
       }),
-    })
-    .describe("The event's own time. A message without it is stored at the time of its arrival."),
-  tags: z
-    .array(tag)
-    .min(1, "name at least one tag that tells the units apart")
-    .describe("What tells one unit from another: InfluxDB's tags."),
-  fields: z
-    .array(field)
-    .min(1, "name at least one field")
-    .describe("Values of a message: InfluxDB's fields."),
-});
+    interval: z
+      .string()
+      .regex(durationPattern, "write a duration such as 1s or 500ms")
+      .refine(durationWithin("1ms", "366d"), "write 366d at most")
+      .meta({
+        description: "Expected time between two messages of one unit.",
+        unit: durationUnit,
+        examples: ["1s"],
+      }),
+    time: timeSchema
+      .optional()
+      .describe(
+        "The event's own time. Without it a message is stored at the time at which the broker got it.",
+      ),
+    ...shapeKeys,
+    tags: z
+      .array(tag)
+      .min(1, "name at least one tag that tells the units apart")
+      .describe("What tells one unit from another: InfluxDB's tags."),
+    fields: z
+      .array(field)
+      .min(1, "name at least one field")
+      .describe("Values of a message: InfluxDB's fields."),
+    sources: z
+      .array(sourceSchema)
+      .min(1)
+      .optional()
+      .describe(
+        "Forms in which messages of the measurement come, where there are several. Each takes from the " +
+          "measurement what it does not say itself.",
+      ),
+  })
+  .meta({
+    oneOf: [{ required: ["topic"] }, { required: ["sources"] }],
+    examples: [
+      {
+        name: "battery",
+        title: "Battery",
+        meaning: "One battery string.",
+        topic: "battery/+/status",
+        interval: "1s",
+        time: { path: "timestamp", format: "iso8601" },
+        tags: [{ name: "unit", segment: 1, meaning: "Identifier of the battery unit." }],
+        fields: [{ name: "soc", type: "float", unit: "%", meaning: "State of charge." }],
+      },
+    ],
+  });
+
+type FieldType = z.output<typeof field>["type"];
 
 /** The telemetry model's schema; docs/telemetry-model.md is generated from it. */
 export const modelSchema = z
@@ -245,7 +294,7 @@ export const modelSchema = z
     measurements: z
       .array(measurement)
       .min(1, "declare at least one measurement")
-      .describe("One measurement for each topic pattern."),
+      .describe("One measurement for each table."),
   })
   .superRefine((model, context) => {
     const duplicate = (path: PropertyKey[], what: string, names: string[]) =>
@@ -284,55 +333,50 @@ export const modelSchema = z
             `${m.fields.length} fields, ${m.tags.length} tags and the time are ${columns} columns; ` +
             `InfluxDB takes ${mostColumns} a table: split the measurement`,
         });
+      const issue = (path: PropertyKey[], message: string) =>
+        context.addIssue({ code: "custom", path: [...at, ...path], message });
       m.fields.forEach((f, j) => {
-        const samePath = m.fields.slice(0, j).find((earlier) => earlier.path === f.path);
-        if (samePath)
-          context.addIssue({
-            code: "custom",
-            path: [...at, "fields", j, "path"],
-            message: `field "${samePath.name}" has this path already; every field needs its own`,
-          });
+        const same = m.fields
+          .slice(0, j)
+          .find((earlier) => pathOf(earlier) === pathOf(f) && earlier.bit === f.bit);
+        if (same)
+          issue(
+            ["fields", j, "path"],
+            `field "${same.name}" has this path already; every field needs its own`,
+          );
         if (m.tags.some((t) => t.name === f.name))
-          context.addIssue({
-            code: "custom",
-            path: [...at, "fields", j, "name"],
-            message: "a tag has this name already",
-          });
+          issue(["fields", j, "name"], "a tag has this name already");
+        for (const [key, message] of readingFindings(f.type, f.unit, f))
+          issue(["fields", j, key], message);
+        if (f.positive === "charging" && !signed.includes(f.quantity))
+          issue(["fields", j, "positive"], `only ${signed.join(", ")} have a sign`);
       });
       m.tags.forEach((t, j) => {
-        const levels = m.topic.split("/").length;
-        if (t.segment !== undefined && t.segment >= levels)
-          context.addIssue({
-            code: "custom",
-            path: [...at, "tags", j, "segment"],
-            message: `the topic ${m.topic} has segments 0 to ${levels - 1}`,
-          });
         for (const key of ["segment", "path"] as const) {
           const other = m.tags
             .slice(0, j)
-            .find((earlier) => t[key] !== undefined && earlier[key] === t[key]);
+            .find(
+              (earlier) =>
+                t[key] !== undefined && earlier[key] === t[key] && earlier.part === t.part,
+            );
           if (other)
-            context.addIssue({
-              code: "custom",
-              path: [...at, "tags", j, key],
-              message: `tag "${other.name}" has this ${key} already; every tag needs its own`,
-            });
+            issue(
+              ["tags", j, key],
+              `tag "${other.name}" has this ${key} already; every tag needs its own`,
+            );
         }
       });
-      model.measurements.slice(0, i).forEach((other) => {
-        if (topicsOverlap(m.topic, other.topic))
-          context.addIssue({
-            code: "custom",
-            path: [...at, "topic"],
-            message: `a message could match ${other.topic} of ${other.name} too`,
-          });
-      });
+      if ((m.topic === undefined) === (m.sources === undefined)) {
+        issue([m.topic === undefined ? "topic" : "sources"], "write either topic or sources");
+        return;
+      }
+      checkSources(m, issue);
     });
   });
 
 /** A validated telemetry model. */
 export type Model = z.output<typeof modelSchema>;
-/** One measurement of a model: one topic pattern, one table. */
+/** One measurement of a model: one table. */
 export type Measurement = Model["measurements"][number];
 /** One field of a measurement. */
 export type Field = Measurement["fields"][number];
@@ -349,12 +393,165 @@ export function first<T>(list: readonly T[]): T {
   return entry;
 }
 
-/** Whether one topic can match two patterns that have `+` as their only wildcard. */
-function topicsOverlap(a: string, b: string): boolean {
+/** Quantities whose sign says whether the battery charges. */
+const signed: readonly Field["quantity"][] = ["current", "power", "power_set_point"];
+
+/** JSON path of a field, or its name in a list of names. Default: the field's name. */
+export const pathOf = ({ path, name }: Pick<Field, "path" | "name">): string => path ?? name;
+
+/** One form in which a measurement's messages come, with all that it takes from the measurement. */
+export interface Source {
+  /** MQTT topic patterns. */
+  topics: string[];
+  /** The event's own time; undefined where the arrival is the time. */
+  time: Time | undefined;
+  /** JSON paths of lists within lists, whose innermost elements are a row each. */
+  each: string[];
+  names: Place | undefined;
+  /** JSON path of the value that `names` is of. */
+  value: string;
+  /** Where each tag is, in the order of the measurement's. */
+  tags: { tag: Tag; place: Place | undefined }[];
+  /** How each field is read, in the order of the measurement's. */
+  fields: { field: Field; reading: Reading & { path: string } }[];
+}
+
+/** A value, or the values of a list. */
+const listed = <T>(value: T | T[] | undefined): T[] =>
+  value === undefined ? [] : Array.isArray(value) ? value : [value];
+
+/** The forms in which a measurement's messages come. */
+export const sourcesOf = (m: Measurement): Source[] =>
+  (m.sources ?? [{ topic: m.topic ?? [], tags: {}, fields: {} }]).map((own) => {
+    const { time = m.time, each = m.each, names = m.names, value = m.value ?? "@" } = own;
+    return {
+      topics: listed(own.topic),
+      time: time === "arrival" ? undefined : time,
+      each: listed(each),
+      names,
+      value,
+      tags: m.tags.map((t) => {
+        const { path, segment, key, index, of, split, part } = t;
+        const place = { path, segment, key, index, of, split, part };
+        return { tag: t, place: own.tags[t.name] ?? (placesIn(place) > 0 ? place : undefined) };
+      }),
+      fields: m.fields.map((f) => {
+        const { path = pathOf(f), scale, offset, sent, number, values, bit } = f;
+        const change = own.fields[f.name] ?? {};
+        const { path: other = path, ...rest } =
+          typeof change === "string" ? { path: change } : change;
+        return {
+          field: f,
+          reading: { scale, offset, sent, number, values, bit, ...rest, path: other },
+        };
+      }),
+    };
+  });
+
+/** The topic patterns of a measurement. */
+export const topicsOf = (m: Measurement): string[] => sourcesOf(m).flatMap(({ topics }) => topics);
+
+/** Checks the forms of a measurement's messages, and what they say of its tags and fields. */
+function checkSources(m: Measurement, issue: (path: PropertyKey[], message: string) => void): void {
+  const sources = sourcesOf(m);
+  const patterns: { topic: string; at: PropertyKey[] }[] = [];
+  sources.forEach((source, i) => {
+    const at = m.sources ? ["sources", i] : [];
+    const own = m.sources?.[i];
+    for (const [kind, declared] of [
+      ["tags", m.tags],
+      ["fields", m.fields],
+    ] as const)
+      for (const name of Object.keys(own?.[kind] ?? {}))
+        if (!declared.some((entry) => entry.name === name))
+          issue(
+            [...at, kind, name],
+            `${m.name} has the ${kind} ${declared.map((entry) => entry.name).join(", ")}`,
+          );
+    source.tags.forEach(({ tag: t, place }, j) => {
+      const path = own?.tags[t.name] ? [...at, "tags", t.name] : ["tags", j];
+      if (place) checkPlace(place, source, path, issue);
+      else if (!t.optional && t.default === undefined)
+        issue(["tags", j], "give one of path, segment, key and index");
+    });
+    if (source.names) checkPlace(source.names, source, [...at, "names"], issue);
+    source.fields.forEach(({ field: f, reading }) => {
+      if (own?.fields[f.name] === undefined) return;
+      for (const [key, message] of readingFindings(f.type, f.unit, reading))
+        issue([...at, "fields", f.name, key], message);
+    });
+    if (source.time && listed(source.time.path).length > 1)
+      checkParts(source.time, [...at, "time"], issue);
+    source.topics.forEach((topic, j) => {
+      const path = Array.isArray(own?.topic ?? m.topic) ? [...at, "topic", j] : [...at, "topic"];
+      const other = patterns.find((earlier) => topicsOverlap(earlier.topic, topic));
+      // One pattern in two forms is a gateway of two firmwares; two patterns would store twice.
+      const allowed = other?.topic === topic && other.at[1] !== path[1];
+      if (other && !allowed) issue(path, `a message could match ${other.topic} too`);
+      patterns.push({ topic, at: path });
+    });
+  });
+}
+
+/** Checks that the topic and the lists of a source have what a place names. */
+function checkPlace(
+  { segment, key, index, of }: Place,
+  { topics, each }: Source,
+  path: PropertyKey[],
+  issue: (path: PropertyKey[], message: string) => void,
+): void {
+  for (const topic of topics) {
+    const open = topic.endsWith("#");
+    const levels = topic.split("/").length - Number(open);
+    if (segment === "#" && !open) issue([...path, "segment"], `the topic ${topic} has no #`);
+    if (typeof segment !== "number") continue;
+    const least = segment < 0 ? -segment : segment + 1;
+    if (least > levels && !open)
+      issue([...path, "segment"], `the topic ${topic} has segments 0 to ${levels - 1}`);
+  }
+  if ((key || index !== undefined) && each.length === 0)
+    issue([...path, key ? "key" : "index"], "only an element of each has one");
+  if (of !== undefined && of >= each.length)
+    issue([...path, "of"], `each has ${each.length} levels, counted from 0`);
+}
+
+/** Checks that a time in several keys has a pattern that can be split among them. */
+function checkParts(
+  { path, format }: Time,
+  at: PropertyKey[],
+  issue: (path: PropertyKey[], message: string) => void,
+): void {
+  const parts = listed(path).length;
+  const given = format === "iso8601" ? 2 : format.split(" ").length;
+  if (given !== parts)
+    issue(
+      [...at, "format"],
+      `${parts} paths need iso8601 for two, or a pattern with as many parts with a space between them`,
+    );
+}
+
+/** Whether one topic can match two patterns. */
+export function topicsOverlap(a: string, b: string): boolean {
   const [left, right] = [a.split("/"), b.split("/")];
+  for (let i = 0; i < Math.max(left.length, right.length); i += 1) {
+    const [one, two] = [left[i], right[i]];
+    if (one === "#" || two === "#") return true;
+    if (one === undefined || two === undefined) return left[i + 1] === "#" || right[i + 1] === "#";
+    if (one !== two && one !== "+" && two !== "+") return false;
+  }
+  return true;
+}
+
+/** Whether a topic is one of a pattern's. */
+export function topicMatches(pattern: string, topic: string): boolean {
+  const [wanted, levels] = [pattern.split("/"), topic.split("/")];
+  if (wanted.at(-1) === "#")
+    return (
+      levels.length >= wanted.length - 1 &&
+      wanted.slice(0, -1).every((part, i) => part === "+" || part === levels[i])
+    );
   return (
-    left.length === right.length &&
-    left.every((level, i) => level === right[i] || level === "+" || right[i] === "+")
+    wanted.length === levels.length && wanted.every((part, i) => part === "+" || part === levels[i])
   );
 }
 

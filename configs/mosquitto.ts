@@ -1,5 +1,5 @@
 import { pbkdf2Sync } from "node:crypto";
-import type { Model } from "./model";
+import { type Model, topicsOf } from "./model";
 import { outageSeconds, type Profile } from "./profiles";
 import { renderScript } from "./scripts";
 import { quoted } from "./ssh";
@@ -213,7 +213,7 @@ export function mosquittoConf(options: BrokerOptions): string {
 
 /** Renders the ACL: who may publish and read which of the model's topics. */
 export function mosquittoAcl(model: Model, anonymous: boolean): string {
-  const topics = model.measurements.map((m) => m.topic);
+  const topics = [...new Set(model.measurements.flatMap(topicsOf))];
   const rights = (access: "read" | "write") => topics.map((topic) => `topic ${access} ${topic}`);
   return [
     ...(anonymous ? rights("write").concat("") : []),

@@ -1,9 +1,9 @@
-import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { stringify } from "smol-toml";
 import { databases } from "./influxdb";
-import { type Field, type Measurement, type Model, pipelineTables } from "./model";
+import { first, type Model, pipelineTables } from "./model";
+import { clockTopic, planOf, type Subscription, subscriptionsOf } from "./plan";
 import { outageSeconds } from "./profiles";
 import { renderScript, scriptFolder } from "./scripts";
 import { durationSeconds } from "./units";
@@ -14,8 +14,8 @@ export const healthPort = 8080;
 /** Paths inside Telegraf's container. Secrets are files that `secretstores.docker` reads. */
 export const paths = {
   config: "/etc/telegraf/telegraf.conf",
-  /** The Starlark program of {@link fieldsProgram}. */
-  program: "/etc/telegraf/fields.star",
+  /** The Starlark program of {@link readingProgram}. */
+  program: "/etc/telegraf/reading.star",
   secrets: "/run/secrets",
   start: "/etc/telegraf/start.sh",
 } as const;
@@ -33,9 +33,6 @@ export const secrets = {
   influxdb: "influxdb_token",
 } as const;
 
-/** Field that carries the event's own time as text until a processor has read it. */
-const timeField = "__time";
-
 /** Messages that one consumer may hold before InfluxDB has them; the rest waits at the broker. */
 const undelivered = 1000;
 
@@ -52,133 +49,98 @@ export interface TelegrafOptions {
   healthPort?: number;
 }
 
-/**
- * Name of a topic's session within its site. It changes with the topic, because a broker never
- * subscribes a session that it knows to a topic added later. A measurement that is renamed keeps it.
- */
-export const sessionName = ({ topic }: Measurement): string =>
-  createHash("sha256").update(topic).digest("hex").slice(0, 8);
-
 /** A session of one of Telegraf's consumers at the broker. */
 export interface Session {
   /** Client id of the consumer. */
   id: string;
   /** Client id until 0.1, which had the measurement's name in it. */
   formerId: string;
+  /** Pattern of the model's topics. */
   topic: string;
 }
 
-/** The session of a measurement's consumer. */
-export function sessionOf(site: string, measurement: Measurement): Session {
-  const { name, topic } = measurement;
-  const session = sessionName(measurement);
-  const formerId = `telegraf-${site}-${name}-${session}`;
-  return { id: `telegraf-${site}-${session}`, formerId, topic };
+/** The session of a subscription. */
+export function sessionOf(site: string, { id, pattern, measurements }: Subscription): Session {
+  const formerId = `telegraf-${site}-${first(measurements).name}-${id}`;
+  return { id: `telegraf-${site}-${id}`, formerId, topic: pattern };
 }
 
 /** The sessions of a site's consumers. */
 export const sessions = (site: string, model: Model): Session[] =>
-  model.measurements.map((measurement) => sessionOf(site, measurement));
+  subscriptionsOf(model).map((subscription) => sessionOf(site, subscription));
 
 const secret = (name: string) => `@{secrets:${name}}`;
 
-function consumer(measurement: Measurement, options: TelegrafOptions) {
-  const inTopic = new Map(measurement.tags.map((tag) => [tag.segment, tag.name]));
-  const segments = measurement.topic.split("/").map((_, i) => inTopic.get(i) ?? "_");
+function consumer(subscription: Subscription, options: TelegrafOptions) {
   return {
     servers: [options.broker],
-    topics: [measurement.topic],
-    topic_tag: "",
+    topics: subscription.topics,
+    topic_tag: "topic",
     qos: 1,
-    client_id: sessionOf(options.site, measurement).id,
+    client_id: sessionOf(options.site, subscription).id,
     persistent_session: true,
     max_undelivered_messages: undelivered,
     username: "telegraf",
     password: secret(secrets.mqtt),
     startup_error_behavior: "retry",
-    name_override: measurement.name,
-    data_format: "json_v2",
-    ...(segments.some((name) => name !== "_") && {
-      topic_parsing: [{ topic: measurement.topic, tags: segments.join("/") }],
-    }),
-    json_v2: [
-      {
-        measurement_name: measurement.name,
-        tag: measurement.tags.flatMap(({ path, name }) => (path ? [{ path, rename: name }] : [])),
-        field: [
-          { path: measurement.time.path, rename: timeField, optional: true },
-          ...measurement.fields.map((field) => ({
-            path: field.path,
-            rename: field.name,
-            optional: true,
-          })),
-        ],
-      },
-    ],
+    name_override: subscription.id,
+    // The program reads the payload.
+    data_format: "value",
+    data_type: "string",
   };
 }
 
-/**
- * A field's type, divisor and factor, as a Starlark tuple. A scale such as 0.001 divides, so that
- * 7321 times 0.1 is 732.1 to the last digit.
- */
-function conversion({ type, scale }: Field): string {
-  const divisor = Math.round(1 / scale);
-  const exact = divisor > 1 && Math.abs(divisor * scale - 1) < 1e-12;
-  const literal = (value: number) => (Number.isInteger(value) ? `${value}.0` : String(value));
-  return `("${type}", ${literal(exact ? divisor : 1)}, ${literal(exact ? 1 : scale)})`;
+/** A value as Starlark writes it. */
+function starlark(value: unknown, indent = ""): string {
+  const inner = `${indent}  `;
+  const block = (open: string, entries: string[], close: string) =>
+    entries.length === 0
+      ? open + close
+      : `${open}\n${entries.map((entry) => `${inner}${entry},\n`).join("")}${indent}${close}`;
+  if (value === null) return "None";
+  if (typeof value === "boolean") return value ? "True" : "False";
+  if (typeof value === "number")
+    return Number.isInteger(value) ? String(BigInt(value)) : String(value);
+  if (typeof value !== "object") return JSON.stringify(value);
+  const flat = Array.isArray(value) && value.every((entry) => typeof entry !== "object" || !entry);
+  if (flat) return `[${value.map((entry) => starlark(entry)).join(", ")}]`;
+  if (Array.isArray(value))
+    return block(
+      "[",
+      value.map((entry) => starlark(entry, inner)),
+      "]",
+    );
+  return block(
+    "{",
+    Object.entries(value).map(
+      ([key, entry]) => `${JSON.stringify(key)}: ${starlark(entry, inner)}`,
+    ),
+    "}",
+  );
 }
 
 /**
- * The Starlark program that gives every field its declared type and unit: the model's own table,
- * then `scripts/fields.star`.
+ * The Starlark program that makes points of messages: the model's plan, then `scripts/reading.star`.
+ * @param retention how long rows are kept. Default: a time of any age is believed.
  */
-export function fieldsProgram(model: Model): string {
-  const table = model.measurements.map((m) => {
-    const fields = m.fields.map((field) => `        "${field.name}": ${conversion(field)},`);
-    return [`    "${m.name}": {`, ...fields, "    },"].join("\n");
-  });
-  const iso8601 = model.measurements
-    .filter((m) => m.time.format === "iso8601")
-    .map((m) => `"${m.name}": True`);
+export function readingProgram(model: Model, retention?: string): string {
+  const { subscriptions, oldest } = planOf(model, retention);
   return `${madeFrom(model)}
-FIELDS = {
-${table.join("\n")}
-}
-ISO8601 = {${iso8601.join(", ")}}
-TIME = "${timeField}"
+SUBSCRIPTIONS = ${starlark(subscriptions)}
+OLDEST = ${starlark(oldest)}
+CLOCK = ${starlark(clockTopic)}
 
-${readFileSync(join(scriptFolder, "fields.star"), "utf8")}`;
+${readFileSync(join(scriptFolder, "reading.star"), "utf8")}`;
 }
 
 const madeFrom = ({ name }: Model) => `# Made by bess-telemetry from the telemetry model ${name}.`;
-
-const timeFormats = {
-  iso8601: "2006-01-02T15:04:05Z07:00",
-  unix: "unix",
-  unix_ms: "unix_ms",
-  unix_us: "unix_us",
-  unix_ns: "unix_ns",
-} as const satisfies Record<Measurement["time"]["format"], string>;
-
-/**
- * One converter for each time format. It logs an error for a time that it cannot read; the message
- * keeps the time of its arrival then.
- */
-function timeConverters(model: Model) {
-  const formats = [...new Set(model.measurements.map((m) => m.time.format))];
-  return formats.map((format) => ({
-    order: 2,
-    namepass: model.measurements.filter((m) => m.time.format === format).map((m) => m.name),
-    fields: { timestamp: [timeField], timestamp_format: timeFormats[format] },
-  }));
-}
 
 /** Renders telegraf.conf for a model. The agent logs warnings, but no line for each flush. */
 export function telegrafConf(model: Model, options: TelegrafOptions): string {
   const names = model.measurements.map((m) => m.name);
   const output = { urls: [options.influxdb], token: secret(secrets.influxdb), timeout: "10s" };
-  const buffer = model.measurements.length * undelivered;
+  const subscriptions = subscriptionsOf(model);
+  const buffer = subscriptions.length * undelivered;
   const interval = Math.min(...model.measurements.map((m) => durationSeconds(m.interval)));
   const { program, secrets: secretFolder } = options.paths ?? paths;
   const healthAddress = `http://127.0.0.1:${options.healthPort ?? healthPort}`;
@@ -196,7 +158,7 @@ export function telegrafConf(model: Model, options: TelegrafOptions): string {
     secretstores: { docker: [{ id: "secrets", path: secretFolder }] },
     inputs: {
       mqtt_consumer: [
-        ...model.measurements.map((m) => consumer(m, options)),
+        ...subscriptions.map((subscription) => consumer(subscription, options)),
         {
           servers: [options.broker],
           topics: ["$SYS/broker/#"],
@@ -226,19 +188,14 @@ export function telegrafConf(model: Model, options: TelegrafOptions): string {
       temp: [{}],
     },
     processors: {
-      starlark: [{ order: 1, namepass: names, script: program }],
-      converter: timeConverters(model),
+      starlark: [
+        // What Telegraf tells of itself every ten seconds makes the program tell what it dropped.
+        { namepass: [...subscriptions.map(({ id }) => id), "internal_agent"], script: program },
+      ],
     },
     outputs: {
       influxdb_v3: [
-        // A time that could not be read is still there as text.
-        {
-          alias: "telemetry",
-          ...output,
-          database: databases.telemetry,
-          namepass: names,
-          fieldexclude: [timeField],
-        },
+        { alias: "telemetry", ...output, database: databases.telemetry, namepass: names },
         { alias: "pipeline", ...output, database: databases.pipeline, namepass: pipelineTables },
       ],
       health: [{ service_address: healthAddress, namepass: ["internal_agent"] }],

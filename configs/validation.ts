@@ -112,6 +112,13 @@ export function validate<T extends z.ZodType>(
       );
     if (issue.code === "invalid_key")
       return issue.issues.map(({ message }) => `${key} is no possible name: ${message}`);
+    if (issue.code === "invalid_union" && issue.message === "Invalid input") {
+      const inner = likeliest(issue.errors);
+      if (inner)
+        return inner.flatMap((found) =>
+          describe({ ...found, path: [...issue.path, ...found.path] }),
+        );
+    }
     const secret = issue.path.some((part) => secretKeys.includes(String(part)));
     const value = secret ? "[secret]" : format(valueAt(input, issue.path), secretKeys);
     if (issue.path.length === 0 && (input === null || input === undefined))
@@ -120,6 +127,14 @@ export function validate<T extends z.ZodType>(
   };
   throw new InputError(source, result.error.issues.flatMap(describe));
 }
+
+/** What is wrong by the alternative that an input seems to mean: the first that has its type. */
+const likeliest = (alternatives: z.core.$ZodIssue[][]): z.core.$ZodIssue[] | undefined =>
+  alternatives.find((issues) =>
+    issues.every(
+      ({ code, path }) => path.length > 0 || (code !== "invalid_type" && code !== "invalid_value"),
+    ),
+  );
 
 const inputSchema = (schema: z.ZodType): z.core.JSONSchema.BaseSchema =>
   z.toJSONSchema(schema, { io: "input", unrepresentable: "any" });

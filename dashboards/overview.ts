@@ -51,7 +51,7 @@ function currents(m: Measurement) {
         [...meanings, "Over zero: out; below: in."].join("\n\n"),
         fields.map((f) => currentTarget(m, f)),
       )
-      .unit(units[first.unit])
+      .unit(units[first.unit].grafana)
       .axisCenteredZero(true)
       .axisLabel(panels.inOut),
   ];

@@ -139,7 +139,7 @@ export function fieldLines(m: Measurement, f: Field): TimeSeries {
   const made = panel(paced(m), queries.sentence(f.meaning), describe(m, f), [
     { query: queries.meanSeries(m, f), legend: queries.unitLegend(m) },
   ]);
-  made.unit(units[f.unit]).thresholds(normal(f));
+  made.unit(units[f.unit].grafana).thresholds(normal(f));
   const axis = ends(f);
   if (axis) made.axisSoftMin(axis[0]).axisSoftMax(axis[1]);
   if (f.range)
@@ -155,7 +155,7 @@ export function fieldLines(m: Measurement, f: Field): TimeSeries {
 export function fieldBars(m: Measurement, f: Field, title: string): BarGauge {
   const query = queries.latest(m, `last(${queries.quote(f.name)})`);
   const made = panel(bars(), title, describe(m, f), [{ query, legend: queries.unitLegend(m) }]);
-  made.unit(units[f.unit]).thresholds(normal(f));
+  made.unit(units[f.unit].grafana).thresholds(normal(f));
   const axis = ends(f);
   return axis ? made.min(axis[0]).max(axis[1]) : made;
 }
@@ -171,7 +171,7 @@ export const powerLines = (m: Measurement, power: queries.Power, title: string) 
     `${power.meaning} Over zero: discharging, out of the battery; below: charging, into it.`,
     [{ query: power.query, legend: queries.unitLegend(m) }],
   )
-    .unit(units[power.unit])
+    .unit(units[power.unit].grafana)
     .axisCenteredZero(true)
     .axisLabel(inOut);
 
@@ -292,7 +292,7 @@ export function valuesTable(m: Measurement): Table {
 function column(f: Field): dashboard.DynamicConfigValue[] {
   const color = property("custom.cellOptions", { type: common.TableCellDisplayMode.ColorText });
   return [
-    property("unit", units[f.unit]),
+    property("unit", units[f.unit].grafana),
     ...(f.range ? [property("thresholds", normal(f).build()), color] : []),
   ];
 }

@@ -1,10 +1,11 @@
 import type { Field, Measurement, Model, Tag } from "../configs/model";
+import { conversion } from "../configs/plan";
 import { basePerUnit, type Unit } from "./units";
-import { buildMessage, type Json } from "../configs/message";
+import { buildMessages } from "../configs/message";
 import { noise, phases, type BatteryState } from "./physics";
 
 /** A message that is published. */
-export type Message = [topic: string, payload: Json];
+export type Message = [topic: string, payload: string];
 
 /** Typical values of quantities that the physics does not cover, in the field's unit. */
 const typical: Partial<Record<Field["quantity"], number>> = {
@@ -58,13 +59,15 @@ function plausibleValue({ quantity, range }: Field, wobble: number): number {
 }
 
 /**
- * A stored value as the payload holds it: clamped to the range, and divided by the scale.
+ * A stored value as the payload holds it: clamped to the range, and in the unit that is sent.
  * A scale below 1 means a finer unit such as mA, which gateways send as whole numbers.
  */
-function payloadValue({ type, scale, range }: Field, stored: number): number {
+function payloadValue(field: Field, stored: number): number {
+  const { type, range } = field;
+  const { factor, addend, divisor } = conversion(field, field);
   const clamped = range ? Math.min(Math.max(stored, range[0]), range[1]) : stored;
-  if (type === "int" || scale < 1) return Math.round(clamped / scale);
-  return Math.round((clamped / scale) * 1000) / 1000;
+  const sent = (clamped * divisor - addend) / factor;
+  return type === "int" || factor < divisor ? Math.round(sent) : Math.round(sent * 1000) / 1000;
 }
 
 /** Whether a mode field is set: the first while the unit runs, the second while in standby. */
@@ -106,20 +109,26 @@ function tagValue(model: Model, measurement: Measurement, unit: Unit, tag: Tag):
   return idOf(tag === measurement.tags[0] ? measurement : model.measurements[0]!, unit);
 }
 
-function messageOf(model: Model, measurement: Measurement, unit: Unit, time: number): Message {
-  const { topic, payload } = buildMessage(measurement, {
+function messagesOfPart(
+  model: Model,
+  measurement: Measurement,
+  unit: Unit,
+  time: number,
+): Message[] {
+  return buildMessages(measurement, {
     time,
     tag: (tag) => tagValue(model, measurement, unit, tag),
     level: idOf(measurement, unit),
     fields: measurement.fields.map((field) => [field, valueOf(field, measurement, unit)] as const),
-  });
-  return [topic, payload];
+  }).map(({ topic, payload }) => [topic, payload]);
 }
 
 /**
- * The messages of a unit: one for each of the model's measurements.
+ * The messages of a unit: one for each of the model's measurements, or for each of its values.
  * @param time time of the measurement, in ms since 1970.
  */
 export function messagesOf(model: Model, unit: Unit, time: number): Message[] {
-  return model.measurements.map((measurement) => messageOf(model, measurement, unit, time));
+  return model.measurements.flatMap((measurement) =>
+    messagesOfPart(model, measurement, unit, time),
+  );
 }

@@ -152,8 +152,7 @@ export async function simulate(
     outbox.nextInterval();
     const now = Date.now();
     for (const unit of simulated) {
-      for (const [topic, payload] of messagesOf(model, unit, now))
-        outbox.publish(topic, JSON.stringify(payload));
+      for (const [topic, payload] of messagesOf(model, unit, now)) outbox.publish(topic, payload);
     }
   });
   clearInterval(reporter);

@@ -1,4 +1,5 @@
 import type { Field, Model } from "../configs/model";
+import { units } from "../configs/units";
 import {
   cycleSeconds,
   initialState,
@@ -38,8 +39,12 @@ const preset = {
 const efficiency = 0.96;
 const acCircuits: Circuit[] = ["ac_a", "ac_b", "ac_c"];
 
-/** Size of a field's unit in base units: 1000 for kW, kvar and kWh, 1 for all others. */
-export const basePerUnit = (unit: Field["unit"]): number => (unit.startsWith("k") ? 1000 : 1);
+/** Dimensions that the physics reckons in base units, such as W. */
+const physical = ["current", "voltage", "power", "reactive power", "apparent power", "energy"];
+
+/** Size of a field's unit in base units: 1000 for kW, 0.001 for mV, 1 for what is no such unit. */
+export const basePerUnit = (unit: Field["unit"]): number =>
+  physical.includes(units[unit].measures) ? Number(units[unit].factor) : 1;
 
 /**
  * Normal ranges of all fields that measure one of the quantities, in base units.

@@ -1,6 +1,17 @@
-import type { Field, Measurement, Model } from "../../configs/model";
+import {
+  first,
+  pathOf,
+  sourcesOf,
+  topicMatches,
+  topicsOf,
+  type Field,
+  type Measurement,
+  type Model,
+} from "../../configs/model";
+import type { Time } from "../../configs/payload";
+import { eventTime } from "../../configs/reading";
 import { InputError } from "../../configs/validation";
-import { fillTopic, place, readTime, valueAt, type Json } from "../../configs/message";
+import { fillTopic, place, valueAt, type Json } from "../../configs/message";
 
 /** A row of the file as it is published. */
 export interface Message {
@@ -48,7 +59,7 @@ const readers: Record<Field["type"], { read: Reader; allowed: string }> = {
   string: { read: (text) => text, allowed: "write a text" },
 };
 
-const timeAllowed: Record<Measurement["time"]["format"], string> = {
+const timeAllowed: Partial<Record<string, string>> = {
   iso8601: "write a time such as 2023-04-13T00:00:00Z; one without a zone is UTC",
   unix: "write seconds since 1970",
   unix_ms: "write milliseconds since 1970",
@@ -81,11 +92,25 @@ export function chooseMeasurement(model: Model, chosen?: string): Measurement {
   );
 }
 
+/** The time of a measurement's first form, which a file's rows are published in. */
+function timeIn(measurement: Measurement): Time & { path: string } {
+  const { time, each, names } = first(sourcesOf(measurement));
+  const plain = each.length === 0 && names === undefined;
+  return time && typeof time.path === "string" && plain
+    ? { ...time, path: time.path }
+    : refuse(
+        "the model",
+        `${measurement.name} has no plain JSON payload with a time, which rows could be published as`,
+      );
+}
+
+const allowedTime = ({ format }: Time): string => timeAllowed[format] ?? `write it as ${format}`;
+
 /** The paths of a payload's time and values, and of its tags, that a file can have as columns. */
 const pathsOf = (measurement: Measurement): string[] => [
-  measurement.time.path,
+  timeIn(measurement).path,
   ...measurement.tags.flatMap((tag) => tag.path ?? []),
-  ...measurement.fields.map((field) => field.path),
+  ...measurement.fields.map(pathOf),
 ];
 
 /** Tags given on the command line, refused where the model has no such tag. */
@@ -124,7 +149,7 @@ const inPayload = (measurement: Measurement) =>
 function headerFindings(measurement: Measurement, header: string[], choices: Choices): string[] {
   const given = givenTags(measurement, choices);
   const allowed = pathsOf(measurement);
-  const fields = measurement.fields.map((field) => field.path);
+  const fields = measurement.fields.map(pathOf);
   const findings = header.flatMap((column, i) => {
     if (!allowed.includes(column))
       return [
@@ -135,9 +160,9 @@ function headerFindings(measurement: Measurement, header: string[], choices: Cho
       ? [`column ${i + 1} is "${column}" again: write each column once`]
       : [];
   });
-  if (!header.includes(measurement.time.path))
+  if (!header.includes(timeIn(measurement).path))
     findings.push(
-      `column "${measurement.time.path}" is missing: it is the time of ${measurement.name}`,
+      `column "${timeIn(measurement).path}" is missing: it is the time of ${measurement.name}`,
     );
   for (const { name, path } of inPayload(measurement)) {
     const [inFile, onLine] = [header.includes(path), given(name) !== undefined];
@@ -151,21 +176,19 @@ function headerFindings(measurement: Measurement, header: string[], choices: Cho
   return findings;
 }
 
-/** The event's time of a payload, or a refusal. */
-function timeOf({ time }: Measurement, value: unknown, source: string): number {
-  const read = readTime(value, time.format);
-  return (
-    read ??
-    refuse(
-      source,
-      `${time.path} is ${JSON.stringify(value) ?? "missing"}: ${timeAllowed[time.format]}`,
-    )
-  );
+/** The event's time of a payload, in ms since 1970, or a refusal. */
+function timeOf(measurement: Measurement, value: unknown, source: string): number {
+  const time = timeIn(measurement);
+  const now = BigInt(Date.now()) * 1_000_000n;
+  const read = value === undefined ? undefined : eventTime([String(value)], time, now);
+  return read === undefined
+    ? refuse(source, `${time.path} is ${JSON.stringify(value) ?? "missing"}: ${allowedTime(time)}`)
+    : Number(read / 1000n) / 1000;
 }
 
 /** The fields of a measurement that a CSV file with this header leaves empty, by their paths. */
 export const absentFields = (measurement: Measurement, header: string[]): string[] =>
-  measurement.fields.map((field) => field.path).filter((path) => !header.includes(path));
+  measurement.fields.map(pathOf).filter((path) => !header.includes(path));
 
 interface Column {
   path: string;
@@ -176,14 +199,14 @@ interface Column {
 /** How the cells of each column are read: a time stays a text only where its format is one. */
 function columnsOf(measurement: Measurement, header: string[]): Column[] {
   return header.map((path) => {
-    const field = measurement.fields.find((f) => f.path === path);
+    const field = measurement.fields.find((f) => pathOf(f) === path);
     if (field) return { path, ...readers[field.type] };
-    const { time } = measurement;
+    const time = timeIn(measurement);
     if (path === time.path)
       return {
         path,
         read: time.format === "iso8601" ? readers.string.read : readNumber,
-        allowed: timeAllowed[time.format],
+        allowed: allowedTime(time),
       };
     return { path, ...readers.string };
   });
@@ -217,7 +240,7 @@ export function csvMessages(
     for (const tag of constant) place(payload, tag.path, choices.tags[tag.name]);
     return {
       topic,
-      time: timeOf(measurement, valueAt(payload, measurement.time.path), source),
+      time: timeOf(measurement, valueAt(payload, timeIn(measurement).path), source),
       payload: JSON.stringify(payload),
     };
   };
@@ -238,15 +261,6 @@ function readObject(text: string, source: string, what: string): Json {
     : refuse(source, `${what} is ${JSON.stringify(value).slice(0, 80)}: write a JSON object`);
 }
 
-/** Whether a topic is one of a pattern's, that has `+` as its only wildcard. */
-function matches(pattern: string, topic: string): boolean {
-  const [wanted, levels] = [pattern.split("/"), topic.split("/")];
-  return (
-    wanted.length === levels.length &&
-    wanted.every((part, i) => (part === "+" ? levels[i] !== "" : part === levels[i]))
-  );
-}
-
 /**
  * A recorded line, as `mosquitto_sub -F %j` or `-F %J` writes it; undefined if the line is a payload
  * itself.
@@ -263,7 +277,7 @@ function recorded(line: Json, source: string): { topic: string; payload: Json } 
 /** What a payload of the measurement lacks so that it could not be stored. */
 function payloadFindings(measurement: Measurement, payload: Json): string[] {
   const missing = inPayload(measurement).filter((tag) => valueAt(payload, tag.path) === undefined);
-  const fields = measurement.fields.map((field) => field.path);
+  const fields = measurement.fields.map(pathOf);
   return [
     ...missing.map(
       (tag) =>
@@ -301,7 +315,7 @@ export function ndjsonMessages(
     if (findings.length > 0) refuse(source, ...findings);
     return {
       topic,
-      time: timeOf(measurement, valueAt(payload, measurement.time.path), source),
+      time: timeOf(measurement, valueAt(payload, timeIn(measurement).path), source),
       payload: JSON.stringify(payload),
     };
   };
@@ -310,13 +324,15 @@ export function ndjsonMessages(
       choices.measurement === undefined
         ? model.measurements
         : [chooseMeasurement(model, choices.measurement)];
-    const found = candidates.find((m) => matches(m.topic, topic));
+    const found = candidates.find((m) =>
+      topicsOf(m).some((pattern) => topicMatches(pattern, topic)),
+    );
     return (
       found ??
       refuse(
         source,
         `topic is "${topic}": the model ${model.name} has ` +
-          candidates.map((m) => m.topic).join(", "),
+          candidates.flatMap(topicsOf).join(", "),
       )
     );
   };

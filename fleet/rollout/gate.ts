@@ -1,5 +1,5 @@
 import { apiPlaceholders, databases } from "../../configs/influxdb";
-import { buildMessage } from "../../configs/message";
+import { buildMessages } from "../../configs/message";
 import { first, type Model } from "../../configs/model";
 import { renderScript } from "../../configs/scripts";
 import { type EnginePlace, quoted } from "../../configs/ssh";
@@ -50,16 +50,17 @@ export function gateMessage(model: Model, retention: string, now: number): GateM
   const time = now - Math.min(8 * 86_400, durationSeconds(retention) / 2) * 1000;
   const field = fields.find(({ type }) => type === "float" || type === "int") ?? first(fields);
   const value = { float: 0, int: 0, bool: false, string: marker }[field.type];
-  const { topic, payload } = buildMessage(measurement, {
+  const messages = buildMessages(measurement, {
     time,
     tag: () => marker,
     level: marker,
     fields: [[field, value]],
   });
+  const { topic, payload } = first(messages);
   const second = Math.floor(time / 1000) * 1000;
   return {
     topic,
-    payload: JSON.stringify(payload),
+    payload,
     query:
       `SELECT "${field.name}" FROM "${measurement.name}" ` +
       `WHERE "${first(measurement.tags).name}" = '${marker}' ` +

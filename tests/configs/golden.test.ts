@@ -2,10 +2,15 @@ import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { tables } from "../../configs/influxdb";
-import { loadModel } from "../../configs/model";
+import { loadModel, topicsOf } from "../../configs/model";
 import { mosquittoAcl, mosquittoConf } from "../../configs/mosquitto";
 import { profiles } from "../../configs/profiles";
-import { fieldsProgram, secrets, telegrafConf, type TelegrafOptions } from "../../configs/telegraf";
+import {
+  readingProgram,
+  secrets,
+  telegrafConf,
+  type TelegrafOptions,
+} from "../../configs/telegraf";
 import { Broker } from "../support/broker";
 import { keyPair } from "../support/key-pairs";
 import { program, temporaryFolder } from "../support/programs";
@@ -26,7 +31,7 @@ describe.each(["configs/telemetry.yaml", "configs/models/m5bat.yaml"])("%s", (fi
 
   test.each<[string, () => string]>([
     ["telegraf.conf", () => telegrafConf(model, options)],
-    ["fields.star", () => fieldsProgram(model)],
+    ["reading.star", () => readingProgram(model, "90d")],
     ["acl", () => mosquittoAcl(model, false)],
     ["tables.json", () => `${JSON.stringify(tables(model), null, 2)}\n`],
     [
@@ -47,8 +52,8 @@ describe.each(["configs/telemetry.yaml", "configs/models/m5bat.yaml"])("%s", (fi
   function check(more = "") {
     const at = (file: string) => join(folder.path, file);
     for (const secret of Object.values(secrets)) writeFileSync(at(secret), "hidden");
-    const paths = { program: at("fields.star"), secrets: folder.path };
-    writeFileSync(paths.program, fieldsProgram(model));
+    const paths = { program: at("reading.star"), secrets: folder.path };
+    writeFileSync(paths.program, readingProgram(model, "90d"));
     writeFileSync(at("telegraf.conf"), telegrafConf(model, { ...options, paths }));
     writeFileSync(at("more.conf"), more);
     const files = ["telegraf.conf", "more.conf"].flatMap((file) => ["--config", at(file)]);
@@ -87,7 +92,7 @@ describe.each(["configs/telemetry.yaml", "configs/models/m5bat.yaml"])("%s", (fi
     });
     afterAll(() => broker?.stop());
 
-    const pattern = model.measurements.map(({ topic }) => topic).find(Boolean) ?? "";
+    const pattern = model.measurements.flatMap(topicsOf).find(Boolean) ?? "";
 
     /** Publishes as the gateway at QoS 1, and waits until the broker has acknowledged it. */
     const publish = async (

@@ -58,28 +58,28 @@ describe("a model is refused, with the key, its value and what is allowed, for",
       withMeasurement({ topics: "a" }),
       `${first}.topics`,
       "is no known key",
-      "name, title, meaning, topic, interval, time, tags, fields",
+      "name, title, meaning, topic, interval, time, each, names, value, tags, fields, sources",
     ],
     [
       "an unknown key of a field",
       withField({ units: "A" }),
       `${firstField}.units`,
       "is no known key",
-      "name, path, type, unit, scale, range, quantity, circuit, meaning",
+      "name, path, scale, offset, sent, number, values, bit, type, unit, range, quantity, circuit",
     ],
     [
       "an unknown key of a tag",
-      withTag({ part: 1 }),
-      `${firstTag}.part`,
+      withTag({ place: 1 }),
+      `${firstTag}.place`,
       "is no known key",
-      "name, path, segment, meaning",
+      "name, path, segment, key, index, of, split, part, optional, default, meaning",
     ],
     [
       "an unknown key of the time",
-      withMeasurement({ time: { ...measurement.time, zone: "UTC" } }),
-      `${first}.time.zone`,
+      withMeasurement({ time: { ...measurement.time, utc: true } }),
+      `${first}.time.utc`,
       "is no known key",
-      "path, format",
+      "path, format, zone, optional, lead, outside",
     ],
     [
       "a missing key",
@@ -132,7 +132,7 @@ describe("a model is refused, with the key, its value and what is allowed, for",
       '"double"',
       "float, int, bool, string",
     ],
-    ["a unit", withField({ unit: "mA" }), `${firstField}.unit`, '"mA"', "A, V, W, kW"],
+    ["a unit", withField({ unit: "Amp" }), `${firstField}.unit`, '"Amp"', "A, mA, kA, V"],
     [
       "a unit of a text",
       withField({ type: "string", range: undefined }),
@@ -140,7 +140,13 @@ describe("a model is refused, with the key, its value and what is allowed, for",
       '"%"',
       "only a number has a unit",
     ],
-    ["a scale of 0", withField({ scale: 0 }), `${firstField}.scale`, "0", "write a factor over 0"],
+    [
+      "a scale of 0",
+      withField({ scale: 0 }),
+      `${firstField}.scale`,
+      "0",
+      "write a factor other than 0",
+    ],
     [
       "a scale of a text",
       withField({ scale: "0.1" }),
@@ -149,11 +155,11 @@ describe("a model is refused, with the key, its value and what is allowed, for",
       "write a number",
     ],
     [
-      "a scale of a whole number",
-      withField({ type: "int", scale: 0.1 }),
+      "a scale of a text",
+      withField({ type: "string", unit: undefined, range: undefined, scale: 0.1 }),
       `${firstField}.scale`,
       "0.1",
-      "only a float can be scaled",
+      "only a number can be scaled",
     ],
     [
       "a range upside down",
@@ -226,11 +232,11 @@ describe("a model is refused, with the key, its value and what is allowed, for",
       "say in a sentence what it means",
     ],
     [
-      "a topic of #",
-      withMeasurement({ topic: "battery/#" }),
+      "a topic of # before its end",
+      withMeasurement({ topic: "battery/#/status" }),
       `${first}.topic`,
-      '"battery/#"',
-      "with + for a whole level; neither #, $ nor spaces",
+      '"battery/#/status"',
+      "# for all that follow",
     ],
     [
       "a topic of part of a level",
@@ -251,21 +257,21 @@ describe("a model is refused, with the key, its value and what is allowed, for",
       withMeasurement({ time: { path: "t", format: "rfc" } }),
       `${first}.time.format`,
       '"rfc"',
-      "iso8601, unix, unix_ms, unix_us, unix_ns",
+      "iso8601, http, unix, unix_ms, unix_us, unix_ns, or a pattern such as DD.MM.YYYY HH:mm:ss",
     ],
     [
       "a tag of both path and segment",
       withTag({ segment: 1 }),
       firstTag,
       '"path":"id"',
-      "give either path or segment",
+      "give one of path, segment, key and index",
     ],
     [
       "a tag of neither path nor segment",
       withTag({ path: undefined }),
       firstTag,
       '"name":"id"',
-      "give either path or segment",
+      "give one of path, segment, key and index",
     ],
     [
       "a segment out of the topic",
@@ -291,7 +297,7 @@ describe("a model is refused, with the key, its value and what is allowed, for",
       withMeasurement({ name: "mem" }),
       `${first}.name`,
       '"mem"',
-      "internal_*, mosquitto, cpu, mem, disk, temp",
+      "internal_*, mosquitto, mqtt_*, cpu, mem, disk, temp",
     ],
     [
       "a table that begins as the pipeline's own",
@@ -301,11 +307,11 @@ describe("a model is refused, with the key, its value and what is allowed, for",
       "the pipeline's own tables",
     ],
     [
-      "a segment below 0",
-      withTag({ path: undefined, segment: -1 }),
+      "a segment before the topic's first",
+      withTag({ path: undefined, segment: -4 }),
       `${firstTag}.segment`,
-      "-1",
-      "write 0 or more",
+      "-4",
+      "has segments 0 to 2",
     ],
     [
       "a field twice",
@@ -336,11 +342,11 @@ describe("a model is refused, with the key, its value and what is allowed, for",
       "a tag has this name already",
     ],
     [
-      "topics that overlap",
-      of(measurement, { ...measurement, name: "pcs", topic: "battery/b1/+" }),
-      "measurements[1].topic",
+      "two patterns of one table that a message could match",
+      withMeasurement({ topic: ["battery/+/status", "battery/b1/+"] }),
+      `${first}.topic[1]`,
       '"battery/b1/+"',
-      "battery/+/status of battery",
+      "a message could match battery/+/status too",
     ],
   ])("%s", (_, input, key, value, allowed) => {
     const finding = refusal(input)
@@ -353,7 +359,7 @@ describe("a model is refused, with the key, its value and what is allowed, for",
 
   test("every fault at once", () => {
     expect(
-      refusal({ ...withField({ unit: "mA", type: "double" }), name: "My Fleet" }).match(
+      refusal({ ...withField({ unit: "Amp", type: "double" }), name: "My Fleet" }).match(
         /^ {2}- /gm,
       ),
     ).toHaveLength(3);
@@ -361,6 +367,8 @@ describe("a model is refused, with the key, its value and what is allowed, for",
 });
 
 describe("a model is taken with", () => {
+  test("one topic of two tables", () =>
+    expect(read(of(measurement, { ...measurement, name: "pcs" })).measurements).toHaveLength(2));
   test("topics that differ in length", () =>
     expect(
       read(of(measurement, { ...measurement, name: "pcs", topic: "battery/+" })).measurements,
@@ -416,10 +424,10 @@ describe("a model's file", () => {
   test("that breaks the schema is named", () => {
     writeFileSync(
       file,
-      readFileSync("configs/telemetry.yaml", "utf8").replace("unit: A\n", "unit: mA\n"),
+      readFileSync("configs/telemetry.yaml", "utf8").replace("unit: A\n", "unit: Amp\n"),
     );
     expect(() => loadModel(file)).toThrow(
-      `${file} is refused:\n  - measurements[0].fields[0].unit is "mA"`,
+      `${file} is refused:\n  - measurements[0].fields[0].unit is "Amp"`,
     );
   });
 });

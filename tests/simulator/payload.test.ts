@@ -5,9 +5,11 @@ import {
   type Field,
   type Measurement,
   type Model,
+  pathOf,
+  topicsOf,
 } from "../../configs/model";
 import { type Json, valueAt } from "../../configs/message";
-import { type Message, messagesOf } from "../../simulator/payload";
+import { messagesOf } from "../../simulator/payload";
 import { advance, basePerUnit, sizeUnit, startSimulation, type Unit } from "../../simulator/units";
 
 const root = join(__dirname, "../..");
@@ -40,18 +42,22 @@ const measured = (model: Model, unit: Unit) => {
   expect(messages).toHaveLength(model.measurements.length);
   return messages.map(([topic, payload], i) => ({
     topic,
-    payload,
+    payload: JSON.parse(payload) as Json,
     measurement: model.measurements[i] as Measurement,
   }));
 };
 
 /** The payloads of a unit by the default model: `bess`, `battery` and `pcs`. */
 const payloadsOf = (unit: Unit) =>
-  messagesOf(defaultModel, unit, at).map(([, payload]) => payload) as [Json, Json, Json];
+  messagesOf(defaultModel, unit, at).map(([, payload]) => JSON.parse(payload)) as [
+    Json,
+    Json,
+    Json,
+  ];
 
 /** What Telegraf would store of a field. */
 const stored = (payload: Json, field: Field) =>
-  (valueAt(payload, field.path) as number) * field.scale;
+  (valueAt(payload, pathOf(field)) as number) * field.scale;
 
 describe.each([
   ["the default model", defaultModel],
@@ -63,7 +69,7 @@ describe.each([
     for (const member of members) {
       for (const { payload, measurement } of measured(model, member)) {
         for (const field of measurement.fields) {
-          const value = valueAt(payload, field.path);
+          const value = valueAt(payload, pathOf(field));
           expect([field.path, typeof value]).toEqual([
             field.path,
             field.type === "string" ? "string" : "number",
@@ -100,7 +106,9 @@ describe.each([
 
   test("have a topic of the measurement's pattern", () => {
     for (const { topic, measurement } of measured(model, first(members)))
-      expect(topic).toMatch(new RegExp(`^${measurement.topic.replace(/\+/g, "[^/+]+")}$`));
+      expect(topic).toMatch(
+        new RegExp(`^${first(topicsOf(measurement)).replace(/\+/g, "[^/+]+")}$`),
+      );
   });
 });
 
@@ -157,7 +165,10 @@ describe("messages of the default model", () => {
 
 describe("M5BAT's messages", () => {
   const measurement = first(m5bat.measurements);
-  const messageOf = (unit: Unit) => first(messagesOf(m5bat, unit, at));
+  const messageOf = (unit: Unit): [string, Json] => {
+    const [topic, payload] = first(messagesOf(m5bat, unit, at));
+    return [topic, JSON.parse(payload) as Json];
+  };
   const all = history(m5bat);
 
   test("are one-hot in mode: the first while running, the second in standby", () => {
@@ -204,8 +215,12 @@ describe("any other model", () => {
         },
       ],
     });
-  const messageOf = (made: Model): Message =>
-    first(messagesOf(made, first(advance(startSimulation(made, 1, 1), 1)), at));
+  const messageOf = (made: Model): [string, Json] => {
+    const [topic, payload] = first(
+      messagesOf(made, first(advance(startSimulation(made, 1, 1), 1)), at),
+    );
+    return [topic, JSON.parse(payload) as Json];
+  };
   const value = (field: object) => valueAt(messageOf(model(field))[1], "data.inner.value");
 
   test("gets nested paths, and its tags in the topic's segments", () => {

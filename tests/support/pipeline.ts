@@ -1,7 +1,8 @@
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { delimiter } from "node:path";
 import type { Model } from "../../configs/model";
-import { fieldsProgram, secrets, startScript, telegrafConf } from "../../configs/telegraf";
+import { subscriptionsOf } from "../../configs/plan";
+import { readingProgram, secrets, startScript, telegrafConf } from "../../configs/telegraf";
 import { Broker } from "./broker";
 import { program, Running, until } from "./programs";
 import { RecordingEndpoint } from "./recorder";
@@ -22,11 +23,13 @@ export class Pipeline {
     readonly model: Model,
     readonly broker: Broker,
     readonly endpoint: RecordingEndpoint,
+    private readonly retention: string | undefined,
   ) {}
 
-  static async start(model: Model): Promise<Pipeline> {
+  /** @param retention how long the site keeps rows. Default: a time of any age is believed. */
+  static async start(model: Model, retention?: string): Promise<Pipeline> {
     const broker = await Broker.start(model);
-    const pipeline = new Pipeline(model, broker, await RecordingEndpoint.start());
+    const pipeline = new Pipeline(model, broker, await RecordingEndpoint.start(), retention);
     pipeline.write();
     await pipeline.startTelegraf();
     return pipeline;
@@ -41,7 +44,7 @@ export class Pipeline {
     this.beginTelegraf();
     await until(
       () => `Telegraf has subscribed:\n${this.log}`,
-      () => this.subscriptions() >= this.model.measurements.length,
+      () => this.subscriptions() >= subscriptionsOf(this.model).length,
     );
   }
 
@@ -84,10 +87,10 @@ export class Pipeline {
   }
 
   private write(): void {
-    const { broker, endpoint, model, token } = this;
+    const { broker, endpoint, model, retention, token } = this;
     mkdirSync(broker.at("kernel"));
     this.setClock("right");
-    const paths = { program: broker.at("fields.star"), secrets: broker.at("secrets") };
+    const paths = { program: broker.at("reading.star"), secrets: broker.at("secrets") };
     mkdirSync(paths.secrets);
     writeFileSync(broker.at(`secrets/${secrets.mqtt}`), broker.passwords.telegraf);
     writeFileSync(broker.at(`secrets/${secrets.monitor}`), broker.passwords.monitor);
@@ -100,6 +103,6 @@ export class Pipeline {
       healthPort: 0,
     };
     writeFileSync(broker.at("telegraf.conf"), telegrafConf(model, options));
-    writeFileSync(paths.program, fieldsProgram(model));
+    writeFileSync(paths.program, readingProgram(model, retention));
   }
 }

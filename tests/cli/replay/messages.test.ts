@@ -8,7 +8,9 @@ import {
   ndjsonMessages,
   type Choices,
 } from "../../../cli/replay/messages";
-import { formatTime, readTime } from "../../../configs/message";
+import { writeTime } from "../../../configs/message";
+import { timeSchema } from "../../../configs/payload";
+import { eventTime } from "../../../configs/reading";
 import { refusalOf } from "../../support/refusal";
 
 const root = join(__dirname, "../../..");
@@ -20,31 +22,42 @@ const choices = (more: Partial<Choices> = {}): Choices => ({ unit: "1", tags: {}
 const refused = (act: () => unknown) => refusalOf(act).problems;
 
 describe("a time", () => {
-  test.each(["iso8601", "unix", "unix_ms", "unix_us", "unix_ns"] as const)(
-    "of format %s is read as it was written",
-    (format) => {
-      fc.assert(
-        fc.property(fc.integer({ min: 0, max: Date.UTC(2100, 0) }), (milliseconds) => {
-          const read = readTime(formatTime(milliseconds, format), format);
-          expect(Math.abs(Number(read) - milliseconds)).toBeLessThan(0.001);
-        }),
-      );
-    },
-  );
+  const timeAs = (format: string) => timeSchema.parse({ path: "t", format });
+  const read = (text: unknown, format: string) =>
+    eventTime([String(text)], timeAs(format), BigInt(Date.UTC(2026, 0)) * 1_000_000n);
+
+  test.each([
+    "iso8601",
+    "unix",
+    "unix_ms",
+    "unix_us",
+    "unix_ns",
+    "http",
+    "DD.MM.YYYY HH:mm:ss.SSS",
+  ])("of format %s is read as it was written", (format) => {
+    const exact = format === "http" ? 1000 : 1;
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: Date.UTC(2100, 0) }), (milliseconds) => {
+        const [text] = writeTime(milliseconds, timeAs(format));
+        const off = Number(read(text, format)) / 1e6 - milliseconds;
+        expect(Math.abs(off)).toBeLessThan(exact);
+      }),
+    );
+  });
 
   test.each([
     ["2023-04-13 00:00:01", Date.UTC(2023, 3, 13, 0, 0, 1)],
     ["2023-04-13T00:00:01.5Z", Date.UTC(2023, 3, 13, 0, 0, 1, 500)],
     ["2023-04-13T02:00:01+02:00", Date.UTC(2023, 3, 13, 0, 0, 1)],
   ])("%s is UTC where it names no zone", (text, expected) =>
-    expect(readTime(text, "iso8601")).toBe(expected),
+    expect(read(text, "iso8601")).toBe(BigInt(expected) * 1_000_000n),
   );
 
   test.each(["", "yesterday", "13.04.2023 00:00:00", "2023-13-41 00:00:00", undefined, null, true])(
     "%p is none",
     (value) => {
-      expect(readTime(value, "iso8601")).toBeUndefined();
-      expect(readTime(value, "unix")).toBeUndefined();
+      expect(read(value, "iso8601")).toBeUndefined();
+      expect(read(value, "unix")).toBeUndefined();
     },
   );
 });

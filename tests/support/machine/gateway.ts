@@ -1,5 +1,6 @@
 import mqtt, { type MqttClient } from "mqtt";
-import type { Measurement } from "../../../configs/model";
+import { buildMessages } from "../../../configs/message";
+import { first, type Measurement } from "../../../configs/model";
 import type { Machine } from "./machine";
 
 /**
@@ -71,15 +72,16 @@ export class Gateway {
 }
 
 function message(measurement: Measurement, time: number): [topic: string, payload: string] {
-  const values = measurement.fields.map(({ path, type }) => [
-    path,
-    type === "string" ? "on" : time % 100,
-  ]);
-  const tags = measurement.tags.map(({ path }) => [path, "u1"]);
-  const payload = Object.fromEntries([
-    ...tags,
-    ...values,
-    [measurement.time.path, new Date(time).toISOString()],
-  ]);
-  return [measurement.topic.replace("+", "u1"), JSON.stringify(payload)];
+  const { topic, payload } = first(
+    buildMessages(measurement, {
+      time,
+      tag: () => "u1",
+      level: "u1",
+      fields: measurement.fields.map((field) => [
+        field,
+        field.type === "string" ? "on" : time % 100,
+      ]),
+    }),
+  );
+  return [topic, payload];
 }

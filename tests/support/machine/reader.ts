@@ -1,3 +1,4 @@
+import { topicsOf } from "../../../configs/model";
 import mqtt, { type MqttClient } from "mqtt";
 import type { Machine } from "./machine";
 
@@ -28,7 +29,7 @@ export class Reader {
     });
     await new Promise((resolve, reject) => client.once("connect", resolve).once("error", reject));
     client.on("error", () => undefined);
-    const topics = this.machine.model.measurements.map(({ topic }) => topic);
+    const topics = this.machine.model.measurements.flatMap(topicsOf);
     await client.subscribeAsync(topics, { qos: 1 });
   }
 
