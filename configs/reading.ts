@@ -89,7 +89,7 @@ function marked(text: string): string | undefined {
   const outside = (run: string) =>
     run.replaceAll(/[^{}[\],:\s]+/g, (word) => {
       if (word === "true" || word === "false" || word === "null") return word;
-      return wordLike.test(word) && !word.includes("\\") ? `"${mark}${word}"` : "?";
+      return wordLike.test(word) && !word.includes("\\") ? `"\\u0001${word}"` : "?";
     });
   for (let i = 0; i < text.length; i += 1) {
     if (inside && text[i] === "\\") i += 1;
