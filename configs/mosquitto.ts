@@ -211,19 +211,26 @@ export function mosquittoConf(options: BrokerOptions): string {
   ].join("\n");
 }
 
-/** Renders the ACL: who may publish and read which of the model's topics. */
+/**
+ * Renders the ACL. The gateway may publish in any topic but those with `$`, which `#` does not match:
+ * MQTT 3.1.1 does not tell a client that it is refused, and so a wrong topic is let in, for `monitor` to
+ * show. That user reads all that is not the model's, for a denial goes before any right.
+ */
 export function mosquittoAcl(model: Model, anonymous: boolean): string {
   const topics = [...new Set(model.measurements.flatMap(topicsOf))];
-  const rights = (access: "read" | "write") => topics.map((topic) => `topic ${access} ${topic}`);
+  const rights = (access: "read" | "write" | "deny") =>
+    topics.map((topic) => `topic ${access} ${topic}`);
   return [
     ...(anonymous ? rights("write").concat("") : []),
     "user gateway",
-    ...rights("write"),
+    "topic write #",
     "",
     "user telegraf",
     ...rights("read"),
     "",
     "user monitor",
+    ...rights("deny"),
+    "topic read #",
     "topic read $SYS/#",
     "",
     "# A session that nobody reads any more may be of any topic.",

@@ -13,7 +13,7 @@ import {
 } from "../../configs/telegraf";
 import { Broker } from "../support/broker";
 import { keyPair } from "../support/key-pairs";
-import { program, temporaryFolder } from "../support/programs";
+import { program, temporaryFolder, until } from "../support/programs";
 
 // Regenerate with: UPDATE_GOLDEN=1 npx jest tests/configs/golden; then read the diff.
 const update = process.env.UPDATE_GOLDEN === "1";
@@ -112,8 +112,22 @@ describe.each(["configs/telemetry.yaml", "configs/models/m5bat.yaml"])("%s", (fi
     ] as const)("takes the model's topic over %s", async (_, scheme, listener) => {
       await expect(publish(scheme, listener)).resolves.toBeUndefined();
     });
-    test("refuses a topic of no model", async () => {
-      await expect(publish("mqtt", "mqtt", "other/x1/status")).rejects.toThrow(/not authorized/i);
+    test.each(["$bess/clock", "$SYS/broker/uptime", "$CONTROL/broker/v1"])(
+      "refuses %s, which is not the gateway's",
+      async (topic) => {
+        await expect(publish("mqtt", "mqtt", topic)).rejects.toThrow(/not authorized/i);
+      },
+    );
+    test("lets monitor read the topics of no model, and no others", async () => {
+      const monitor = await broker.connect("monitor");
+      const topics: string[] = [];
+      monitor.on("message", (topic) => topics.push(topic));
+      await monitor.subscribeAsync("#");
+      await publish("mqtt", "mqtt");
+      await publish("mqtt", "mqtt", "other/x1/status");
+      await until("the stray message", () => topics.length > 0);
+      await monitor.endAsync();
+      expect(topics).toEqual(["other/x1/status"]);
     });
     test("refuses a wrong password", async () => {
       await expect(broker.connect("gateway", { password: "wrong" })).rejects.toThrow(
