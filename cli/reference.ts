@@ -1,6 +1,13 @@
 import { stringify } from "yaml";
 import type { z } from "zod";
-import { type Field, type Measurement, type Model, type Source, sourcesOf } from "../configs/model";
+import {
+  type Field,
+  type Measurement,
+  type Model,
+  type Source,
+  sourcesOf,
+  type Tag,
+} from "../configs/model";
 import type { Place, Reading } from "../configs/payload";
 import { profiles } from "../configs/profiles";
 import { storage, totalBytes } from "../configs/storage";
@@ -229,7 +236,7 @@ function sourceReference(m: Measurement, source: Source): string[] {
   ];
   const tags = source.tags.map(({ tag, place }) => [
     code(tag.name),
-    place ? placeText(place) : (tag.default ?? ""),
+    tagSource(tag, place),
     tag.meaning,
   ]);
   const fields = source.fields.map(({ field: f, reading }) => [
@@ -246,6 +253,13 @@ function sourceReference(m: Measurement, source: Source): string[] {
     table(["tag", "from", "meaning"], tags),
     table(["field", from, "payload → stored", "type", "normal range", "meaning"], fields),
   ];
+}
+
+/** Where a tag is, and what holds where a message lacks it. */
+function tagSource({ optional, default: fallback }: Tag, place: Place | undefined): string {
+  const missing = fallback === undefined ? (optional ? "none" : undefined) : code(fallback);
+  if (!place) return missing ?? "";
+  return missing === undefined ? placeText(place) : `${placeText(place)}; else ${missing}`;
 }
 
 /** Where a text is, in words. */

@@ -142,6 +142,9 @@ function topicOf(measurement: Measurement, choices: Choices): string {
 const inPayload = (measurement: Measurement) =>
   measurement.tags.filter((tag): tag is Tag & { path: string } => tag.path !== undefined);
 
+/** Whether a message without the tag would be dropped. */
+const isNeeded = (tag: Tag) => !tag.optional && tag.default === undefined;
+
 /**
  * What is wrong with a header, found before a row is sent.
  * A field that the file lacks is no finding: a message need not carry every field.
@@ -164,11 +167,12 @@ function headerFindings(measurement: Measurement, header: string[], choices: Cho
     findings.push(
       `column "${timeIn(measurement).path}" is missing: it is the time of ${measurement.name}`,
     );
-  for (const { name, path } of inPayload(measurement)) {
+  for (const tag of inPayload(measurement)) {
+    const { name, path } = tag;
     const [inFile, onLine] = [header.includes(path), given(name) !== undefined];
     if (inFile && onLine)
       findings.push(`column "${path}" is the tag ${name} already: leave --tag ${name} away`);
-    if (!inFile && !onLine)
+    if (!inFile && !onLine && isNeeded(tag))
       findings.push(`column "${path}" is missing: give it for all rows with --tag ${name}=VALUE`);
   }
   if (!fields.some((path) => header.includes(path)))
@@ -276,7 +280,9 @@ function recorded(line: Json, source: string): { topic: string; payload: Json } 
 
 /** What a payload of the measurement lacks so that it could not be stored. */
 function payloadFindings(measurement: Measurement, payload: Json): string[] {
-  const missing = inPayload(measurement).filter((tag) => valueAt(payload, tag.path) === undefined);
+  const missing = inPayload(measurement).filter(
+    (tag) => isNeeded(tag) && valueAt(payload, tag.path) === undefined,
+  );
   const fields = measurement.fields.map(pathOf);
   return [
     ...missing.map(
