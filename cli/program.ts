@@ -1,3 +1,4 @@
+import { ci } from "./ci";
 import { bessCommand, problem } from "./command";
 import { docs } from "./docs";
 import { down } from "./down";
@@ -25,6 +26,7 @@ const commands = [
   list,
   status,
   fleet,
+  ci,
   docs,
   lint,
   test,

@@ -30,6 +30,8 @@ const checks: readonly Check[] = [
   { name: "rooms", program: "depcruise", args: sources },
   { name: "references", program: "node", args: ["cli/bess.js", "docs", "--check"] },
   { name: "links", program: "remark", args: ["--quiet", "--frail", "--no-stdout", ...pages] },
+  // Without shellcheck and pyflakes: not every machine has them.
+  { name: "workflows", program: "actionlint", args: ["-shellcheck=", "-pyflakes=", "-no-color"] },
   // cspell.json names the files.
   { name: "spelling", program: "cspell", args: ["--no-progress", "--no-summary"] },
 ];
@@ -55,7 +57,9 @@ async function runChecks(): Promise<number> {
     checks.map(({ name, program, args }) =>
       limit(async () => {
         const began = performance.now();
-        const { code, output } = await run(program, args, ["ignore", "pipe", "pipe"]);
+        const { code, output } = await run(program, args, ["ignore", "pipe", "pipe"]).catch(
+          ({ message }: Error) => ({ code: 1, output: `${message}: npm test installs it` }),
+        );
         const seconds = ((performance.now() - began) / 1000).toFixed(1);
         console.log(`${code === 0 ? "passed" : "FAILED"}    ${name}: ${seconds} s`);
         if (code !== 0) console.log(output.trimEnd());
@@ -102,7 +106,7 @@ async function testAll(jestArgs: readonly string[]): Promise<number> {
 
 /** Checks the project without running it. */
 export const lint = () =>
-  bessCommand("lint", "Checks types, format, imports, references, links and spelling.")
+  bessCommand("lint", "Checks types, format, imports, references, links, workflows and spelling.")
     .example("In about 20 seconds", "lint")
     .action(acting(async () => ((await runChecks()) === 0 ? 0 : 1)));
 

@@ -284,7 +284,10 @@ export async function siteStatuses(
         ? {
             drift: await session
               .drift()
-              .then((differences) => differences.length, rollout.failureReason),
+              .then(
+                ({ differences, rollout: running }) => running ?? differences.length,
+                rollout.failureReason,
+              ),
             health: await session
               .health()
               .then((unhealthy) => unhealthy.join("; ") || "healthy", rollout.failureReason),
@@ -306,9 +309,8 @@ export async function siteStatuses(
 }
 
 /** What differs at one site from its state, or why it could not be looked at. */
-export interface SiteDrift {
+export interface SiteDrift extends rollout.Drift {
   site: string;
-  differences: string[];
 }
 
 /** What differs at sites from their state. @param refresh whether that is taken into the state. */
@@ -321,12 +323,12 @@ export async function reportDrift(
   const openStack = stackOpener(asked, sites);
   const found = await rollout.forEachSite(sites, asked.parallel, (site) =>
     rollout.withSession(site, current, openStack, (session) =>
-      refresh ? session.refresh() : session.drift(),
+      refresh ? session.refresh().then((differences) => ({ differences })) : session.drift(),
     ),
   );
   return [...found].map(([site, result]) => ({
     site,
-    differences: "value" in result ? result.value : [result.failure],
+    ...("value" in result ? result.value : { differences: [result.failure] }),
   }));
 }
 

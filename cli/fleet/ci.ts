@@ -1,7 +1,15 @@
-import { loadFleet } from "../../configs/inventory";
+import { type Fleet, type FleetSite, loadFleet } from "../../configs/inventory";
 import { renderInto, splitIntoShards } from "../../fleet";
 import { acting, bessCommand, number } from "../command";
 import { checkedSites, selected, selecting, type Selection } from "./selection";
+
+/** The sites that were asked for; none of a wave that has none, for its job is then passed over. */
+function splitting(fleet: Fleet, asked: Selection): FleetSite[] {
+  const isWholeWave = asked.site === undefined && Object.keys(asked.label).length === 0;
+  const isEmpty = isWholeWave && !fleet.sites.some(({ wave }) => wave === asked.wave);
+  const isWave = fleet.waves.some((wave) => wave === asked.wave);
+  return isEmpty && isWave ? [] : selected(fleet, asked);
+}
 
 /** Splits sites over CI runners. */
 export const fleetMatrix = () =>
@@ -10,13 +18,14 @@ export const fleetMatrix = () =>
     .addHelpText(
       "after",
       `
-Prints {"include": [{"shard": 1, "shards": 4, "sites": "a,b"}]}; --site takes a shard's sites.`,
+Prints {"include": [{"shard": 1, "shards": 4, "sites": "a,b"}]}; --site takes a shard's sites.
+A wave without a site gives {"include": []}.`,
     )
     .example("A wave over at most four runners", "fleet matrix --wave rest --shards 4")
     .action(
       acting((asked: Selection & { shards: number }) =>
         console.log(
-          JSON.stringify({ include: splitIntoShards(selected(loadFleet(), asked), asked.shards) }),
+          JSON.stringify({ include: splitIntoShards(splitting(loadFleet(), asked), asked.shards) }),
         ),
       ),
     );

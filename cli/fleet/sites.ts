@@ -59,6 +59,10 @@ export const fleetStatus = () =>
     .example("With a look at the sites of a wave", "fleet status --live --wave canary")
     .action(acting(printStatus));
 
+/** How many sites have no rollout at work. */
+const compared = (found: readonly SiteDrift[]) =>
+  found.filter(({ rollout }) => rollout === undefined).length;
+
 /** Drift as a table in Markdown; empty where nothing differs. */
 function driftTable(found: readonly SiteDrift[]): string {
   const rows = found
@@ -78,7 +82,9 @@ function lookForDrift(asked: Selection & Operating & Json & { markdown?: string 
     const report = driftTable(found);
     if (asked.markdown && report) writeFileSync(asked.markdown, report);
     if (asked.json) printJson(found);
-    else console.log(report || `Nothing differs at ${sites.length} sites.`);
+    else console.log(report || `Nothing differs at ${compared(found)} sites.`);
+    const busy = found.flatMap(({ site, rollout }) => (rollout ? [`${site}: ${rollout}`] : []));
+    if (busy.length > 0) console.error(`Not compared:\n${busy.join("\n")}`);
     return 0;
   });
 }

@@ -28,7 +28,7 @@ export {
   workingTree,
 } from "./revision";
 export { type DeployedRevision, type Report, type RolloutOptions } from "./rollout";
-export { failureReason } from "./session";
+export { type Drift, failureReason } from "./session";
 
 /** A site, and the name of its stack. */
 export interface Member extends Target {

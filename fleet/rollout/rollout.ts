@@ -22,6 +22,8 @@ export interface DeployedRevision {
    * as `verified`.
    */
   proven?: boolean;
+  /** A rollout that has begun at the site and not come to its end there. */
+  updating?: { revision: string; since: string };
 }
 
 /** Work at one site, for one revision: the real thing, or a rehearsal of it. */
@@ -219,7 +221,8 @@ export class Rollout {
       this.update(site, previous);
       // An update that fails, or is killed, leaves the site between two revisions: it is verified
       // at neither.
-      if (deployed) await session.recordRevision({ ...deployed, verified: false });
+      const updating = { revision, since: new Date().toISOString() };
+      if (deployed) await session.recordRevision({ ...deployed, verified: false, updating });
       const changes = await session.up().catch(async (error) => {
         if (error instanceof SiteError && error.kind === "failed")
           await session.recordRevision({ revision, ...previous, verified: false });

@@ -98,6 +98,14 @@ function lockHolder(error: Error): { user: string; host: string; pid: number } |
   return user !== undefined && host !== undefined ? { user, host, pid: Number(pid) } : undefined;
 }
 
+/** What differs at a site from its state. */
+export interface Drift {
+  /** Such as `delete Container:kiel-1-telegraf`. */
+  differences: string[];
+  /** What works at the site: what differs then is no drift, and not among the differences. */
+  rollout?: string;
+}
+
 /** A site's stack, as a rollout works on it. */
 export class StackSession implements Session {
   /** The stack's outputs, once they are known. */
@@ -114,21 +122,32 @@ export class StackSession implements Session {
     const tags = await this.unlocked(() =>
       this.stack.tags().catch(unlessNotFound<Record<string, string>>({})),
     );
-    const [revision, previous, word] = (tags[revisionTag] ?? tags[formerRevisionTag] ?? "").split(
-      " ",
-    );
+    const [revision, previous, word, to, since] = (
+      tags[revisionTag] ??
+      tags[formerRevisionTag] ??
+      ""
+    ).split(" ");
     if (!revision) return undefined;
     return {
       revision,
       ...(previous !== undefined && previous !== "-" && { previous }),
       verified: word === "verified",
       proven: word !== "unverified",
+      ...(to !== undefined && since !== undefined && { updating: { revision: to, since } }),
     };
   }
 
-  recordRevision({ revision, previous = "-", verified, proven }: DeployedRevision): Promise<void> {
+  recordRevision({
+    revision,
+    previous = "-",
+    verified,
+    proven,
+    updating,
+  }: DeployedRevision): Promise<void> {
     const word = verified ? "verified" : proven ? "proven" : "unverified";
-    return this.unlocked(() => this.stack.setTag(revisionTag, `${revision} ${previous} ${word}`));
+    const words = [revision, previous, word];
+    if (updating) words.push(updating.revision, updating.since);
+    return this.unlocked(() => this.stack.setTag(revisionTag, words.join(" ")));
   }
 
   async up(): Promise<Record<string, number>> {
@@ -163,12 +182,36 @@ export class StackSession implements Session {
   /** The stack's last update; undefined where there was none. */
   lastUpdate = (): Promise<StackUpdate | undefined> => this.unlocked(() => this.stack.lastUpdate());
 
-  /**
-   * What differs at the site from its state, such as `delete Container:kiel-1-telegraf`; nothing is
-   * changed.
-   */
-  drift = (): Promise<string[]> =>
-    this.tunnelled(() => this.differences((options) => this.stack.previewRefresh(options)));
+  /** What differs at the site from its state; nothing is changed. @throws SiteError */
+  async drift(): Promise<Drift> {
+    const began = Date.now();
+    try {
+      const differences = await this.tunnelled(() =>
+        this.differences((options) => this.stack.previewRefresh(options)),
+      );
+      const rollout = differences.length > 0 ? await this.rolloutSince(began) : undefined;
+      return rollout === undefined ? { differences } : { differences: [], rollout };
+    } catch (error) {
+      if (error instanceof SiteError && error.kind === "locked")
+        return { differences: [], rollout: error.message };
+      throw error;
+    }
+  }
+
+  /** What has worked at the site after a moment, or still does. */
+  private async rolloutSince(began: number): Promise<string | undefined> {
+    const { updating } = (await this.deployedRevision()) ?? {};
+    if (updating)
+      return (
+        `a rollout to ${updating.revision.slice(0, 12)} has begun at ${updating.since}, and not ` +
+        "ended there; if none runs, npx bess fleet resume goes on"
+      );
+    const last = await this.lastUpdate();
+    // Pulumi's history knows whole seconds.
+    return last && last.endTime.getTime() >= began - 1000
+      ? "it was updated while it was looked at"
+      : undefined;
+  }
 
   /**
    * Takes what differs at the site into its state. The site is no longer verified then: the next

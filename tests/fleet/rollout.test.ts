@@ -268,6 +268,45 @@ test("Ctrl-C finishes the sites in progress, and begins no other", async () => {
   expect(results(record)).toEqual({ kiel: "verified", aachen: "skipped" });
 }, 120_000);
 
+describe("a look for drift", () => {
+  const alone = { waves: { all: ["kiel"] } };
+  /** What it finds at kiel. */
+  async function drift(): Promise<unknown> {
+    const child = begin({ ...alone, kind: "drift" });
+    let said = "";
+    child.stdout.on("data", (data) => (said += data));
+    await new Promise((done) => child.on("close", done));
+    return JSON.parse(said)[0][1];
+  }
+  const rollingOut = {
+    value: {
+      differences: [],
+      rollout: expect.stringMatching(
+        /^a rollout to two has begun at 20\S+Z, and not ended there; |is locked by/,
+      ),
+    },
+  };
+
+  test("tells a rollout that runs, or was killed, from what was changed by hand", async () => {
+    await rollout(alone);
+    expect(await drift()).toEqual({ value: { differences: [] } });
+    const kiel = engine("kiel");
+    kiel.save(() => delete kiel.state.containers["kiel-telegraf"]);
+    const byHand = { value: { differences: ["delete Container:kiel-telegraf"] } };
+    expect(await drift()).toEqual(byHand);
+
+    const child = begin({ ...alone, commit: "two", faults: slowly("kiel", 60) });
+    await until("the update runs", () => busyWorker(child.pid ?? 0) !== undefined);
+    expect(await drift()).toEqual(rollingOut);
+    child.kill("SIGKILL");
+    await new Promise((done) => child.on("close", done));
+    expect(await drift()).toEqual(rollingOut);
+
+    await rollout({ ...alone, kind: "resume", commit: "two" });
+    expect(await drift()).toEqual({ value: { differences: [] } });
+  }, 180_000);
+});
+
 test("a record and a tag of the release before are read", async () => {
   await rollout({ waves: { all: ["kiel"] } });
   const file = join(folder.path, "rollouts/20200101000000-up.json");

@@ -1,48 +1,14 @@
-import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { parse as parseYaml } from "yaml";
 import { loadFleet } from "../../configs/inventory";
-import { program } from "../support/programs";
+import { readWorkflow } from "../support/workflow";
 
 const root = join(__dirname, "../..");
 const folder = join(root, ".github/workflows");
 const files = readdirSync(folder);
 const textOf = (file: string) => readFileSync(join(folder, file), "utf8");
 
-interface Job {
-  uses?: string;
-  needs?: string;
-  with?: { wave: string };
-  permissions?: Record<string, string>;
-  steps?: { uses?: string; run?: string; with?: Record<string, unknown> }[];
-}
-interface Workflow {
-  on: Record<string, unknown>;
-  permissions: Record<string, string>;
-  jobs: Record<string, Job>;
-}
-const workflow = (file: string): Workflow => parseYaml(textOf(file), { merge: true });
-
-/** Runs actionlint, without shellcheck and pyflakes: not every machine has them. */
-const lint = (args: string[], input?: string) =>
-  spawnSync(program("actionlint"), ["-shellcheck=", "-pyflakes=", "-no-color", ...args], {
-    cwd: root,
-    input,
-    encoding: "utf8",
-  });
-
-test("actionlint takes every workflow", () => {
-  const { status, stdout } = lint([]);
-  expect(stdout).toBe("");
-  expect(status).toBe(0);
-});
-
-test("actionlint works: a mistake is reported", () => {
-  const { status, stdout } = lint(["-"], textOf("check.yml").replace("runs-on:", "run-on:"));
-  expect(stdout).toContain('unexpected key "run-on"');
-  expect(status).toBe(1);
-});
+const workflow = (file: string) => readWorkflow(join(folder, file));
 
 describe.each(files)("%s", (file) => {
   const { on, permissions, jobs } = workflow(file);
@@ -90,8 +56,26 @@ describe.each(files)("%s", (file) => {
   });
 });
 
-test("a fork's preview has no secret", () => {
-  expect(JSON.stringify(workflow("preview.yml").jobs.fork)).not.toContain("secrets.");
+test("a preview of a fork, or of Dependabot, has no secret", () => {
+  expect(JSON.stringify(workflow("preview.yml").jobs.rendered)).not.toContain("secrets.");
+});
+
+test("the set-up page has every secret, variable and environment of the workflows, and no other", () => {
+  const page = readFileSync(join(root, "docs/github-actions.md"), "utf8");
+  const rows = [...page.matchAll(/^\| `([A-Z_]+)` \| (secret|variable)/gm)].map(
+    ([, name, kind]) => `${kind} ${name}`,
+  );
+  const used = files.flatMap((file) =>
+    [...textOf(file).matchAll(/\b(secret|var)s\.([A-Z_]+)/g)].map(
+      ([, kind, name]) => `${kind === "var" ? "variable" : kind} ${name}`,
+    ),
+  );
+  expect(rows.sort()).toEqual([...new Set(used)].sort());
+  const environments = files.flatMap((file) =>
+    Object.values(workflow(file).jobs).flatMap(({ environment }) => environment ?? []),
+  );
+  expect(environments.sort()).toEqual(["drift", "rollout-${{ inputs.wave }}"]);
+  for (const name of ["drift", "rollout-<wave>"]) expect(page).toContain(`\`${name}\``);
 });
 
 test("a rollout goes through the waves of the inventory, each after the one before", () => {

@@ -14,7 +14,6 @@ const searched = [cache, ...(process.env.PATH ?? "").split(delimiter), "/usr/sbi
  */
 export function program(
   name:
-    | "actionlint"
     | "busybox"
     | "mosquitto"
     | "mosquitto_persist_sqlite.so"

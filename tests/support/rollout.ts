@@ -16,7 +16,7 @@ import {
 /** A rollout of rehearsed sites; as JSON, the argument of this file. */
 export interface RolloutCase {
   folder: string;
-  kind: "up" | "resume" | "rollback" | "refresh" | "down";
+  kind: "up" | "resume" | "rollback" | "refresh" | "drift" | "down";
   commit: string;
   /** Wave of each site. */
   waves: Record<string, string[]>;
@@ -73,6 +73,14 @@ async function main({
     forEachSite(sites, parallel, (site) =>
       withSession(site, args.revisionAt(commit), args.openStack, (session) => session.refresh()),
     );
+  const drift = async () =>
+    console.log(
+      JSON.stringify([
+        ...(await forEachSite(sites, parallel, (site) =>
+          withSession(site, args.revisionAt(commit), args.openStack, (session) => session.drift()),
+        )),
+      ]),
+    );
   const down = () =>
     forEachSite(sites, parallel, (site) =>
       withSession(site, args.revisionAt(commit), args.openStack, (session) => session.destroy()),
@@ -82,6 +90,7 @@ async function main({
     resume: () => resume(args, commit),
     rollback: () => rollback(args),
     refresh,
+    drift,
     down,
   }[kind]();
 }
