@@ -1,3 +1,5 @@
+import { existsSync, statSync } from "node:fs";
+import { dirname } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { InputError } from "../configs/validation";
 import type { Fault } from "../rehearsal";
@@ -113,6 +115,23 @@ export const number =
       throw new InvalidArgumentError(`Write a ${whole ? "whole " : ""}number ${range}.`);
     return value;
   };
+
+const isFolder = (path: string) => statSync(path, { throwIfNoEntry: false })?.isDirectory();
+
+/** A file that can be written: what it is to hold may take minutes to find out. */
+export function writable(file: string): string {
+  const folder = dirname(file);
+  if (!isFolder(folder)) throw new InvalidArgumentError(`There is no folder ${folder}.`);
+  if (isFolder(file)) throw new InvalidArgumentError("It is a folder: write the path of a file.");
+  return file;
+}
+
+/** A folder that is there, or can be made. */
+export function writableFolder(folder: string): string {
+  if (existsSync(folder) && !isFolder(folder))
+    throw new InvalidArgumentError("It is a file: write the path of a folder.");
+  return folder;
+}
 
 /** Collects NAME=VALUE pairs of a repeatable option. @param example of such a pair. */
 export const pairs =

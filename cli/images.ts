@@ -1,11 +1,11 @@
 import { spawn } from "node:child_process";
-import { createReadStream, existsSync } from "node:fs";
+import { createReadStream, statSync } from "node:fs";
 import { Option } from "commander";
 import { environment, showProgress, sshTargetOf } from "../automation";
 import { siteImages, siteServices } from "../configs/site";
 import { findSite, siteConfig } from "../configs/sites";
 import { remoteLine } from "../configs/ssh";
-import { acting, bessCommand, refuse, stackOption } from "./command";
+import { acting, bessCommand, refuse, stackOption, writable } from "./command";
 
 /** The images that a stack's site runs, each once. */
 export function imagesOf(stack: string): string[] {
@@ -48,7 +48,7 @@ async function save(stack: string, file: string, platform: string): Promise<void
 
 /** Loads a file of images into the stack's engine; over SSH where that is one of SSH's. */
 function load(stack: string, file: string): Promise<void> {
-  if (!existsSync(file))
+  if (!statSync(file, { throwIfNoEntry: false })?.isFile())
     refuse(`--file is ${file}: there is no such file; npx bess images save makes it`);
   const site = siteConfig(findSite(stack));
   const target = sshTargetOf(site);
@@ -75,7 +75,9 @@ interface ImagesOptions {
 }
 
 const fileOption = () =>
-  new Option("--file <path>", "the file of images (default: images-<stack>.tar)");
+  new Option("--file <path>", "the file of images (default: images-<stack>.tar)").argParser(
+    writable,
+  );
 const fileOf = ({ stack, file }: ImagesOptions) =>
   file ?? `images-${stack.split("/").at(-1) ?? stack}.tar`;
 

@@ -23,10 +23,11 @@ function rulesOf(schema: z.core.$ZodType): string[] {
     schema._zod.def,
     ...(schema._zod.def.checks ?? []).map((check) => check._zod.def),
   ];
-  return definitions.flatMap(({ error }) => {
+  const rules = definitions.flatMap(({ error }) => {
     const rule = error?.({ code: "custom", input: undefined, path: [] } as never);
     return typeof rule === "string" ? [rule] : [];
   });
+  return [...new Set(rules)];
 }
 
 /** A zod schema as JSON Schema of what a person may write, with its rules and metadata. */

@@ -33,7 +33,7 @@ export function checkSite(config: SiteConfig, source = "bess-telemetry:site"): C
       `model is "${config.model}": there is no such file; ` +
         "write the path of a YAML file, relative to the project",
     ]);
-  const model = loadModel(file);
+  const model = loadModel(file, config.model);
   const { tls } = config.mqtt;
   const certificate = tls && certificateReport(tls.certificate);
   const findings = [

@@ -4,7 +4,7 @@ import { isMap, isNode, isScalar, stringify, type YAMLMap } from "yaml";
 import { z } from "zod";
 import { parseYaml, readText, yamlDocument } from "./files";
 import { engineKey } from "./ssh";
-import { findingsOf, InputError, validate } from "./validation";
+import { findingsOf, InputError, text, validate } from "./validation";
 import { parseSite, onlyOverSsh, secretKeys, type SiteConfig, siteSchema } from "./site";
 
 const root = join(__dirname, "..");
@@ -105,9 +105,7 @@ export const fleetSchema = z.strictObject({
             description: "Takes the sites that have all these labels.",
             examples: [{ ring: "canary" }],
           }),
-          share: z
-            .string()
-            .regex(/^([1-9]\d?|100) ?%$/, "write a share such as 10%")
+          share: text(/^([1-9]\d?|100) ?%$/, "write a share such as 10%")
             .optional()
             .meta({
               description:

@@ -13,7 +13,7 @@ import {
   timeSchema,
   topicPattern,
 } from "./payload";
-import { validate } from "./validation";
+import { text, validate } from "./validation";
 import { durationPattern, durationUnit, durationWithin, units, type Unit } from "./units";
 
 /** What a field can measure. Dashboards and the simulator go by it, never by a field's name. */
@@ -230,9 +230,7 @@ const measurement = z
         description: "MQTT topic pattern, or several. Write either `topic` or `sources`.",
         examples: ["battery/+/status"],
       }),
-    interval: z
-      .string()
-      .regex(durationPattern, "write a duration such as 1s or 500ms")
+    interval: text(durationPattern, "write a duration such as 1s or 500ms")
       .refine(durationWithin("1ms", "366d"), "write 366d at most")
       .meta({
         description: "Expected time between two messages of one unit.",
@@ -561,13 +559,14 @@ const loaded = new Map<string, { text: string; model: Model }>();
 /**
  * Reads a telemetry model; a file that has not changed since the last time is not parsed again.
  * @param file path of a YAML file.
+ * @param source what an error calls it.
  * @throws InputError if the file cannot be read, is no YAML in UTF-8, or breaks the schema.
  */
-export function loadModel(file: string): Model {
-  const text = readText(file);
+export function loadModel(file: string, source = file): Model {
+  const text = readText(file, source);
   const known = loaded.get(file);
   if (known?.text === text) return known.model;
-  const model = validate(modelSchema, parseYaml(text, file), file);
+  const model = validate(modelSchema, parseYaml(text, source), source);
   loaded.set(file, { text, model });
   return model;
 }

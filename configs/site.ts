@@ -2,7 +2,7 @@ import { z } from "zod";
 import { hostSchema } from "./host";
 import { fromMirror, images, pinnedImage, type Service } from "./images";
 import { profiles } from "./profiles";
-import { validate } from "./validation";
+import { text, validate } from "./validation";
 import { isSsh, sshSchema } from "./ssh";
 import { pairFindings } from "./tls";
 import { durationPattern, durationUnit, durationWithin, sizePattern, sizeUnit } from "./units";
@@ -29,12 +29,10 @@ const address = (preset: string, what: string) =>
       examples: ["0.0.0.0", "192.168.1.20"],
     });
 const pem = (kind: string) =>
-  z
-    .string()
-    .regex(
-      new RegExp(`-----BEGIN ${kind}-----[^]+-----END ${kind}-----`),
-      `paste it in PEM form, from -----BEGIN to -----END`,
-    );
+  z.string().regex(new RegExp(`-----BEGIN ${kind}-----[^]+-----END ${kind}-----`), {
+    error: "paste it in PEM form, from -----BEGIN to -----END",
+    abort: true,
+  });
 const serviceNames: Record<Service, string> = {
   mosquitto: "Mosquitto, the MQTT broker",
   telegraf: "Telegraf",
@@ -122,9 +120,7 @@ export const siteSchema = z
         description: "File of the site's telemetry model, relative to the project.",
         examples: ["configs/models/m5bat.yaml"],
       }),
-    retention: z
-      .string()
-      .regex(durationPattern, "write a duration such as 90d")
+    retention: text(durationPattern, "write a duration such as 90d")
       .refine(durationWithin("1h", "36500d"), "keep from 1h to 36500d")
       .optional()
       .meta({
@@ -136,9 +132,7 @@ export const siteSchema = z
       }),
     storage: z
       .strictObject({
-        max: z
-          .string()
-          .regex(sizePattern, `write a number and ${sizeUnit}, such as 40GB`)
+        max: text(sizePattern, `write a number and ${sizeUnit}, such as 40GB`)
           .optional()
           .meta({
             description:
@@ -246,9 +240,7 @@ export const siteSchema = z
             unit: "BESS units",
             examples: [10],
           }),
-        interval: z
-          .string()
-          .regex(durationPattern, "write a duration such as 1s or 100ms")
+        interval: text(durationPattern, "write a duration such as 1s or 100ms")
           .refine(durationWithin("1ms", "1d"), "write 1d at most")
           .default("1s")
           .meta({

@@ -224,6 +224,7 @@ export function findSite(name: string, folder = root): StackSite {
     ...found,
     stack: [found.stack, ...qualifiers].reverse().join("/"),
   });
+  if (stack === "") throw new InputError("--stack", ["it is empty: write the name of a stack"]);
   const exact = siteOf(stack, folder);
   if (exact) return qualified(exact);
   const stacks = listSites(folder);

@@ -26,6 +26,9 @@ export function findingsOf(check: () => unknown): string[] {
   }
 }
 
+/** A text of a form; whatever else stands there is answered by the form's rule too. */
+export const text = (form: RegExp, rule: string) => z.string(rule).regex(form, rule);
+
 /** A path as text, such as `measurements[1].fields[0].unit`. */
 const keyOf = (path: PropertyKey[]) =>
   path.reduce<string>(

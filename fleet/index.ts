@@ -16,6 +16,8 @@ export {
   plansFromState,
   removeSite,
   reportDrift,
+  requireRemoval,
+  requireTerminal,
   type RollingOut,
   type RolloutResult,
   runRollout,

@@ -13,7 +13,6 @@ import {
   planFromEvents,
   rehearsals,
   renderSite,
-  requireBackend,
   root,
   type SitePlan,
   StackError,
@@ -50,16 +49,11 @@ export interface RollingOut extends Operating {
 const recordsOf = ({ rehearse }: Operating) =>
   rehearse ? new rollout.Records(join(rehearsals, "rollouts")) : rollout.rolloutRecords;
 
-/**
- * @param create whether a site's stack is made where it is not there.
- * @throws InputError where sites that are no rehearsal have no backend.
- */
+/** @param create whether a site's stack is made where it is not there. */
 function stackOpener(
   { rehearse, fault = [], parallel }: Operating,
-  sites: readonly FleetSite[],
   create = false,
 ): rollout.OpenStack {
-  if (!rehearse) requireBackend(sites.map(({ stack }) => stack));
   const workers = new WorkerPool({ size: parallel });
   const faultsOf = (name: string) =>
     fault.filter(({ site }) => site === name || site === "*").map(({ fault: one }) => one);
@@ -86,13 +80,17 @@ function ask(question: string): Promise<string> {
   return terminal.question(question).finally(() => terminal.close());
 }
 
-/** @throws InputError where a person said no, or cannot be asked. */
-async function confirm(question: string, yes?: boolean): Promise<void> {
-  if (yes) return;
+/** @throws InputError where nobody can be asked. */
+export function requireTerminal(option: string): void {
   if (!process.stdin.isTTY)
     throw new InputError("the command line", [
-      "--yes is missing: without a terminal nobody can be asked",
+      `${option} is missing: without a terminal nobody can be asked`,
     ]);
+}
+
+/** @throws InputError where a person said no. */
+async function confirm(question: string, yes?: boolean): Promise<void> {
+  if (yes) return;
   const answer = await ask(`${question} [y/N] `);
   if (!/^y(es)?$/i.test(answer.trim()))
     throw new InputError("your answer", ["it was not yes: nothing was touched"]);
@@ -126,7 +124,7 @@ export async function runRollout(
   wave?: string,
 ): Promise<RolloutResult> {
   const { current, at } = revisions();
-  const openStack = stackOpener(asked, sites, true);
+  const openStack = stackOpener(asked, true);
   if (kind !== "rollback") await requireFitForRollout(fleet, sites, current);
   if (kind === "up" && wave !== undefined)
     await requireEarlierWaves(fleet, wave, current, openStack, asked);
@@ -276,7 +274,7 @@ export async function siteStatuses(
   asked: Operating & { live?: boolean },
 ): Promise<SiteStatus[]> {
   const current = rollout.workingTree();
-  const openStack = stackOpener(asked, sites);
+  const openStack = stackOpener(asked);
   const found = await rollout.forEachSite(sites, asked.parallel, (site) =>
     rollout.withSession(site, current, openStack, async (session) => {
       const [deployed, last] = [await session.deployedRevision(), await session.lastUpdate()];
@@ -320,7 +318,7 @@ export async function reportDrift(
   refresh = false,
 ): Promise<SiteDrift[]> {
   const current = rollout.workingTree();
-  const openStack = stackOpener(asked, sites);
+  const openStack = stackOpener(asked);
   const found = await rollout.forEachSite(sites, asked.parallel, (site) =>
     rollout.withSession(site, current, openStack, (session) =>
       refresh ? session.refresh().then((differences) => ({ differences })) : session.drift(),
@@ -337,7 +335,7 @@ export async function verifySite(site: FleetSite, asked: Operating): Promise<str
   const current = rollout.workingTree();
   const { limit: limitSeconds, restarts } = asked;
   return rollout
-    .withSession(site, current, stackOpener(asked, [site]), (session) => session.verify(), {
+    .withSession(site, current, stackOpener(asked), (session) => session.verify(), {
       limitSeconds,
       restarts,
     })
@@ -355,22 +353,20 @@ export async function removeSite(
   site: FleetSite,
   asked: Operating & { yesDestroy?: string },
 ): Promise<void> {
-  await confirmRemoval(site.name, asked.yesDestroy);
+  if (asked.yesDestroy === undefined) await confirmRemoval(site.name);
   const current = rollout.workingTree();
-  await rollout.withSession(site, current, stackOpener(asked, [site]), (session) =>
-    session.destroy(),
-  );
+  await rollout.withSession(site, current, stackOpener(asked), (session) => session.destroy());
 }
 
-/** @throws InputError unless the site's name is given, on the command line or at the terminal. */
-async function confirmRemoval(site: string, given: string | undefined): Promise<void> {
-  if (given !== undefined && given !== site)
+/** @throws InputError unless the site's name is given, or can be asked for at the terminal. */
+export function requireRemoval(site: string, given: string | undefined): void {
+  if (given === undefined) requireTerminal(`--yes-destroy ${site}`);
+  else if (given !== site)
     throw new InputError("--yes-destroy", [`it is ${given}: to remove ${site}, write ${site}`]);
-  if (given !== undefined) return;
-  if (!process.stdin.isTTY)
-    throw new InputError("the command line", [
-      `--yes-destroy ${site} is missing: without a terminal nobody can be asked`,
-    ]);
+}
+
+/** @throws InputError unless a person types the site's name. */
+async function confirmRemoval(site: string): Promise<void> {
   const typed = (await ask(`This removes the containers of ${site}. Type its name: `)).trim();
   if (typed !== site)
     throw new InputError("the name", [
@@ -384,7 +380,6 @@ export async function* plansFromState(
   offline: boolean,
   rendered: AsyncIterable<SitePlan>,
 ): AsyncGenerator<SitePlan> {
-  requireBackend(sites.map(({ stack }) => stack));
   const current = rollout.workingTree();
   const openStack = rollout.deployedStacks({ offline });
   for await (const plan of rendered) {

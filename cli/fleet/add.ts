@@ -1,6 +1,8 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { addSite, inventoryFile, type Labels } from "../../configs/inventory";
+import { checkSite } from "../../configs/checks";
+import { parseYaml } from "../../configs/files";
+import { addSite, inventoryFile, type Labels, parseFleet } from "../../configs/inventory";
 import { newStackFile, stackFile } from "../../configs/sites";
 import { acting, bessCommand } from "../command";
 import { labelOption, siteNamed } from "./selection";
@@ -24,6 +26,8 @@ function add(name: string, { engine, label: labels, stack, profile, model }: Add
     ...(profile && { profile }),
     ...(model && { model }),
   });
+  const added = parseFleet(parseYaml(text, inventoryFile)).sites.find((site) => site.name === name);
+  if (added) checkSite(added.config, `sites.${name} of ${inventoryFile}`);
   const file = stackFile(stack ?? name);
   const isKept = existsSync(join(root, file));
   if (!isKept) writeFileSync(join(root, file), newStackFile(name));

@@ -1,6 +1,6 @@
 import { type Fleet, type FleetSite, loadFleet } from "../../configs/inventory";
 import { renderInto, splitIntoShards } from "../../fleet";
-import { acting, bessCommand, number } from "../command";
+import { acting, bessCommand, number, writableFolder } from "../command";
 import { checkedSites, selected, selecting, type Selection } from "./selection";
 
 /** The sites that were asked for; none of a wave that has none, for its job is then passed over. */
@@ -38,7 +38,7 @@ export const fleetRender = () =>
       "Writes what each site's program asks for, its configs rendered: a file per site.",
     ),
   )
-    .requiredOption("--out <folder>", "where to")
+    .requiredOption("--out <folder>", "where to", writableFolder)
     .example("What preview --rendered compares", "fleet render --out rendered")
     .action(
       acting((asked: Selection & { out: string }) =>

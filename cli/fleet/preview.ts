@@ -1,9 +1,9 @@
 import { writeFileSync } from "node:fs";
 import { Option } from "commander";
-import { setUp, showProgress } from "../../automation";
+import { requireBackend, setUp, showProgress } from "../../automation";
 import { loadFleet } from "../../configs/inventory";
 import { formatComment, groupSites, plansFromState, plansSince } from "../../fleet";
-import { acting, bessCommand } from "../command";
+import { acting, bessCommand, writable } from "../command";
 import { checkedSites, isSelected, selecting, type Selection } from "./selection";
 
 interface Preview extends Selection {
@@ -29,6 +29,7 @@ async function preview(selection: Preview): Promise<number> {
   const mode = selection.rendered ? "rendered" : selection.real ? "real" : "offline";
   const isAsked = (name: string) => isSelected(selection)({ name, labels: {} });
   const sites = checkedSites(fleet, selection);
+  if (mode !== "rendered") requireBackend(sites.map(({ stack }) => stack));
   if (mode !== "rendered" && !(await setUp(mode === "real" ? "deploy" : "rehearse"))) return 1;
   const rendered = plansSince(selection.since, sites, isAsked);
   const plans =
@@ -64,8 +65,9 @@ export const fleetPreview = () =>
     .option(
       "--markdown <file>",
       "write the comment of a pull request there, cut to what GitHub takes",
+      writable,
     )
-    .option("--report <file>", "write the same there, whole")
+    .option("--report <file>", "write the same there, whole", writable)
     .addHelpText(
       "after",
       "\nSites with the same change are shown once. Exit code 1: a change is against the policy.",

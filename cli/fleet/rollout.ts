@@ -1,5 +1,5 @@
 import { loadFleet } from "../../configs/inventory";
-import { type RollingOut, runRollout } from "../../fleet";
+import { requireTerminal, type RollingOut, runRollout } from "../../fleet";
 import { acting, bessCommand, jsonOption, number, printJson } from "../command";
 import {
   checkedSites,
@@ -35,6 +35,7 @@ const rolling = (kind: "up" | "resume" | "rollback", description: string, soakSe
         const fleet = loadFleet();
         // What a rollback goes back to was checked when it was rolled out.
         const sites = (kind === "rollback" ? selected : checkedSites)(fleet, asked);
+        if (!asked.yes) requireTerminal("--yes");
         return onStacks(asked, sites, async () => {
           const result = await runRollout(kind, fleet, sites, asked, asked.wave);
           if (asked.json) printJson(result.record);

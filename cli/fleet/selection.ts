@@ -1,6 +1,6 @@
 import { InvalidArgumentError, Option } from "commander";
 import picomatch from "picomatch";
-import { checkStack, setUp } from "../../automation";
+import { checkStack, requireBackend, setUp } from "../../automation";
 import type { Operating } from "../../fleet";
 import {
   type Fleet,
@@ -180,6 +180,7 @@ export async function onStacks(
 ): Promise<number> {
   const { rehearse, json } = asked;
   await checkFaults(asked, sites);
+  if (!rehearse) requireBackend(sites.map(({ stack }) => stack));
   if (!(await setUp(rehearse || !contact ? "rehearse" : "deploy"))) return 1;
   const notice = () => rehearse && !json && console.log(rehearsalNotice);
   notice();

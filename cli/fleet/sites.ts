@@ -5,12 +5,13 @@ import {
   type Operating,
   removeSite,
   reportDrift,
+  requireRemoval,
   type SiteDrift,
   siteStatuses,
   type SiteStatus,
   verifySite,
 } from "../../fleet";
-import { acting, bessCommand, jsonOption, printJson, table } from "../command";
+import { acting, bessCommand, jsonOption, printJson, table, writable } from "../command";
 import { onStacks, operating, selected, selecting, type Selection, siteNamed } from "./selection";
 
 interface Json {
@@ -96,7 +97,7 @@ export const fleetDrift = () =>
       bessCommand("drift", "Shows what differs at the sites from their state; changes nothing."),
     ),
   )
-    .option("--markdown <file>", "write it there, if anything differs")
+    .option("--markdown <file>", "write it there, if anything differs", writable)
     .addOption(jsonOption())
     .example("At every site", "fleet drift")
     .action(acting((asked: Parameters<typeof lookForDrift>[0]) => lookForDrift(asked, false)));
@@ -143,6 +144,7 @@ export const fleetDown = () =>
     .action(
       acting((name: string, asked: Operating & { yesDestroy?: string }) => {
         const site = siteNamed(name);
+        requireRemoval(name, asked.yesDestroy);
         return onStacks(asked, [site], async () => {
           await removeSite(site, asked);
           console.log(`${name}: removed; what its data volumes hold stays unless it said purge`);

@@ -2,7 +2,9 @@ import { checkMemory } from "../../configs/memory";
 import { loadModel } from "../../configs/model";
 import { profiles } from "../../configs/profiles";
 
-const models = ["configs/telemetry.yaml", "configs/models/m5bat.yaml"].map(loadModel);
+const models = ["configs/telemetry.yaml", "configs/models/m5bat.yaml"].map((file) =>
+  loadModel(file),
+);
 const model = loadModel("configs/telemetry.yaml");
 
 describe("InfluxDB's memory", () => {
