@@ -254,7 +254,9 @@ class Reader {
   private tags(source: SourcePlan, element: Element): Record<string, string> | undefined {
     const tags: Record<string, string> = {};
     for (const { name, place, optional, fallback } of source.tags) {
-      const text = (place ? this.text(place, element) : "") || fallback || "";
+      // Line protocol has no tag that ends with a backslash.
+      const given = place ? this.text(place, element).replace(/\\+$/, "") : "";
+      const text = given || fallback || "";
       if (text !== "") tags[name] = text;
       else if (!optional) {
         this.drop(source.table, reasons.identity, name, exampleOf(element.stack.at(-1) ?? null));
@@ -344,7 +346,10 @@ const digits = /^[0-9]+$/;
 /** A value as a text; undefined if it is a list or an object, or none. */
 function textOf(value: Found): string | undefined {
   if (typeof value === "boolean") return String(value);
-  return typeof value === "string" ? (rawNumber(value) ?? value) : undefined;
+  if (typeof value !== "string") return undefined;
+  const raw = rawNumber(value);
+  // Starlark's whole numbers have no negative zero.
+  return raw === "-0" ? "0" : (raw ?? value);
 }
 
 const exampleOf = (value: Found): string =>
@@ -425,9 +430,18 @@ function numberOf(value: Value, { number }: FieldPlan): bigint | number | undefi
   if (base === 16) return hexadecimal(text);
   const bare =
     suffix !== null && text.endsWith(suffix) ? trim(text.slice(0, -suffix.length)) : text;
-  const ungrouped = group === null ? bare : bare.replaceAll(group, "");
-  if (decimal !== "." && ungrouped.includes(".")) return undefined;
-  return plainNumber(ungrouped.replaceAll(decimal, "."));
+  const [whole = "", ...fraction] = bare.split(decimal);
+  if (decimal !== "." && bare.includes(".") && group !== ".") return undefined;
+  const ungrouped = group === null ? whole : withoutGroups(whole, group);
+  return ungrouped === undefined ? undefined : plainNumber([ungrouped, ...fraction].join("."));
+}
+
+/** Without the signs between thousands; undefined if one stands elsewhere. */
+function withoutGroups(whole: string, group: string): string | undefined {
+  const [head = "", ...thousands] = whole.split(group);
+  if (thousands.length === 0) return whole;
+  const fits = /^[+-]?[0-9]{1,3}$/.test(head) && thousands.every((part) => /^[0-9]{3}$/.test(part));
+  return fits ? head + thousands.join("") : undefined;
 }
 
 function hexadecimal(text: string): bigint | undefined {
@@ -442,7 +456,7 @@ function plainNumber(text: string): bigint | number | undefined {
   if (mantissa === "" || text.length > 64) return undefined;
   if (digits.test(mantissa) && exponent === undefined)
     return BigInt(`${sign === "-" ? "-" : ""}${mantissa}`);
-  if (Math.abs(Number(exponent ?? 0)) > 200) return undefined;
+  if (Number(exponent ?? 0) > 200) return undefined;
   return Number(`${sign}${mantissa}${exponent === undefined ? "" : `e${exponent}`}`);
 }
 

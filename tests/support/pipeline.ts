@@ -26,12 +26,15 @@ export class Pipeline {
     private readonly retention: string | undefined,
   ) {}
 
-  /** @param retention how long the site keeps rows. Default: a time of any age is believed. */
-  static async start(model: Model, retention?: string): Promise<Pipeline> {
+  /**
+   * @param retention how long the site keeps rows. Default: a time of any age is believed.
+   * @param running whether Telegraf is started. Default: it is.
+   */
+  static async start(model: Model, retention?: string, running = true): Promise<Pipeline> {
     const broker = await Broker.start(model);
     const pipeline = new Pipeline(model, broker, await RecordingEndpoint.start(), retention);
     pipeline.write();
-    await pipeline.startTelegraf();
+    if (running) await pipeline.startTelegraf();
     return pipeline;
   }
 

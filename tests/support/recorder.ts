@@ -42,7 +42,7 @@ export class RecordingEndpoint {
     const server = createServer(async (request, response) => {
       const body = await read(request);
       this.tokens.add(request.headers.authorization ?? "");
-      if (this.status === 204) this.points.push(...body.split("\n").filter(Boolean).map(parseLine));
+      if (this.status === 204) this.points.push(...parseLines(body));
       response
         .writeHead(this.status)
         .end(this.status === 204 ? undefined : '{"error":"the test asks for it"}');
@@ -65,17 +65,65 @@ async function read(request: IncomingMessage): Promise<string> {
   return (request.headers["content-encoding"] === "gzip" ? gunzipSync(body) : body).toString();
 }
 
-/** Splits at a separator that no backslash escapes and that stands in no quotes. */
-function split(text: string, separator: string): string[] {
-  return text.match(new RegExp(`(?:\\\\.|"(?:\\\\.|[^"\\\\])*"|[^${separator}\\\\"])+`, "g")) ?? [];
+/** Takes a text up to one of some signs that no backslash escapes and that stands in no quotes. */
+function taken(text: string, from: number, signs: string, quotes: boolean): string {
+  let inside = false;
+  for (let at = from; at < text.length; at += 1) {
+    const sign = text[at] ?? "";
+    if (sign === "\\") at += 1;
+    else if (quotes && sign === '"') inside = !inside;
+    else if (!inside && signs.includes(sign)) return text.slice(from, at);
+  }
+  return text.slice(from);
 }
 
-function parseLine(line: string): Point {
-  const [key = "", fields = "", time = ""] = split(line, " ");
-  const [table = "", ...tags] = split(key, ",");
-  const pairs = (texts: string[]) =>
-    Object.fromEntries(
-      texts.map((text) => [text.slice(0, text.indexOf("=")), text.slice(text.indexOf("=") + 1)]),
-    );
-  return { table, tags: pairs(tags), fields: pairs(split(fields, ",")), time };
+/** The pairs of a part of a line, each after a comma; the text after the last one begins at `end`. */
+function pairs(text: string, from: number, quotes: boolean) {
+  const found: Record<string, string> = {};
+  let at = from;
+  // A line may have no tags, but has a field.
+  for (let more = quotes || text[at - 1] === ","; more; more = text[at - 1] === ",") {
+    const name = taken(text, at, "=", false);
+    at += name.length + 1;
+    const value = taken(text, at, ", ", quotes);
+    at += value.length + 1;
+    found[name] = value;
+  }
+  return { found, end: at };
 }
+
+/** The points of line protocol. A text's line feed is no end of its line. */
+function parseLines(body: string): Point[] {
+  const points: Point[] = [];
+  for (let at = 0; at < body.length;) {
+    const table = taken(body, at, ", ", false);
+    const tags = pairs(body, at + table.length + 1, false);
+    const fields = pairs(body, tags.end, true);
+    const time = taken(body, fields.end, "\n", false);
+    points.push({ table, tags: tags.found, fields: fields.found, time });
+    at = fields.end + time.length + 1;
+  }
+  return points;
+}
+
+/** A field as line protocol has it. */
+const valueOf = (text: string): number | string | boolean | bigint =>
+  /^".*"$/s.test(text)
+    ? text.slice(1, -1).replaceAll(/\\(["\\])/g, "$1")
+    : text === "true" || text === "false"
+      ? text === "true"
+      : text.endsWith("i")
+        ? BigInt(text.slice(0, -1))
+        : Number(text);
+
+/** Telegraf writes a tag's line feed as `\\n`. */
+const unescapedKey = (text: string): string =>
+  text.replaceAll(/\\([ ,=])/g, "$1").replaceAll("\\n", "\n");
+
+/** A point with its values read. */
+export const rowOf = ({ table, tags, fields, time }: Point) => ({
+  table,
+  tags: Object.fromEntries(Object.entries(tags).map(([name, tag]) => [name, unescapedKey(tag)])),
+  fields: Object.fromEntries(Object.entries(fields).map(([name, text]) => [name, valueOf(text)])),
+  time: BigInt(time),
+});

@@ -1,0 +1,63 @@
+import { readerOf } from "../../configs/reading";
+import {
+  type Case,
+  caseModel,
+  cases,
+  casesAreHere,
+  type Dropped,
+  findings,
+  type Row,
+} from "../support/cases";
+import { refusalOf } from "../support/refusal";
+
+/** What needs a broker: it holds messages back, or keeps them. */
+const brokerCases = ["20", "21", "36"];
+
+/** Reads the messages of a case as if they arrived now. */
+function readCase(given: Case, start: number) {
+  const model = caseModel(
+    given,
+    given.messages.some(({ model: n }) => n !== undefined) ? 1 : undefined,
+  );
+  const read = readerOf(model, "90d");
+  const rows: Row[] = [];
+  const drops: Dropped[] = [];
+  for (const { topic, payload, at } of given.messages) {
+    const arrival = BigInt(start + at) * 1_000_000n;
+    const result = read(topic, payload, arrival);
+    rows.push(...result.points.map((point) => ({ ...point, time: point.time ?? arrival })));
+    drops.push(...result.drops.map(({ field, count }) => ({ topic, field, count })));
+    if (result.subscriptions.length === 0) drops.push({ topic, field: "", count: 1 });
+  }
+  return { rows, drops };
+}
+
+(casesAreHere ? describe : describe.skip)("a message of a real gateway is read, in case", () => {
+  const known = casesAreHere ? cases() : [];
+  const start = Date.UTC(2026, 10, 27, 12);
+  const plain = known.filter(
+    ({ name }) => !brokerCases.includes(name.slice(0, 2)) && !name.startsWith("26"),
+  );
+
+  test.each(plain)("$name", (given) => {
+    const { rows, drops } = readCase(given, start);
+    expect(findings(given, rows, drops, ({ at }) => start + at)).toEqual([]);
+  });
+
+  test("26-more-than-500-columns: 490 cells are read, and a model of 520 is refused", () => {
+    const given = known.find(({ name }) => name.startsWith("26"));
+    if (!given) throw new Error("the case is gone");
+    const refusal = refusalOf(() => caseModel(given, 2)).message;
+    expect(refusal).toContain("500");
+    expect(refusal).toContain("520");
+    const first = { ...given, messages: given.messages.slice(0, 1) };
+    expect(
+      findings(
+        { ...first, expected: { ...given.expected, dropped: [] } },
+        readCase(first, start).rows,
+        [],
+        () => start,
+      ),
+    ).toEqual([]);
+  });
+});
