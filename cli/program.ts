@@ -1,5 +1,6 @@
 import { ci } from "./ci";
 import { bessCommand, problem } from "./command";
+import { checkCommand } from "./check";
 import { docs } from "./docs";
 import { down } from "./down";
 import { fleet } from "./fleet";
@@ -21,6 +22,7 @@ const commands = [
   down,
   openCommand,
   imagesCommand,
+  checkCommand,
   replayCommand,
   rehearseCommand,
   list,

@@ -1,5 +1,6 @@
 import type { Model } from "./model";
 import type { Time } from "./payload";
+import { escapedKey } from "./payload";
 import {
   type FieldPlan,
   type PathPlan,
@@ -61,10 +62,17 @@ export interface Drop {
   count: number;
 }
 
+/**
+ * Where the values of a point were, by the names of its tags and fields, and `time`; or where that was
+ * which is not stored. A JSON path from the payload's root, or a place in the topic.
+ */
+export type Origins = Record<string, string>;
+
 /** What a message gives. */
 export interface Read {
   points: StoredPoint[];
   drops: Drop[];
+  origins: Map<StoredPoint | Drop, Origins>;
 }
 
 /** Rows that one message may give. */
@@ -127,11 +135,14 @@ interface Element {
   stack: Found[];
   keys: string[];
   indices: number[];
+  /** Keys from the payload's root to each of the stack. */
+  paths: string[][];
 }
 
 /** Reads one message of a subscription. */
 class Reader {
-  readonly drops: Drop[] = [];
+  private readonly drops: Drop[] = [];
+  private readonly origins: Read["origins"] = new Map();
   private readonly points = new Map<string, StoredPoint>();
   private readonly levels: string[];
   private unreadable = false;
@@ -153,7 +164,8 @@ class Reader {
     else if ((trimmed.match(/[[{]/g)?.length ?? 0) > mostBrackets)
       this.drop(table, reasons.large, "", trimmed);
     else this.payload(sources, table, trimmed);
-    return { points: [...this.points.values()], drops: this.drops };
+    const { drops, origins } = this;
+    return { points: [...this.points.values()], drops, origins };
   }
 
   private payload(sources: SourcePlan[], table: string, text: string): void {
@@ -162,7 +174,7 @@ class Reader {
     if (decoded === missing && !bare) return this.drop(table, reasons.payload, "", text);
     const root: Found = decoded === missing ? text : decoded;
     for (const source of sources)
-      this.elements(source, { stack: [root], keys: [], indices: [] }, 0);
+      this.elements(source, { stack: [root], keys: [], indices: [], paths: [[]] }, 0);
     if (this.points.size > 0 || this.drops.length > 0) return;
     this.drop(table, this.unreadable ? reasons.payload : reasons.none, "", text);
   }
@@ -180,12 +192,14 @@ class Reader {
         : [];
     entries.forEach(([key, entry], i) => {
       if (entry === null) return;
-      const { stack, keys, indices } = element;
-      this.elements(
-        source,
-        { stack: [...stack, entry], keys: [...keys, key], indices: [...indices, i] },
-        level + 1,
-      );
+      const { stack, keys, indices, paths } = element;
+      const inner: Element = {
+        stack: [...stack, entry],
+        keys: [...keys, key],
+        indices: [...indices, i],
+        paths: [...paths, [...keysTo(path, element), key]],
+      };
+      this.elements(source, inner, level + 1);
     });
   }
 
@@ -197,12 +211,13 @@ class Reader {
       else this.drop(source.table, reasons.many, "", "");
       return;
     }
-    const fields = source.names ? this.named(source, element) : this.fields(source, element);
+    const origins: Origins = {};
+    const fields = this.fields(source, element, origins);
     if (Object.keys(fields).length === 0) return;
-    const tags = this.tags(source, element);
+    const tags = this.tags(source, element, origins);
     if (!tags) return;
-    const time = this.time(source, element);
-    if (time !== null) this.store(source.table, tags, time, fields);
+    const time = this.time(source, element, origins);
+    if (time !== null) this.store(source.table, tags, time, fields, origins);
   }
 
   private store(
@@ -210,60 +225,80 @@ class Reader {
     tags: Record<string, string>,
     time: bigint | undefined,
     fields: Record<string, Stored>,
+    origins: Origins,
   ): void {
     const key = JSON.stringify([table, tags, String(time)]);
     const point = this.points.get(key);
     if (!point) {
-      this.points.set(key, { table, tags, fields, time });
+      const made = { table, tags, fields, time };
+      this.points.set(key, made);
+      this.origins.set(made, origins);
       return;
     }
+    const former = this.origins.get(point) ?? {};
     for (const [name, value] of Object.entries(fields)) {
-      if (name in point.fields) this.drop(table, reasons.twice, name, String(point.fields[name]));
+      if (name in point.fields)
+        this.drop(table, reasons.twice, name, String(point.fields[name]), former[name]);
       point.fields[name] = value;
     }
+    Object.assign(former, origins);
   }
 
-  private fields(source: SourcePlan, { stack }: Element): Record<string, Stored> {
+  private fields(source: SourcePlan, element: Element, origins: Origins): Record<string, Stored> {
     const fields: Record<string, Stored> = {};
-    for (const field of source.fields)
-      this.field(source.table, field, this.at(field.path, stack), fields);
+    const name = source.names && this.text(source.names, element);
+    for (const field of source.fields) {
+      if (name !== null && field.path[1][0] !== name) continue;
+      const path = name === null ? field.path : source.value;
+      const value = this.at(path, element.stack);
+      if (value === missing || value === null) continue;
+      const origin = pathText(keysTo(path, element));
+      const result = typed(value, field);
+      if (typeof result === "object")
+        this.drop(source.table, result.reason, field.name, exampleOf(value), origin);
+      else {
+        fields[field.name] = result;
+        origins[field.name] = origin;
+      }
+    }
     return fields;
   }
 
-  private named(source: SourcePlan, element: Element): Record<string, Stored> {
-    const name = source.names ? this.text(source.names, element) : undefined;
-    const fields: Record<string, Stored> = {};
-    for (const field of source.fields)
-      if (field.path[1][0] === name)
-        this.field(source.table, field, this.at(source.value, element.stack), fields);
-    return fields;
-  }
-
-  private field(
-    table: string,
-    field: FieldPlan,
-    value: Found,
-    fields: Record<string, Stored>,
-  ): void {
-    if (value === missing || value === null) return;
-    const result = typed(value, field);
-    if (typeof result === "object") this.drop(table, result.reason, field.name, exampleOf(value));
-    else fields[field.name] = result;
-  }
-
-  private tags(source: SourcePlan, element: Element): Record<string, string> | undefined {
+  private tags(
+    source: SourcePlan,
+    element: Element,
+    origins: Origins,
+  ): Record<string, string> | undefined {
     const tags: Record<string, string> = {};
     for (const { name, place, optional, fallback } of source.tags) {
       // Line protocol has no tag that ends with a backslash.
-      const given = place ? this.text(place, element).replace(/\\+$/, "") : "";
-      const text = given || fallback || "";
-      if (text !== "") tags[name] = text;
-      else if (!optional) {
-        this.drop(source.table, reasons.identity, name, exampleOf(element.stack.at(-1) ?? null));
+      const found = place ? this.text(place, element).replace(/\\+$/, "") : "";
+      const text = found || fallback || "";
+      const origin = place ? this.origin(place, element) : undefined;
+      if (text !== "") {
+        tags[name] = text;
+        origins[name] = found === "" ? "the default" : (origin ?? "");
+      } else if (!optional) {
+        const example = exampleOf(element.stack.at(-1) ?? null);
+        this.drop(source.table, reasons.identity, name, example, origin);
         return undefined;
       }
     }
     return tags;
+  }
+
+  /** Where a text is, in words. */
+  private origin([kind, path, number, , split, part]: PlacePlan, element: Element): string {
+    const level = number < 0 ? this.levels.length + number : number;
+    const around = pathText(element.paths[number + 1] ?? []);
+    const whole = {
+      path: pathText(path ? keysTo(path, element) : []),
+      segment: `topic segment ${level}`,
+      rest: `topic from segment ${level} on`,
+      key: `key of ${around}`,
+      index: `number of ${around}`,
+    }[kind];
+    return split === null ? whole : `${whole}, part ${part} of it`;
   }
 
   /** The text at a place; "" if there is none. */
@@ -306,16 +341,21 @@ class Reader {
   }
 
   /** The event's time; undefined for the arrival, null for a row that is dropped. */
-  private time({ table, time }: SourcePlan, { stack }: Element): bigint | undefined | null {
+  private time(
+    { table, time }: SourcePlan,
+    element: Element,
+    origins: Origins,
+  ): bigint | undefined | null {
     if (!time) return undefined;
-    const texts = time.paths.map((path) => textOf(this.at(path, stack)) ?? "");
+    const texts = time.paths.map((path) => textOf(this.at(path, element.stack)) ?? "");
+    const origin = time.paths.map((path) => pathText(keysTo(path, element))).join(" and ");
     if (texts.every((text) => text === "")) {
-      if (!time.optional) this.drop(table, reasons.noTime, "time", "");
+      if (!time.optional) this.drop(table, reasons.noTime, "time", "", origin);
       return undefined;
     }
     const read = texts.includes("") ? undefined : readTime(texts, time, this.arrival);
     if (read === undefined) {
-      this.drop(table, reasons.time, "time", cut(texts.join(" ")));
+      this.drop(table, reasons.time, "time", texts.join(" "), origin);
       return undefined;
     }
     const age = this.arrival - read;
@@ -325,15 +365,35 @@ class Reader {
       (time.lead === null || -age <= BigInt(time.lead)) &&
       read > -(2n ** 63n) &&
       read < 2n ** 63n;
-    if (believed) return read;
-    this.drop(table, reasons.outside, "time", cut(texts.join(" ")));
+    if (believed) {
+      origins.time = origin;
+      return read;
+    }
+    this.drop(table, reasons.outside, "time", texts.join(" "), origin);
     return time.outside === "drop" ? null : undefined;
   }
 
-  private drop(table: string, reason: Drop["reason"], field: string, example: string): void {
-    this.drops.push({ table, reason, field, example: cut(example), count: 1 });
+  private drop(
+    table: string,
+    reason: Drop["reason"],
+    field: string,
+    example: string,
+    origin?: string,
+  ): void {
+    const drop = { table, reason, field, example: cut(example), count: 1 };
+    this.drops.push(drop);
+    if (origin !== undefined) this.origins.set(drop, { [field]: origin });
   }
 }
+
+/** Keys from the payload's root to where a path of an element leads. */
+const keysTo = ([up, keys]: PathPlan, { paths }: Element): string[] => [
+  ...((up === -1 ? undefined : paths[paths.length - 1 - up]) ?? []),
+  ...keys,
+];
+
+/** A JSON path from the payload's root. */
+const pathText = (keys: string[]): string => keys.map(escapedKey).join(".") || "$";
 
 const cut = (text: string): string => [...text].slice(0, mostExample).join("");
 
@@ -713,6 +773,7 @@ export function readerOf(
       subscriptions,
       points: reads.flatMap(({ points }) => points),
       drops: reads.flatMap(({ drops }) => drops),
+      origins: new Map(reads.flatMap(({ origins }) => [...origins])),
     };
   };
 }

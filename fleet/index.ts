@@ -2,6 +2,7 @@
  * The sites of the inventory as a whole: their previews and reports, their rollouts, and the
  * revision that each has deployed.
  */
+export { heardAt } from "./listen";
 export { type Shard, splitIntoShards } from "./matrix";
 export {
   commentLimit,
