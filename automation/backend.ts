@@ -83,8 +83,8 @@ export function requireBackend(stacks: readonly string[]): void {
   const findings: string[] = [];
   if (backend === undefined)
     findings.push(
-      `${missing("PULUMI_BACKEND_URL")}, nor is PULUMI_ACCESS_TOKEN, and this machine has no ` +
-        "pulumi login: name the backend that has the states of the sites",
+      `${missing("PULUMI_BACKEND_URL")}, ${missing("PULUMI_ACCESS_TOKEN")}, and this machine has ` +
+        "no pulumi login: name the backend that has the states of the sites",
     );
   else findings.push(...passphraseFindings(stacks, backend));
   if (

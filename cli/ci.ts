@@ -10,6 +10,7 @@ import {
 } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { Option } from "commander";
 import { InputError } from "../configs/validation";
 import { acting, bessCommand } from "./command";
 
@@ -52,10 +53,7 @@ async function github<T>(path: string): Promise<T | undefined> {
 
 /** The part of an environment that tells who may deploy to it. */
 interface Environment {
-  protection_rules?: {
-    type: string;
-    reviewers?: { type: string; reviewer: { login?: string; slug?: string } }[];
-  }[];
+  protection_rules?: { type: string; reviewers?: object[] }[];
   /** Without one every branch may deploy. */
   deployment_branch_policy: { custom_branch_policies: boolean } | null;
 }
@@ -79,49 +77,42 @@ async function branchFindings(
   return branch?.protected ? [] : [`takes protected branches, and ${main} is not protected`];
 }
 
-/** What is wrong with a wave's environment, and who approves it. */
-async function judge(
+/**
+ * What is wrong with an environment; nothing where it keeps its secrets to the default branch.
+ * @param isApproved whether it must have somebody who approves.
+ */
+async function environmentFindings(
   name: string,
   main: string,
-): Promise<{ findings: string[]; approvedBy: string[] }> {
+  isApproved: boolean,
+): Promise<string[]> {
   const path = `/environments/${encodeURIComponent(name)}`;
   const found = await github<Environment>(path);
-  if (!found)
-    return {
-      findings: [`environment ${name} is not there: nobody would have to approve the wave`],
-      approvedBy: [],
-    };
-  const approvedBy = (found.protection_rules ?? [])
+  if (!found) return ["is not there: GitHub would make it, without any protection"];
+  const reviewers = (found.protection_rules ?? [])
     .filter(({ type }) => type === "required_reviewers")
-    .flatMap(({ reviewers = [] }) => reviewers)
-    .map(({ reviewer }) => reviewer.login ?? reviewer.slug ?? "somebody");
-  return {
-    findings: [
-      ...(approvedBy.length > 0
-        ? []
-        : [`environment ${name} has no required reviewers: nobody would have to approve the wave`]),
-      ...(await branchFindings(path, found.deployment_branch_policy, main)).map(
-        (finding) => `environment ${name} ${finding}: let it take ${main} alone`,
-      ),
-    ],
-    approvedBy,
-  };
+    .flatMap((rule) => rule.reviewers ?? []);
+  return [
+    ...(isApproved && reviewers.length === 0
+      ? ["has no required reviewers: nobody would have to approve the wave"]
+      : []),
+    ...(await branchFindings(path, found.deployment_branch_policy, main)).map(
+      (finding) => `${finding}: let it take ${main} alone`,
+    ),
+  ];
 }
 
-async function admit({ wave }: { wave?: string }): Promise<void> {
+async function admit({ wave, environment }: { wave?: string; environment?: string }) {
   const repository = await github<{ default_branch: string }>("");
   const main = repository?.default_branch ?? "";
   const ref = needed("GITHUB_REF");
   const findings =
     ref === `refs/heads/${main}` ? [] : [`${ref} is not the default branch: start it from ${main}`];
-  const environment = wave === undefined ? undefined : await judge(`rollout-${wave}`, main);
-  findings.push(...(environment?.findings ?? []));
+  const name = wave === undefined ? environment : `rollout-${wave}`;
+  if (name !== undefined)
+    for (const finding of await environmentFindings(name, main, wave !== undefined))
+      findings.push(`environment ${name} ${finding}`);
   if (findings.length > 0) throw new InputError("this run", [...findings, guide]);
-  console.log(
-    environment
-      ? `wave ${wave} waits for the approval of ${environment.approvedBy.join(" or ")}`
-      : `this run is of ${main}`,
-  );
 }
 
 /** A run of a workflow. */
@@ -212,7 +203,13 @@ export function ci() {
       "admit",
       "Refuses a run of another branch than the default one, and a wave that nobody must approve.",
     )
-      .option("--wave <name>", "wave whose environment, rollout-<wave>, is asked for")
+      .addOption(
+        new Option(
+          "--wave <name>",
+          "wave whose environment, rollout-<wave>, must have reviewers, and take no other branch",
+        ).conflicts("environment"),
+      )
+      .option("--environment <name>", "environment that must take no other branch")
       .example("Before a wave", "ci admit --wave canary")
       .action(acting(admit)),
   );

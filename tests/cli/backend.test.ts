@@ -36,7 +36,7 @@ async function refusal(env: NodeJS.ProcessEnv, words: string[]): Promise<string>
 
 const shared = () => ({ PULUMI_BACKEND_URL: `file://${checkout.at(".cache/backend")}` });
 const noBackend =
-  /^the backend is refused:\n {2}- PULUMI_BACKEND_URL is (not set|empty), nor is PULUMI_ACCESS_TOKEN, and this machine has no pulumi login: .*\n {2}- docs\/.* tells .*\n$/m;
+  /^the backend is refused:\n {2}- PULUMI_BACKEND_URL is (not set|empty), PULUMI_ACCESS_TOKEN is not set, and this machine has no pulumi login: .*\n {2}- docs\/.* tells .*\n$/m;
 const noPassphrase =
   /^the backend is refused:\n {2}- PULUMI_CONFIG_PASSPHRASE is (not set|empty): it opens the secrets of (kiel-1|aachen-1 and 5 others)\n/;
 

@@ -1,7 +1,7 @@
 import { copyFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { Checkout } from "../support/checkout";
 
-jest.setTimeout(60_000);
+jest.setTimeout(120_000);
 
 const checkout = new Checkout();
 afterAll(() => checkout.remove());

@@ -16,7 +16,7 @@ import {
   starts,
 } from "../support/workflow";
 
-jest.setTimeout(180_000);
+jest.setTimeout(300_000);
 
 const checkout = new Checkout();
 const home = temporaryFolder();
@@ -58,6 +58,7 @@ afterAll(() => {
   home.remove();
 });
 
+const environments = ["rollout-canary", "rollout-early", "rollout-rest", "drift"];
 const environment = (change: object = {}) => ({
   protection_rules: [
     { type: "branch_policy" },
@@ -69,18 +70,16 @@ const environment = (change: object = {}) => ({
 /** Lets branches deploy to each environment. */
 function branches(...names: string[]): void {
   const policies = { branch_policies: names.map((name) => ({ name })) };
-  for (const wave of ["canary", "early", "rest"])
-    answers.set(
-      `/repos/bess/sites/environments/rollout-${wave}/deployment-branch-policies`,
-      policies,
-    );
+  for (const name of environments)
+    answers.set(`/repos/bess/sites/environments/${name}/deployment-branch-policies`, policies);
 }
 const runs = "/repos/bess/sites/actions/workflows/rollout.yml/runs?per_page=100";
 beforeEach(() => {
   answers.clear();
   answers.set("/repos/bess/sites", { default_branch: "main" });
-  for (const wave of ["canary", "early", "rest"])
-    answers.set(`/repos/bess/sites/environments/rollout-${wave}`, environment());
+  for (const name of environments)
+    answers.set(`/repos/bess/sites/environments/${name}`, environment());
+  answers.set("/repos/bess/sites/environments/drift", environment({ protection_rules: [] }));
   branches("main");
   answers.set(runs, { workflow_runs: [{ status: "completed" }] });
 });
@@ -142,7 +141,7 @@ describe("rollout.yml", () => {
       ["rest", "kiel-2", "1 verified"],
       ["rest", "aachen-1", "1 verified"],
     ]);
-  });
+  }, 600_000);
 
   test("fails where its sites cannot be split", async () => {
     answers.set("/repos/bess/sites/environments/rollout-first", environment());
@@ -152,7 +151,11 @@ describe("rollout.yml", () => {
   });
 
   test.each([
-    ["is not there", undefined, "environment rollout-canary is not there: nobody would have to"],
+    [
+      "is not there",
+      undefined,
+      "environment rollout-canary is not there: GitHub would make it, without any protection",
+    ],
     [
       "has no reviewers",
       environment({ protection_rules: [{ type: "branch_policy" }] }),
@@ -196,7 +199,7 @@ describe("rollout.yml", () => {
     [
       "the backend",
       () => ({ github, secrets: secrets(), vars: { ...vars(), PULUMI_BACKEND_URL: undefined } }),
-      /PULUMI_BACKEND_URL is empty, nor is PULUMI_ACCESS_TOKEN/,
+      /PULUMI_BACKEND_URL is empty, PULUMI_ACCESS_TOKEN is empty, and this/,
     ],
     [
       "the passphrase",
@@ -307,8 +310,11 @@ describe("drift.yml", () => {
     expect(await keepIssue([], "success", "cancelled")).toBe(false);
   });
 
-  test("fails on another branch, and says so in the issue", async () => {
-    const { result } = await idle({ GITHUB_REF: "refs/heads/mine" });
+  test("fails on another branch, and where another could take its key, and says so", async () => {
+    branches("main", "mine");
+    const ended = await idle({ GITHUB_REF: "refs/heads/mine" });
+    expect(said(ended)).toMatch(/mine is not the default branch[^]*environment drift takes mine:/);
+    const { result } = ended;
     expect(result).toBe("failure");
     const issues: Post[] = [];
     expect(await keepIssue(issues, result, "skipped")).toBe(true);
@@ -356,7 +362,7 @@ describe("preview.yml", () => {
     const ended = await runner().run(job("preview.yml", "plan"), { github: own });
     expect(ended.result).toBe("failure");
     expect(said(ended)).toMatch(
-      /PULUMI_BACKEND_URL is empty, nor is PULUMI_ACCESS_TOKEN.*\n.*docs\/github-actions\.md tells/,
+      /PULUMI_BACKEND_URL is empty, PULUMI_ACCESS_TOKEN is empty, and this.*\n.*docs\/github-actions\.md tells/,
     );
     const comments: Post[] = [];
     await githubScript(job("preview.yml", "comment").steps?.at(-1), checkout.at("."), { comments });
