@@ -43,6 +43,12 @@ export class Pipeline {
     return this.telegraf?.output ?? "";
   }
 
+  /** Process id of Telegraf. @throws Error if it does not run. */
+  get pid(): number {
+    if (!this.telegraf) throw new Error("Telegraf was not started");
+    return this.telegraf.pid;
+  }
+
   async startTelegraf(): Promise<void> {
     this.beginTelegraf();
     await until(
