@@ -212,6 +212,21 @@ export const apiPlaceholders: { adminToken: string; port: number } = {
   port,
 };
 
+/**
+ * Tables of the pipeline's database that `scripts/reading.star` counts in what is no telemetry, with
+ * their tags: what was dropped of messages, messages on topics of no measurement, and what the broker's
+ * log tells of clients. Each has a field `count`, and one that shows the last.
+ */
+export const countedTables = {
+  drops: {
+    table: "mqtt_drops",
+    tags: ["measurement", "reason", "field", "topic"],
+    last: "example",
+  },
+  strays: { table: "mqtt_strays", tags: ["topic"], last: "payload" },
+  log: { table: "mqtt_log", tags: ["event", "client"], last: "line" },
+} as const;
+
 /** What {@link schemaScript} makes. */
 export interface Schema {
   databases: { db: string; retention_period: string }[];
@@ -232,6 +247,15 @@ export const schema = (model: Model, retention: string): Schema => ({
       tags: [],
       fields: ["set_aside", "milliseconds"].map((name) => ({ name, type: "int64" })),
     },
+    ...Object.values(countedTables).map(({ table, tags, last }): Table => ({
+      db: databases.pipeline,
+      table,
+      tags: [...tags],
+      fields: [
+        { name: "count", type: "int64" },
+        { name: last, type: "utf8" },
+      ],
+    })),
   ],
 });
 

@@ -12,7 +12,7 @@ import { InputError } from "./validation";
 const measured = { mebibytes: 128, perSnapshot: 3 * 1024, perFile: 1024 } as const;
 
 /** Tables that Telegraf and InfluxDB write about the pipeline. */
-const pipelineTableCount = 12;
+const pipelineTableCount = 15;
 
 /** MiB of InfluxDB's memory that its index may take. */
 function indexRoom(memoryMiB: number): number {

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { stringify } from "smol-toml";
-import { databases } from "./influxdb";
+import { countedTables, databases } from "./influxdb";
 import { first, type Model, pipelineTables } from "./model";
 import { clockTopic, planOf, type Subscription, subscriptionsOf } from "./plan";
 import { outageSeconds } from "./profiles";
@@ -32,6 +32,12 @@ export const secrets = {
   monitor: "monitor_password",
   influxdb: "influxdb_token",
 } as const;
+
+/** How the topics begin under which the broker publishes its log. */
+const brokerLog = "$SYS/broker/log/";
+
+/** Consumers whose messages are no telemetry and are counted: each has the name of its table. */
+const countedNames = [countedTables.strays.table, countedTables.log.table];
 
 /** Messages that one consumer may hold before InfluxDB has them; the rest waits at the broker. */
 const undelivered = 1000;
@@ -90,6 +96,19 @@ function consumer(subscription: Subscription, options: TelegrafOptions) {
   };
 }
 
+/** A consumer of what is no telemetry, whose messages may be lost. */
+const monitor = (name: string, topics: string[], { site, broker }: TelegrafOptions) => ({
+  servers: [broker],
+  topics,
+  topic_tag: "topic",
+  qos: 0,
+  client_id: `telegraf-${site}-${name}`,
+  username: "monitor",
+  password: secret(secrets.monitor),
+  startup_error_behavior: "retry",
+  data_format: "value",
+});
+
 /** A value as Starlark writes it. */
 function starlark(value: unknown, indent = ""): string {
   const inner = `${indent}  `;
@@ -129,6 +148,9 @@ export function readingProgram(model: Model, retention?: string): string {
 SUBSCRIPTIONS = ${starlark(subscriptions)}
 OLDEST = ${starlark(oldest)}
 CLOCK = ${starlark(clockTopic)}
+DROPS = ${starlark(countedTables.drops)}
+STRAYS = ${starlark(countedTables.strays)}
+LOG = ${starlark(countedTables.log)}
 
 ${readFileSync(join(scriptFolder, "reading.star"), "utf8")}`;
 }
@@ -160,19 +182,26 @@ export function telegrafConf(model: Model, options: TelegrafOptions): string {
       mqtt_consumer: [
         ...subscriptions.map((subscription) => consumer(subscription, options)),
         {
-          servers: [options.broker],
-          topics: ["$SYS/broker/#"],
-          qos: 0,
-          client_id: `telegraf-${options.site}-monitor`,
-          username: "monitor",
-          password: secret(secrets.monitor),
-          startup_error_behavior: "retry",
+          ...monitor("monitor", ["$SYS/broker/#"], options),
           name_override: "mosquitto",
-          data_format: "value",
           data_type: "auto_float",
-          // Version and uptime are texts; the numbers are what is watched.
+          // Version and uptime are texts; the numbers are what is watched. Of a text the last word counts.
           fieldinclude: ["value"],
-          metricpass: "type(fields.value) == double",
+          metricpass: `type(fields.value) == double && !tags.topic.startsWith("${brokerLog}")`,
+        },
+        {
+          // A shared subscription gets nothing that was retained long ago.
+          ...monitor("strays", ["$share/bess/#"], options),
+          name_override: countedTables.strays.table,
+          data_type: "string",
+          // Any of them may be of 2 MB.
+          max_undelivered_messages: 10,
+        },
+        {
+          // Not the consumer above: it would hand on each line for either of its topics.
+          ...monitor("log", [`${brokerLog}+`], options),
+          name_override: countedTables.log.table,
+          data_type: "string",
         },
       ],
       internal: [{ collect_memstats: false }],
@@ -189,8 +218,11 @@ export function telegrafConf(model: Model, options: TelegrafOptions): string {
     },
     processors: {
       starlark: [
-        // What Telegraf tells of itself every ten seconds makes the program tell what it dropped.
-        { namepass: [...subscriptions.map(({ id }) => id), "internal_agent"], script: program },
+        // What Telegraf tells of itself every ten seconds makes the program tell what it counted.
+        {
+          namepass: [...subscriptions.map(({ id }) => id), ...countedNames, "internal_agent"],
+          script: program,
+        },
       ],
     },
     outputs: {

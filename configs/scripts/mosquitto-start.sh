@@ -54,11 +54,29 @@ fi
 rm "$log"
 await_room "$queue"
 
+#: Its log without the clients that come and go, of which the health check alone is one every ten
+#: seconds. What happens to a client again and again is told once an hour.
+lines=$(mktemp -u)
+mkfifo "$lines"
+awk '
+  /^[0-9]+: New (connection|client connected|bridge connected) from / || /\] disconnected\.$/ { next }
+  / \[[^]]*\] disconnected: / {
+    what = $0
+    gsub(/^[0-9]+: | \[[^]]*\]/, "", what)
+    if (what in told && $1 - told[what] < 3600) next
+    if (++kinds > 1000) { split("", told); kinds = 0 }
+    told[what] = $1 + 0
+  }
+  { print; fflush() }' < "$lines" &
+filter=$!
+
 #: The plugin writes to disk when the broker wakes after the flush period, and an idle one sleeps on:
 #: up to 10 s. This signal only wakes it.
 trap '' USR1
-mosquitto -c @config@ &
+mosquitto -c @config@ > "$lines" 2>&1 &
 broker=$!
 (while sleep @wakeSeconds@ && kill -USR1 "$broker"; do :; done) 2> /dev/null &
 await
+wait "$filter" || true
+rm "$lines"
 exit "$status"

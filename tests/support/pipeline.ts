@@ -53,7 +53,8 @@ export class Pipeline {
     this.beginTelegraf();
     await until(
       () => `Telegraf has subscribed:\n${this.log}`,
-      () => this.subscriptions() >= subscriptionsOf(this.model).length,
+      // Three more consumers watch the broker.
+      () => this.subscriptions() >= subscriptionsOf(this.model).length + 3,
     );
   }
 
