@@ -13,6 +13,7 @@ import { rehearseCommand } from "./rehearse";
 import { replayCommand } from "./replay";
 import { lint, test } from "./test";
 import { status } from "./status";
+import { strays } from "./strays";
 import { up } from "./up";
 
 const commands = [
@@ -27,6 +28,7 @@ const commands = [
   rehearseCommand,
   list,
   status,
+  strays,
   fleet,
   ci,
   docs,

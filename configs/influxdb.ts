@@ -277,6 +277,10 @@ export const schemaScript = (wanted: Schema, api = apiPlaceholders): string =>
 export const createTokenScript = (api = apiPlaceholders): string =>
   renderScript("influxdb-create-token.sh", api);
 
+/** A bash script that prints the answer to a query in SQL, a list of rows in JSON. */
+export const queryScript = (db: string, sql: string, api = apiPlaceholders): string =>
+  renderScript("influxdb-query.sh", { ...api, query: quotedJson({ db, q: sql }) });
+
 /** A bash script that revokes the token named in `$TOKEN_NAME`; one that is gone is no error. */
 export const revokeTokenScript = (api = apiPlaceholders): string =>
   renderScript("influxdb-revoke-token.sh", api);

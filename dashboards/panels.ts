@@ -226,15 +226,25 @@ const property = (id: string, value: unknown): dashboard.DynamicConfigValue => (
 
 const hidden = [property("custom.hidden", true)];
 
-/** Puts the columns that name the unit first, in the model's order: Grafana's own order varies. */
-const unitFirst = (m: Measurement, others: string[]): dashboard.DataTransformerConfig => ({
+/** Puts a table's columns in this order: Grafana's own varies. */
+const ordered = (names: string[]): dashboard.DataTransformerConfig => ({
   id: "organize",
-  options: {
-    indexByName: Object.fromEntries(
-      [...m.tags.map((t) => t.name), ...others].map((name, i) => [name, i]),
-    ),
-  },
+  options: { indexByName: Object.fromEntries(names.map((name, i) => [name, i])) },
 });
+
+/** Puts the columns that name the unit first, in the model's order. */
+const unitFirst = (m: Measurement, others: string[]): dashboard.DataTransformerConfig =>
+  ordered([...m.tags.map((t) => t.name), ...others]);
+
+/** What a table of the pipeline's database has counted, and what it showed last. */
+export const countedTable = (title: string, description: string, counted: queries.Counted): Table =>
+  panel(new Table(), title, description, [
+    { source: queries.sources.pipeline, query: queries.countedLast(counted) },
+  ])
+    .minWidth(90)
+    .withTransformation(ordered([...counted.tags, "count", counted.last]))
+    .overrideByName("count", [property("custom.width", 90)])
+    .overrideByName("Time", hidden);
 
 /** Age of each unit's latest point. */
 export const ages = (m: Measurement) =>

@@ -1,5 +1,6 @@
+import * as common from "@grafana/grafana-foundation-sdk/common";
 import type { Dashboard } from "@grafana/grafana-foundation-sdk/dashboard";
-import { sizeTable, startTable } from "../configs/influxdb";
+import { countedTables, sizeTable, startTable } from "../configs/influxdb";
 import type { Model } from "../configs/model";
 import { fillLevels, type StorageBudget } from "../configs/storage";
 import * as panels from "./panels";
@@ -137,6 +138,52 @@ const lost = () =>
     .reduceOptions(panels.reduced("sum"))
     .thresholds(panels.steps("green", [1, "red"]));
 
+/** What Telegraf drops of messages, over time. */
+const dropped = () =>
+  panels
+    .panel(
+      panels.lines(),
+      "Dropped",
+      "Values and messages that Telegraf could not read by the model, in each interval. 0 is right.",
+      [
+        target(
+          "[[tag_measurement]]: [[tag_reason]]",
+          series(countedTables.drops.table, `sum("count")`, [], ["measurement", "reason"]),
+        ),
+      ],
+    )
+    .interval(interval)
+    .showPoints(common.VisibilityMode.Always)
+    .decimals(0)
+    .axisSoftMin(0);
+
+/** What was dropped, with an example of each kind. */
+const drops = () =>
+  panels.countedTable(
+    "Dropped, with the last example",
+    "What Telegraf could not read by the model in the time range: of which measurement, why, in " +
+      "which field of which topic. A kind without a topic stands for all that are too many.",
+    countedTables.drops,
+  );
+
+/** Messages that nobody reads. */
+const strays = () =>
+  panels.countedTable(
+    "Topics of no measurement",
+    "Messages in the time range that no topic of the model matches: a slip in a gateway's topic, " +
+      "or a new device. A line without a topic stands for all that are too many.",
+    countedTables.strays,
+  );
+
+/** What the broker's log tells of clients. */
+const clientEvents = () =>
+  panels.countedTable(
+    "Clients refused or cut off",
+    "What the broker's log tells of clients in the time range. Not authorised: a wrong user name or " +
+      "password. Session taken over: two clients with one id, or one that came back.",
+    countedTables.log,
+  );
+
 /** Time of one write to InfluxDB. */
 const writeTime = () =>
   lines(
@@ -214,6 +261,8 @@ export function pipeline(model: Model, title: string, storage?: StorageBudget): 
   panels.row(board, "Losses and lag");
   panels.place(board, 6, [lost(), writeTime()]);
   panels.place(board, 4, model.measurements.map(panels.newestPoint));
+  panels.row(board, "Not stored");
+  panels.place(board, 8, [dropped(), drops(), strays(), clientEvents()], 2);
   panels.row(board, "Host");
   panels.place(board, 6, [cpu(), memory(), disk(storage), temperature()], 4);
   return panels.finished(board);

@@ -1,4 +1,5 @@
 import type { Builder, Dataquery } from "@grafana/grafana-foundation-sdk/cog";
+import type { countedTables } from "../configs/influxdb";
 import { circuits, type Field, type Measurement } from "../configs/model";
 import { durationSeconds, type Unit } from "../configs/units";
 
@@ -211,6 +212,18 @@ function anyField({ name, fields: [field] }: Measurement): string {
   if (!field) throw new RangeError(`${name} has no field`);
   return quote(field.name);
 }
+
+/** A table of the pipeline's database that counts what is no telemetry. */
+export type Counted = (typeof countedTables)[keyof typeof countedTables];
+
+/** What a table has counted of each kind in the dashboard's time range, and what it showed last. */
+export const countedLast = ({ table, tags, last }: Counted) =>
+  influxQl(
+    `sum("count") AS "count", last(${quote(last)}) AS ${quote(last)}`,
+    quote(table),
+    [inTimeRange],
+    tags.map(quote).join(", "),
+  );
 
 /** A meaning as a title: without its full stop. */
 export const sentence = (meaning: string) => meaning.replace(/\.$/, "");

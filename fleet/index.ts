@@ -29,3 +29,4 @@ export {
 } from "./operate";
 export { checksToRepeat, servicesAt, type ServiceStatus } from "./services";
 export { plansSince, renderInto } from "./since";
+export { type Stray, straysAt } from "./strays";

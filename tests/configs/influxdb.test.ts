@@ -2,7 +2,13 @@ import { spawn } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import { join } from "node:path";
-import { createTokenScript, revokeTokenScript, schema, schemaScript } from "../../configs/influxdb";
+import {
+  createTokenScript,
+  queryScript,
+  revokeTokenScript,
+  schema,
+  schemaScript,
+} from "../../configs/influxdb";
 import { loadModel } from "../../configs/model";
 import { freePort, temporaryFolder } from "../support/programs";
 
@@ -125,5 +131,29 @@ describe("a token", () => {
     answers = { [revoke]: [[status, ""]] };
     expect(await run(revokeTokenScript(api))).toMatchObject({ code, stdout: "" });
     expect(lines()).toEqual([revoke]);
+  });
+});
+
+describe("a query", () => {
+  const query = "POST /api/v3/query_sql";
+  const sql = `SELECT "a" FROM t WHERE b = 'it''s'`;
+
+  test("is asked as it is written, and its answer printed", async () => {
+    answers = { [query]: [[200, '[{"a":1}]']] };
+    expect(await run(queryScript("pipeline", sql, api))).toEqual({
+      code: 0,
+      stdout: '[{"a":1}]\n',
+      stderr: "",
+    });
+    expect(JSON.parse(requests[0]?.body ?? "")).toEqual({ db: "pipeline", q: sql });
+  });
+
+  test("that is refused ends the script", async () => {
+    answers = { [query]: [[500, "table not found"]] };
+    expect(await run(queryScript("pipeline", sql, api))).toEqual({
+      code: 1,
+      stdout: "",
+      stderr: "InfluxDB refused the query with 500: table not found\n",
+    });
   });
 });

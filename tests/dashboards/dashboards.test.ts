@@ -354,6 +354,10 @@ function pipelinePoints(): string[] {
     `disk,path=/ used_percent=40,free=1i ${t}`,
     `temp,sensor=cpu temp=50 ${t}`,
     `influxdb_size bytes=1000i ${t}`,
+    `mqtt_drops,measurement=battery,reason=not\\ JSON,topic=battery/b1/status count=2i,example="{" ${t}`,
+    `mqtt_drops,measurement=battery,reason=not\\ a\\ number,field=soc count=1i,example="full" ${t}`,
+    `mqtt_strays,topic=batery/b1/status count=1i,payload="{}" ${t}`,
+    `mqtt_log,event=not\\ authorised,client=gw-1 count=3i,line="Client gw-1" ${t}`,
     ...topics.map((name) => topic(name, t)),
   ]);
 }
