@@ -2,6 +2,7 @@ import mqtt from "mqtt";
 import { loadModel } from "../../configs/model";
 import { Pipeline } from "../support/pipeline";
 import { until } from "../support/programs";
+import { rowOf } from "../support/recorder";
 
 // What is no telemetry, counted by the real Telegraf, which writes the counts every ten seconds.
 const model = loadModel("configs/telemetry.yaml");
@@ -25,15 +26,11 @@ async function publishIn(topics: string[], payload: string): Promise<void> {
 /** What a table has counted: of each kind its tags, its count and what it showed last. */
 function kinds(table: string) {
   const found = new Map<string, { tags: Record<string, string>; count: number; last: string }>();
-  for (const { tags: escaped, fields } of pipeline.endpoint.table(table)) {
-    const { count = "", ...shown } = fields;
-    const tags = Object.fromEntries(
-      Object.entries(escaped).map(([name, text]) => [name, text.replaceAll(/\\([ ,=])/g, "$1")]),
-    );
+  for (const { tags, fields } of pipeline.endpoint.table(table).map(rowOf)) {
+    const { count = 0, ...shown } = fields;
     const key = JSON.stringify(tags);
     const before = found.get(key)?.count ?? 0;
-    const last = (Object.values(shown)[0] ?? "").slice(1, -1).replace(/\\(["\\])/g, "$1");
-    found.set(key, { tags, count: before + Number.parseInt(count, 10), last });
+    found.set(key, { tags, count: before + Number(count), last: String(Object.values(shown)[0]) });
   }
   return [...found.values()];
 }
