@@ -334,9 +334,9 @@ describe("a site with M5BAT's model", () => {
     containers = await deploy({ ...dev, model: "configs/models/m5bat.yaml" });
   });
 
-  test("lets the gateway publish its topic", () =>
+  test("has the monitor read all but its topic", () =>
     expect(upload(containers.mosquitto, "/acl")).toContain(
-      "user gateway\ntopic write m5bat/+/evaluation\n",
+      "user monitor\ntopic deny m5bat/+/evaluation\ntopic read #\n",
     ));
   test("has Telegraf read its topic", () =>
     expect(upload(containers.telegraf, "telegraf.conf")).toContain('"m5bat/+/evaluation"'));
