@@ -1,5 +1,7 @@
 import { first, sourcesOf, type Field, type Measurement, type Source, type Tag } from "./model";
-import { parsePath, type Place, type Time, tokensOf, unescaped } from "./payload";
+import { parsePath, type Place, type Reading, type Time, tokensOf, unescaped } from "./payload";
+import { conversion } from "./plan";
+import type { Stored } from "./reading";
 import { transitionsOf } from "./zones";
 
 /** A JSON object that is being built. */
@@ -12,146 +14,284 @@ export interface Message {
   payload: string;
 }
 
-/** What one message of a measurement says. */
+/** What the messages of a measurement say: a row, as it is stored. */
 export interface MessageContent {
   /** The event's own time, in ms since 1970. */
   time: number;
-  /** Value of each tag, wherever the measurement has it: in the payload or in the topic. */
-  tag: (tag: Tag) => string;
+  /**
+   * Text of each tag, wherever the measurement has it. An `index` is a number of a list: a text that is
+   * none becomes the first; a text is without what its place splits at. Undefined: it is left out.
+   */
+  tag: (tag: Tag) => string | undefined;
   /** Level of the topic for a `+` that is no tag. */
   level: string;
-  /** Value of each field, as the payload carries it. A field that is left out is not sent. */
-  fields: Iterable<readonly [field: Field, value: number | string | boolean]>;
+  /** Value of each field, as it is stored. A field that is left out is not sent. */
+  fields: Iterable<readonly [field: Field, value: Stored]>;
 }
+
+/** A field of a source, with the stored value. */
+type Entry = readonly [field: Field, reading: SourceReading, value: Stored];
+type SourceReading = Source["fields"][number]["reading"];
 
 /**
- * Builds the messages of a measurement in its first form: one, or one for each field where a message
- * carries one value.
+ * Builds the messages that `readerOf` reads as a row: as few as the measurement's forms allow, so one for
+ * each field where a message carries one value. A field goes into the first form that has a place for it.
  */
 export function buildMessages(measurement: Measurement, content: MessageContent): Message[] {
-  const source = first(sourcesOf(measurement));
-  const fields = [...content.fields];
-  const whole = source.fields.some(({ reading }) => reading.path === "$");
-  const single = source.names !== undefined || whole;
-  return (single ? fields.map((field) => [field]) : [fields]).map((some) =>
-    new Writer(source, content).message(some),
-  );
+  const messages: Message[] = [];
+  let left = [...content.fields];
+  for (const source of sourcesOf(measurement)) {
+    let open = left.flatMap(([field, value]): Entry[] => {
+      const reading = source.fields.find((entry) => entry.field === field)?.reading;
+      return reading && carries(source, reading.path) ? [[field, reading, value]] : [];
+    });
+    while (open.length > 0) {
+      const writer = new Writer(source, content);
+      const later = open.filter((entry) => !writer.take(entry));
+      if (later.length === open.length) break;
+      messages.push(writer.message());
+      left = left.filter(([field]) => !writer.fields.has(field));
+      open = later;
+    }
+  }
+  return messages;
 }
 
-/** One text, of which several places may be parts. */
-interface Carrier {
-  place: Place;
-  parts: Map<number, string>;
+const isWhole = (path: string): boolean => parsePath(path).keys.length === 0;
+
+/** Whether a form has a place for a path: where the payload is a value, it has no others. */
+const carries = (source: Source, path: string): boolean =>
+  source.names !== undefined ||
+  isWhole(path) ||
+  !source.fields.some(({ reading }) => isWhole(reading.path));
+
+/** A key on the way to a value, and whether it is a number in a list. */
+interface Step {
+  key: string;
+  inList: boolean;
 }
 
+/** Values at one path: a single one, or bits of one number. */
+interface Placed {
+  path: string;
+  entries: Entry[];
+}
+
+/** Most elements that a list is filled up to. */
+const mostElements = 2000;
+
+/** Writes one message. */
 class Writer {
-  private readonly carriers: Carrier[] = [];
+  /** Fields that the message has. */
+  readonly fields = new Set<Field>();
+  private readonly texts: { place: Place; text: string }[];
+  private readonly placed: Placed[] = [];
+  private readonly taken: string[];
+  private name: string | undefined;
   private root: unknown;
 
   constructor(
     private readonly source: Source,
     private readonly content: MessageContent,
-  ) {}
+  ) {
+    this.texts = source.tags.flatMap(({ tag, place }) => {
+      const text = place && content.tag(tag);
+      return place && text !== undefined ? [{ place, text: withoutSplit(place, text) }] : [];
+    });
+    const places = [...source.tags.map(({ place }) => place), source.names];
+    this.taken = [
+      ...(source.time ? [source.time.path].flat() : []),
+      ...places.flatMap((place) => place?.path ?? []),
+    ];
+  }
 
-  message(fields: (readonly [Field, unknown])[]): Message {
-    const { source, content } = this;
-    for (const { tag, place } of source.tags) if (place) this.carry(place, content.tag(tag));
-    for (const [field, value] of fields) {
-      const path = source.fields.find((entry) => entry.field === field)?.reading.path ?? field.name;
-      if (source.names) this.carry(source.names, unescaped(path));
-      this.put(source.names ? source.value : path, value);
-    }
+  /** Takes a field into the message, if there is room for it beside the others. */
+  take(entry: Entry): boolean {
+    const [field, { path, bit }] = entry;
+    const { names, value } = this.source;
+    const at = names ? value : path;
+    if (names && this.name !== undefined && this.name !== unescaped(path)) return false;
+    const same = this.placed.find((placed) => placed.path === at);
+    if (same && (bit === undefined || same.entries.some(([, other]) => other.bit === undefined)))
+      return false;
+    const others = [...this.taken, ...this.placed.map((placed) => placed.path)];
+    if (!same && others.some((other) => this.inTheWay(other, at))) return false;
+    if (names) this.name = unescaped(path);
+    if (same) same.entries.push(entry);
+    else this.placed.push({ path: at, entries: [entry] });
+    this.fields.add(field);
+    return true;
+  }
+
+  message(): Message {
+    const { source, content, name } = this;
+    if (source.names && name !== undefined) this.texts.push({ place: source.names, text: name });
+    for (const { place } of this.texts)
+      if (place.path !== undefined)
+        this.put(
+          place.path,
+          this.textAt((other) => same(other, place)),
+        );
+    for (const { path, entries } of this.placed) this.put(path, sentValue(entries));
     const { time } = source;
     if (time)
       [time.path].flat().forEach((path, i) => this.put(path, writeTime(content.time, time)[i]));
-    for (const { place, parts } of this.carriers)
-      if (place.path !== undefined) this.put(place.path, joined(place, parts));
-    return { topic: this.topic(), payload: textOf(this.root) };
+    return { topic: this.topic(), payload: payloadText(this.root) };
   }
 
-  /** Remembers a text for its place. */
-  private carry(place: Place, text: string): void {
-    const same = ({ place: other }: Carrier) =>
-      other.path === place.path &&
-      other.segment === place.segment &&
-      other.key === place.key &&
-      other.index === place.index &&
-      other.of === place.of;
-    const known = this.carriers.find(same);
-    const carrier = known ?? { place, parts: new Map<number, string>() };
-    carrier.parts.set(place.part ?? 0, text);
-    if (!known) this.carriers.push(carrier);
-  }
-
+  /** The text of the places that are wanted, which may be parts of it. */
   private textAt(wanted: (place: Place) => boolean): string | undefined {
-    const found = this.carriers.find(({ place }) => wanted(place));
-    return found && joined(found.place, found.parts);
+    const found = this.texts.filter(({ place }) => wanted(place));
+    return found.length === 0 ? undefined : joined(found);
   }
 
   private topic(): string {
-    const pattern = first(this.source.topics);
-    const levels = pattern.split("/");
-    return levels
-      .map((level, i) => {
-        if (level === "#")
-          return this.textAt(({ segment }) => segment === "#") ?? this.content.level;
-        if (level !== "+") return level;
-        const from = i - levels.length;
-        return (
-          this.textAt(({ segment }) => segment === i || segment === from) ?? this.content.level
-        );
-      })
-      .join("/");
+    const levels = first(this.source.topics).split("/");
+    const open = levels.at(-1) === "#";
+    const rest = this.textAt(({ segment }) => segment === "#")?.split("/");
+    const segments = this.texts.flatMap(({ place: { segment } }) =>
+      typeof segment === "number" ? [segment] : [],
+    );
+    const fixed = open ? levels.slice(0, -1) : levels;
+    const least = fixed.length + (rest?.length ?? Number(open));
+    const count = open && !rest ? roomFor(segments, least) : least;
+    return Array.from({ length: count }, (_, i) => {
+      const level = fixed[i] ?? rest?.[i - fixed.length] ?? "+";
+      if (level !== "+") return level;
+      const at = (segment: Place["segment"]) => segment === i || segment === i - count;
+      return this.textAt(({ segment }) => at(segment)) ?? this.content.level;
+    }).join("/");
   }
 
-  /** Keys from the payload's root to the innermost element, and of each one around it. */
-  private elements(): string[][] {
-    const keys: string[] = [];
-    const found: string[][] = [[]];
-    this.source.each.forEach((path, i) => {
-      const depth = this.source.each.length;
-      const own = this.textAt(({ key, of = depth - 1 }) => key === true && of === i);
-      keys.splice(0, keys.length, ...this.absolute(path, found), own ?? "0");
-      found.push([...keys]);
+  /** Steps from the payload's root to each element on the way to the innermost one. */
+  private elements(): Step[][] {
+    const depth = this.source.each.length;
+    const { tags, names } = this.source;
+    const found: Step[][] = [[]];
+    this.source.each.forEach((path, level) => {
+      const isOf = ({ of = depth - 1 }: Place) => of === level;
+      const keyed = [...tags.map(({ place }) => place), names].some(
+        (place) => place?.key && isOf(place),
+      );
+      const key = this.textAt((place) => place.key === true && isOf(place)) ?? "x";
+      const numbered = this.texts.find(({ place }) => place.index !== undefined && isOf(place));
+      const at = numbered ? Number(numbered.text) - (numbered.place.index ?? 0) : 0;
+      const position = Number.isInteger(at) && at >= 0 && at < mostElements ? at : 0;
+      const step = { key: keyed ? key : String(position), inList: !keyed };
+      found.push([...absolute(path, found), step]);
     });
     return found;
   }
 
-  private absolute(path: string, elements: string[][]): string[] {
-    const { up, keys } = parsePath(path);
-    return [...(up === -1 ? [] : (elements[elements.length - 1 - up] ?? [])), ...keys];
+  /** Whether one of two paths leads through the other. */
+  private inTheWay(one: string, other: string): boolean {
+    const [a, b] = [parsePath(one), parsePath(other)];
+    const from = (up: number) => (up === -1 ? this.source.each.length : up);
+    return from(a.up) === from(b.up) && a.keys.every((key, i) => (b.keys[i] ?? key) === key);
   }
 
   /** Puts a value at a path. */
   private put(path: string, value: unknown): void {
-    const keys = this.absolute(path, this.elements());
-    if (keys.length === 0) {
-      this.root = value;
+    const steps = absolute(path, this.elements());
+    const [begin] = steps;
+    if (!begin) {
+      this.root ??= value;
       return;
     }
-    this.root ??= container(keys[0]);
+    this.root ??= begin.inList ? [] : {};
     let at = this.root as Json;
-    keys.slice(0, -1).forEach((key, i) => {
-      at = (at[key] ??= container(keys[i + 1])) as Json;
+    steps.forEach(({ key }, i) => {
+      const next = steps[i + 1];
+      if (next) at = (at[key] ??= next.inList ? [] : {}) as Json;
+      else at[key] = value;
     });
-    at[keys.at(-1) ?? ""] = value;
   }
 }
 
-const container = (key: string | undefined): unknown => (/^[0-9]+$/.test(key ?? "") ? [] : {});
+/** Steps of a path from the payload's root. @param elements steps to each element around. */
+function absolute(path: string, elements: Step[][]): Step[] {
+  const { up, keys } = parsePath(path);
+  const around = up === -1 ? [] : (elements[elements.length - 1 - up] ?? []);
+  return [...around, ...keys.map((key) => ({ key, inList: /^[0-9]{1,4}$/.test(key) }))];
+}
 
-/** The text of which parts are known; a part that nobody names is `x`. */
-function joined({ split }: Place, parts: Map<number, string>): string {
-  if (split === undefined) return [...parts.values()][0] ?? "";
-  const positive = Math.max(0, ...[...parts.keys()].map((part) => (part < 0 ? -part - 1 : part)));
+/** Whether two places are in one text. */
+const same = (a: Place, b: Place): boolean =>
+  (["path", "segment", "key", "index", "of"] as const).every((key) => a[key] === b[key]);
+
+/** A text of which only a part is meant may not be split itself. */
+const withoutSplit = ({ split }: Place, text: string): string =>
+  split === undefined ? text : text.replaceAll(split, split === "_" ? "-" : "_");
+
+/** The least length of a list in which numbers, of which negative ones count from its end, differ. */
+function roomFor(numbers: number[], least: number): number {
+  const known = [...new Set(numbers)];
+  let length = Math.max(least, ...known.map((n) => (n < 0 ? -n : n + 1)));
+  while (new Set(known.map((n) => (n < 0 ? length + n : n))).size < known.length) length += 1;
+  return length;
+}
+
+/** The text whose parts are known; a part that nobody names is `x`. */
+function joined(found: { place: Place; text: string }[]): string {
+  const [some] = found;
+  const split = some?.place.split;
+  if (split === undefined) return some?.text ?? "";
+  const parts = found.map(({ place: { part = 0 }, text }) => ({ part, text }));
+  const length = roomFor(
+    parts.map(({ part }) => part),
+    1,
+  );
   return Array.from(
-    { length: positive + 1 },
-    (_, i) => parts.get(i) ?? parts.get(i - positive - 1) ?? "x",
+    { length },
+    (_, i) => parts.find(({ part }) => part === i || part === i - length)?.text ?? "x",
   ).join(split);
 }
 
-const textOf = (value: unknown): string =>
-  typeof value === "string" ? value : (JSON.stringify(value) ?? "");
+/** A payload's text: JSON, or the value as it stands, unless that were read as other JSON. */
+function payloadText(value: unknown): string {
+  if (typeof value !== "string") return JSON.stringify(value) ?? "";
+  return /^\s*(?:[[{"]|null\s*$)|^\s|\s$/.test(value) ? JSON.stringify(value) : value;
+}
+
+/** What is sent for values at one path: bits of one number, or a single value. */
+function sentValue(entries: Entry[]): unknown {
+  const [[field, reading, value] = []] = entries;
+  if (!field || !reading || value === undefined) return undefined;
+  if (reading.bit !== undefined) {
+    const set = entries.filter(([, , bit]) => bit === true);
+    const bits = set.reduce((sum, [, { bit = 0 }]) => sum | (1n << BigInt(bit)), 0n);
+    return numberText(bits, reading);
+  }
+  if (typeof value === "number" || typeof value === "bigint")
+    return numberText(sentNumber(field, reading, value), reading);
+  const listed = Object.entries(reading.values ?? {}).find(([, text]) => text === value);
+  return listed ? listed[0] : value;
+}
+
+/** The number that is sent for a stored one, to 15 digits: no more are in a float's own. */
+export function sentNumber(
+  field: Pick<Field, "unit" | "type">,
+  reading: Reading,
+  stored: number | bigint,
+): number | bigint {
+  const { factor, addend, divisor } = conversion(field, reading);
+  if (field.type !== "int")
+    return Number(((Number(stored) * divisor - addend) / factor).toPrecision(15));
+  const whole = BigInt(stored) * BigInt(divisor) - BigInt(addend);
+  return whole / BigInt(factor);
+}
+
+/** A number as a payload has it: as a number, or as the declared text. */
+function numberText(value: number | bigint, { number }: Reading): number | string {
+  if (number?.base === 16)
+    return BigInt(Math.round(Number(value)))
+      .toString(16)
+      .toUpperCase();
+  if (number) return `${value}`.replace(".", number.decimal) + (number.suffix ?? "");
+  return typeof value === "bigint" && !Number.isSafeInteger(Number(value))
+    ? String(value)
+    : Number(value);
+}
 
 /** The value at a dotted JSON path, or undefined. */
 export function valueAt(object: Json, path: string): unknown {

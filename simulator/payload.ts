@@ -1,7 +1,15 @@
-import type { Field, Measurement, Model, Tag } from "../configs/model";
+import {
+  type Field,
+  first,
+  type Measurement,
+  type Model,
+  sourcesOf,
+  type Tag,
+} from "../configs/model";
+import type { Reading } from "../configs/payload";
 import { conversion } from "../configs/plan";
+import { buildMessages, sentNumber } from "../configs/message";
 import { basePerUnit, type Unit } from "./units";
-import { buildMessages } from "../configs/message";
 import { noise, phases, type BatteryState } from "./physics";
 
 /** A message that is published. */
@@ -58,16 +66,22 @@ function plausibleValue({ quantity, range }: Field, wobble: number): number {
   return centre * (1 + 0.001 * wobble);
 }
 
+/** How a field is read in the measurement's first form. */
+const readingOf = (field: Field, measurement: Measurement): Reading =>
+  first(sourcesOf(measurement)).fields.find((entry) => entry.field === field)?.reading ?? field;
+
 /**
- * A stored value as the payload holds it: clamped to the range, and in the unit that is sent.
- * A scale below 1 means a finer unit such as mA, which gateways send as whole numbers.
+ * A value as it is stored once a gateway has sent it: clamped to the range, and with no more digits than
+ * it sends. A scale below 1 means a finer unit such as mA, which gateways send as whole numbers.
  */
-function payloadValue(field: Field, stored: number): number {
+function storedValue(field: Field, reading: Reading, value: number): number {
   const { type, range } = field;
-  const { factor, addend, divisor } = conversion(field, field);
-  const clamped = range ? Math.min(Math.max(stored, range[0]), range[1]) : stored;
-  const sent = (clamped * divisor - addend) / factor;
-  return type === "int" || factor < divisor ? Math.round(sent) : Math.round(sent * 1000) / 1000;
+  const clamped = range ? Math.min(Math.max(value, range[0]), range[1]) : value;
+  if (type === "int") return Math.round(clamped);
+  const { factor, addend, divisor } = conversion(field, reading);
+  const digits = factor < divisor ? 1 : 1000;
+  const sent = Math.round(Number(sentNumber(field, reading, clamped)) * digits) / digits;
+  return (sent * factor + addend) / divisor;
 }
 
 /** Whether a mode field is set: the first while the unit runs, the second while in standby. */
@@ -90,8 +104,9 @@ function valueOf(
   if (field.type === "string") return "ok";
   const base = physicalValue(field, state);
   const wobble = noise(unit.seed, state.tick, firstSlot + measurement.fields.indexOf(field));
-  return payloadValue(
+  return storedValue(
     field,
+    readingOf(field, measurement),
     base === undefined ? plausibleValue(field, wobble) : base / basePerUnit(field.unit),
   );
 }

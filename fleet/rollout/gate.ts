@@ -1,6 +1,7 @@
 import { apiPlaceholders, databases } from "../../configs/influxdb";
 import { buildMessages } from "../../configs/message";
-import { first, type Model } from "../../configs/model";
+import { type Field, type Model, sourcesOf } from "../../configs/model";
+import { readerOf, type StoredPoint } from "../../configs/reading";
 import { renderScript } from "../../configs/scripts";
 import { type EnginePlace, quoted } from "../../configs/ssh";
 import { durationSeconds } from "../../configs/units";
@@ -31,6 +32,9 @@ export interface GateArgs extends EnginePlace, GateLimits {
 /** Tag value of the gate's own messages. */
 const marker = "rollout-gate";
 
+/** The same, where a place splits its text at the hyphen. */
+const markPattern = /rollout.gate/;
+
 /** The gate's own message, and the InfluxQL query that finds it. */
 interface GateMessage {
   topic: string;
@@ -38,34 +42,72 @@ interface GateMessage {
   query: string;
 }
 
+/** A message of a measurement, and the row that is made of it. */
+interface Probe {
+  topic: string;
+  payload: string;
+  row: StoredPoint;
+}
+
+const quotedText = (text: string): string => `'${text.replaceAll(/[\\']/g, "\\$&")}'`;
+
 /**
- * A message as the gateway would publish it, marked by its tags. Its time lies before what
- * dashboards and their variables look at, and within the retention, so that nobody takes it for a
- * battery's.
+ * A message as the gateway would publish it, marked by its tags. Its time lies before what dashboards and
+ * their variables look at, and within the retention, so that nobody takes it for a battery's. Where no
+ * message of the model has a time of its own it is stored at its arrival, and its mark is of this rollout
+ * alone. Tags that take no text, such as a number in a list, have no mark: the row then is a unit's own.
  * @param now ms since 1970.
+ * @throws Error if no message can be made of the model.
  */
 export function gateMessage(model: Model, retention: string, now: number): GateMessage {
-  const measurement = first(model.measurements);
-  const { fields } = measurement;
   const time = now - Math.min(8 * 86_400, durationSeconds(retention) / 2) * 1000;
-  const field = fields.find(({ type }) => type === "float" || type === "int") ?? first(fields);
-  const value = { float: 0, int: 0, bool: false, string: marker }[field.type];
-  const messages = buildMessages(measurement, {
-    time,
-    tag: () => marker,
-    level: marker,
-    fields: [[field, value]],
-  });
-  const { topic, payload } = first(messages);
-  const second = Math.floor(time / 1000) * 1000;
+  const probes = probesOf(model, retention, { time, now });
+  const timed = probes.filter(({ row }) => row.time !== undefined);
+  const isMarked = ({ row }: Probe) =>
+    Object.values(row.tags).some((text) => markPattern.test(text));
+  const probe = timed.find(isMarked) ?? probes.find(isMarked) ?? timed[0] ?? probes[0];
+  if (!probe) throw new Error(`no message can be made that the model ${model.name} would store`);
+  const { topic, payload, row } = probe;
+  const second = row.time === undefined ? 0 : Number(row.time / 1_000_000_000n) * 1000;
+  const conditions = [
+    ...Object.entries(row.tags).map(([name, text]) => `"${name}" = ${quotedText(text)}`),
+    ...(row.time === undefined
+      ? // By the site's clock, which may be another.
+        [`time >= now() - ${isMarked(probe) ? "1h" : "1m"}`]
+      : [`time >= ${second}ms`, `time <= ${second + 999}ms`]),
+  ];
+  const [field] = Object.keys(row.fields);
   return {
     topic,
     payload,
-    query:
-      `SELECT "${field.name}" FROM "${measurement.name}" ` +
-      `WHERE "${first(measurement.tags).name}" = '${marker}' ` +
-      `AND time >= ${second}ms AND time <= ${second + 999}ms`,
+    query: `SELECT "${field}" FROM "${row.table}" WHERE ${conditions.join(" AND ")}`,
   };
+}
+
+/** What could be published, with its row: of each field of each measurement, its numbers first. */
+function probesOf(
+  model: Model,
+  retention: string,
+  { time, now }: Record<"time" | "now", number>,
+): Probe[] {
+  const read = readerOf(model, retention);
+  return model.measurements.flatMap((measurement) => {
+    const isTimed = sourcesOf(measurement).some((source) => source.time);
+    const mark = isTimed ? marker : `${marker}-${Math.floor(now / 1000)}`;
+    const isNumber = ({ type }: Field) => type === "float" || type === "int";
+    const fields = [...measurement.fields].sort(
+      (a, b) => Number(isNumber(b)) - Number(isNumber(a)),
+    );
+    return fields.flatMap((field) => {
+      const value = { float: 0, int: 0, bool: false, string: mark }[field.type];
+      const content = { time, tag: () => mark, level: mark, fields: [[field, value] as const] };
+      return buildMessages(measurement, content).flatMap(({ topic, payload }) => {
+        const { points } = read(topic, payload, BigInt(now) * 1_000_000n);
+        const row = points.find((point) => point.table === measurement.name);
+        return row ? [{ topic, payload, row }] : [];
+      });
+    });
+  });
 }
 
 /** A shell script for the broker's container; its standard input is mosquitto_pub's options. */

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { loadModel } from "../../configs/model";
+import { loadModel, type Model, modelSchema } from "../../configs/model";
 import { docker } from "../../fleet/engine";
 import { gate, gateMessage, unhealthyContainers } from "../../fleet/rollout/gate";
 import { checksToRepeat } from "../../fleet/services";
@@ -99,6 +99,71 @@ test("the marked message lies before what dashboards show, and within the retent
   expect(JSON.parse(gateMessage(model, "2d", now).payload)).toMatchObject({
     timestamp: "2026-11-23T12:00:00.123Z",
   });
+});
+
+describe("the marked message of another model", () => {
+  const now = Date.parse("2026-11-24T12:00:00Z");
+  const field = { name: "soc", type: "float", meaning: "Charge." };
+  const other = (measurement: object): Model =>
+    modelSchema.parse({
+      name: "other",
+      title: "Other",
+      measurements: [
+        {
+          name: "unit",
+          title: "Unit",
+          meaning: "One.",
+          interval: "1s",
+          fields: [field],
+          ...measurement,
+        },
+      ],
+    });
+  const tag = (place: object) => ({ name: "id", meaning: "Id.", ...place });
+  const time = { path: "$.t", format: "DD.MM.YYYY HH:mm" };
+
+  test.each<[what: string, measurement: object, topic: string, payload: string, condition: string]>(
+    [
+      [
+        "with a time of its own lies at that time",
+        { topic: "u/+", tags: [tag({ segment: 1 })], time },
+        "u/rollout-gate",
+        '{"soc":0,"t":"16.11.2026 12:00"}',
+        `"id" = 'rollout-gate' AND time >= 1794830400000ms AND time <= 1794830400999ms`,
+      ],
+      [
+        "without one has a mark of its own",
+        {
+          topic: "u/+/#",
+          tags: [tag({ segment: 1, split: "-", part: 0 })],
+          names: { segment: -1 },
+        },
+        "u/rollout_gate_1795521600/soc",
+        "0",
+        `"id" = 'rollout_gate_1795521600' AND time >= now() - 1h`,
+      ],
+      [
+        "whose tags take no text is a unit's own",
+        { topic: "u", each: "modules", tags: [tag({ index: 1 })], time },
+        "u",
+        '{"modules":[{"soc":0}],"t":"16.11.2026 12:00"}',
+        `"id" = '1' AND time >= 1794830400000ms AND time <= 1794830400999ms`,
+      ],
+      [
+        "that has bits alone is one of them",
+        { topic: "u/+", tags: [tag({ segment: 1 })], fields: [{ ...field, type: "bool", bit: 2 }] },
+        "u/rollout-gate-1795521600",
+        '{"soc":0}',
+        `"id" = 'rollout-gate-1795521600' AND time >= now() - 1h`,
+      ],
+    ],
+  )("%s", (_, measurement, topic, payload, condition) =>
+    expect(gateMessage(other(measurement), "90d", now)).toEqual({
+      topic,
+      payload,
+      query: `SELECT "soc" FROM "unit" WHERE ${condition}`,
+    }),
+  );
 });
 
 describe("the gate", () => {
