@@ -194,19 +194,22 @@ function select(env: NodeJS.ProcessEnv, { stack, make }: Required<BackendUse>): 
  * Runs the Pulumi CLI on a stack with all that it needs. A user who is logged in to a backend keeps
  * it; anybody else has a local one in the project, which `make` lets be made.
  * @param args what it is told, asked for once the stack is there.
+ * @param options `runs`: whether it runs the program, and does not work from the state alone.
  * @returns the exit code.
  * @throws InputError or Error before anything is touched, where the stack has no state.
  */
 export async function runPulumi(
   args: () => Promise<string[]>,
   name: string,
-  { make = false }: Pick<BackendUse, "make"> = {},
+  { make = false, runs = false }: Pick<BackendUse, "make"> & { runs?: boolean } = {},
 ): Promise<number> {
   const site = findSite(name);
   const use = { stack: site.stack, make };
-  const overSsh = sshTargetOf(siteConfig(site)) !== undefined;
+  const config = siteConfig(site);
+  const overSsh = sshTargetOf(config) !== undefined;
   checkBackend(use);
-  if (!(await setUp(overSsh ? "deployOverSsh" : "deploy"))) return 1;
+  const purpose = runs ? "deploy" : "operate";
+  if (!(await setUp(overSsh ? `${purpose}OverSsh` : purpose, config.engine))) return 1;
   const env = pulumiEnvironment(use);
   const selected = select(env, use);
   if (selected !== 0) return selected;

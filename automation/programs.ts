@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { homedir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { images } from "../configs/images";
 import { showProgress } from "./progress";
@@ -334,8 +335,78 @@ async function download(): Promise<string | undefined> {
   }
 }
 
-/** The Docker engine of this environment, which a stack that names none is deployed on. */
-export async function docker(): Promise<Part> {
+const languageHost = "pulumi-language-nodejs";
+
+/** What the Pulumi CLI runs the program with: a CLI that was built from its source has none. */
+function runtime(): Part {
+  const name = "pulumi's Node.js runtime";
+  const beside = locations("pulumi").map((path) => join(dirname(realpathSync(path)), languageHost));
+  const found = locate(languageHost) ?? beside.find(existsSync);
+  if (found) return { name, state: "found", note: found };
+  return {
+    name,
+    state: "missing",
+    note:
+      `no ${languageHost} on the PATH or beside pulumi: install Pulumi's own package, ` +
+      "which has it: https://www.pulumi.com/docs/install/",
+  };
+}
+
+/** The npm packages of the providers that a site's program uses. */
+const providerPackages = [
+  "@pulumi/docker",
+  "@pulumi/command",
+  "@pulumi/random",
+  "@pulumiverse/grafana",
+];
+
+/**
+ * The providers' plugins, in the versions that the packages ask for: where each lies, and what
+ * installs it.
+ * @param home Pulumi's own folder. Default: as Pulumi has it.
+ */
+export const providerPlugins = (
+  home = process.env.PULUMI_HOME ?? join(homedir(), ".pulumi"),
+): { path: string; install: string[] }[] =>
+  providerPackages.map((name) => {
+    const { pulumi: plugin } = require(`${name}/package.json`) as {
+      pulumi: { name: string; version: string; server?: string };
+    };
+    const args = ["plugin", "install", "resource", plugin.name, plugin.version];
+    return {
+      path: join(home, "plugins", `resource-${plugin.name}-v${plugin.version}`),
+      install: plugin.server ? [...args, "--server", plugin.server] : args,
+    };
+  });
+
+/** The providers' plugins; what is missing is fetched. */
+async function providers(): Promise<Part> {
+  const name = "providers";
+  const wanted = providerPlugins();
+  const lacking = wanted.filter(({ path }) => !existsSync(path));
+  for (const { path, install: args } of lacking) {
+    console.error(`fetching  provider: pulumi ${args.join(" ")}`);
+    const env = { ...environment(), PULUMI_SKIP_UPDATE_CHECK: "true" };
+    const done = await run("pulumi", args, { seconds: 300, env });
+    if (done.status !== 0)
+      return {
+        name,
+        state: "missing",
+        note:
+          `run pulumi ${args.join(" ")} where the network reaches its server, ` +
+          `or copy ${path} from a machine that has it (${lastLine(done.stderr)})`,
+      };
+  }
+  return lacking.length > 0
+    ? { name, state: "installed", note: "by pulumi plugin install" }
+    : { name, state: "found", note: "the plugins of package-lock.json" };
+}
+
+/**
+ * The Docker engine of this environment, which a stack that names none is deployed on.
+ * @param engine another one's address.
+ */
+export async function docker(engine?: string): Promise<Part> {
   const name = "docker";
   const found = locate(name);
   if (!found)
@@ -344,13 +415,17 @@ export async function docker(): Promise<Part> {
       state: "missing",
       note: "install Docker: https://docs.docker.com/engine/install/",
     };
-  const answer = await run(found, ["version", "--format", "{{.Server.Version}}"], { seconds: 5 });
+  const at = engine === undefined ? [] : ["--host", engine];
+  const version = [...at, "version", "--format", "{{.Server.Version}}"];
+  const answer = await run(found, version, { seconds: 5 });
   return answer.status === 0
     ? { name, state: "found", note: `${found}, engine ${answer.stdout.trim()}` }
     : {
         name,
         state: "missing",
-        note: `start its engine: ${lastLine(answer.stderr)}`,
+        note:
+          `start its engine${engine === undefined ? "" : `, or write another one than ${engine}`}: ` +
+          lastLine(answer.stderr),
       };
 }
 
@@ -383,9 +458,23 @@ const packages = (): Part => ({
   note: "node_modules, as package-lock.json asks",
 });
 
+/** What is made sure of, where the work is at an engine of its own. */
+type Make = (engine?: string) => Part | Promise<Part>;
+
+const work = {
+  here: [packages, pulumi, providers, docker],
+  overSsh: [packages, pulumi, providers, ssh],
+};
+
 const sets = {
-  deploy: [packages, pulumi, dockerClient],
-  deployOverSsh: [packages, pulumi, ssh],
+  /** Pulumi's command line runs the program. */
+  deploy: [...work.here, runtime],
+  deployOverSsh: [...work.overSsh, runtime],
+  /** It works from the state alone. */
+  operate: work.here,
+  operateOverSsh: work.overSsh,
+  /** The program is run without the command line's runtime. */
+  fleet: [packages, pulumi, dockerClient],
   rehearse: [packages, pulumi],
   test: [
     packages,
@@ -400,7 +489,7 @@ const sets = {
     telegraf,
     actionlint,
   ],
-};
+} satisfies Record<string, Make[]>;
 
 /** One line for a person. */
 export const describePart = ({ name, state, note }: Part) => `${state.padEnd(9)} ${name}: ${note}`;
@@ -408,12 +497,14 @@ export const describePart = ({ name, state, note }: Part) => `${state.padEnd(9)}
 /**
  * Makes sure of what a command needs, and prints one line for each part: to standard error, for
  * standard output may be a report.
+ * @param engine address of the Docker engine. Default: this environment's.
  * @returns whether all is there.
  */
-export async function setUp(purpose: keyof typeof sets): Promise<boolean> {
+export async function setUp(purpose: keyof typeof sets, engine?: string): Promise<boolean> {
   let complete = true;
-  for (const make of sets[purpose]) {
-    const part = await showProgress("setting up", Promise.resolve(make()));
+  const parts: Make[] = sets[purpose];
+  for (const make of parts) {
+    const part = await showProgress("setting up", Promise.resolve(make(engine)));
     console.error(describePart(part));
     complete &&= part.state !== "missing";
   }

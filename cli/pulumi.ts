@@ -44,7 +44,7 @@ export async function runOnStack(
   // The others run no program: a site that is refused can still be looked at, and removed.
   const isPlanned = operation === "up" || operation === "preview";
   const { stack } = isPlanned ? checkedStack(asked.stack) : findSite(asked.stack);
-  const run = () => runPulumi(args, asked.stack, { make: operation === "up" });
+  const run = () => runPulumi(args, asked.stack, { make: operation === "up", runs: isPlanned });
   return (await keepingStackFile(stack, operation !== "preview", run)) === 0 ? 0 : 1;
 }
 

@@ -57,7 +57,7 @@ const nameOf = ({ subject }: X509Certificate) => subject.replaceAll("\n", ", ");
 function chainFindings(chain: readonly X509Certificate[]): string[] {
   return chain.slice(1).flatMap((issuer, i) => {
     const issued = chain[i];
-    return issued && !issued.checkIssued(issuer)
+    return issued && !(issued.checkIssued(issuer) && issued.verify(issuer.publicKey))
       ? [
           `certificate number ${i + 2} (${nameOf(issuer)}) has not issued number ${i + 1} ` +
             `(${nameOf(issued)}); write the broker's own first, then the one that issued it, and so on`,

@@ -66,7 +66,7 @@ const kinds: Partial<Record<string, string>> = {
 };
 
 /** Zod's own words, in place of which a person gets plain ones. A schema's words stay. */
-const isZods = (message: string) => /^(Invalid (input|option)|Too (small|big)):/.test(message);
+const isZods = (message: string) => /^(Invalid (input|option)|Too (small|big))\b/.test(message);
 
 /** What is allowed where a value stands, in plain words. */
 function allowedAt(issue: z.core.$ZodIssue): string {
@@ -87,6 +87,12 @@ function allowedAt(issue: z.core.$ZodIssue): string {
       return issue.origin === "array"
         ? many(issue.maximum, "fewer")
         : `write ${issue.maximum} or less`;
+    case "invalid_union": {
+      // What the value is nearly: another type is no reason where one branch has its type.
+      const inner = issue.errors.flat();
+      const nearest = inner.find(({ code }) => code !== "invalid_type") ?? inner[0];
+      return nearest ? allowedAt(nearest) : issue.message;
+    }
     default:
       return issue.message;
   }

@@ -108,8 +108,10 @@ export class Engine {
           "reuse that name.",
       );
     const unknownNetwork = container.networks.find((network) => !networks[network]);
-    if (unknownNetwork) throw daemonError(`network ${unknownNetwork} not found`);
-    if (readOnly && uploads > 0) throw daemonError("container rootfs is marked read-only");
+    if (unknownNetwork)
+      throw daemonError(`network ${unknownNetwork} not found (container ${name})`);
+    if (readOnly && uploads > 0)
+      throw daemonError(`container rootfs is marked read-only (container ${name})`);
     const allocated = Object.values(containers).flatMap(({ ports }) => ports);
     const takenPort = container.ports.find((port) => allocated.some((other) => clash(other, port)));
     if (takenPort)
@@ -132,6 +134,11 @@ export class Engine {
       containers.find(({ ports }) => port && ports.some((other) => other.endsWith(`:${port}`))) ??
       containers.find(({ aliases }) => aliases.includes(alias))
     );
+  }
+
+  /** Name of a container of this engine. */
+  nameOf(container: Container): string | undefined {
+    return Object.entries(this.state.containers).find(([, other]) => other === container)?.[0];
   }
 
   /** The API objects of a container's service, kept in its first volume; lost without one. */

@@ -74,8 +74,8 @@ export class Faults {
    */
   async inject(name: string): Promise<void> {
     for (const { kind, seconds } of this.faults.filter((fault) => matches(fault, name))) {
-      if (kind === "slow") await this.pause(seconds);
-      if (kind === "hang") await this.pause();
+      if (kind === "slow") await this.pause(name, seconds);
+      if (kind === "hang") await this.pause(name);
       if (kind === "fail" || (kind === "flap" && this.countAttempt(name) % 2 === 0))
         throw new Error(`rehearsed fault: ${name} fails`);
     }
@@ -92,14 +92,14 @@ export class Faults {
   }
 
   /** @param seconds Default: until it is cancelled. */
-  private pause(seconds?: number): Promise<void> {
+  private pause(name: string, seconds?: number): Promise<void> {
     return new Promise((resolve, reject) => {
       const timer = seconds === undefined ? undefined : setTimeout(resolve, seconds * 1000);
       this.cancelled.signal.addEventListener(
         "abort",
         () => {
           clearTimeout(timer);
-          reject(new Error("cancelled"));
+          reject(new Error(`rehearsed fault: ${name} was cancelled while it waited`));
         },
         { once: true },
       );

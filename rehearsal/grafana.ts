@@ -7,8 +7,10 @@ function api({ config, engine: engineAt }: ProviderContext) {
   const { host, port } = new URL(config.url as string);
   const engine = engineAt();
   const container = engine.findContainer({ alias: "grafana", port });
-  if (!container?.healthy)
-    throw new Error(`Get "${config.url}/api": dial tcp ${host}: connect: connection refused`);
+  if (!container?.healthy) {
+    const why = container ? `${engine.nameOf(container)} is not healthy` : "no container listens";
+    throw new Error(`Get "${config.url}/api": dial tcp ${host}: connection refused (${why})`);
+  }
   return { engine, objects: engine.objectsOf(container) };
 }
 

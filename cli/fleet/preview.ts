@@ -30,7 +30,7 @@ async function preview(selection: Preview): Promise<number> {
   const isAsked = (name: string) => isSelected(selection)({ name, labels: {} });
   const sites = checkedSites(fleet, selection);
   if (mode !== "rendered") requireBackend(sites.map(({ stack }) => stack));
-  if (mode !== "rendered" && !(await setUp(mode === "real" ? "deploy" : "rehearse"))) return 1;
+  if (mode !== "rendered" && !(await setUp(mode === "real" ? "fleet" : "rehearse"))) return 1;
   const rendered = plansSince(selection.since, sites, isAsked);
   const plans =
     mode === "rendered" ? rendered : plansFromState(sites, mode === "offline", rendered);

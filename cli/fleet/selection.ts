@@ -181,7 +181,7 @@ export async function onStacks(
   const { rehearse, json } = asked;
   await checkFaults(asked, sites);
   if (!rehearse) requireBackend(sites.map(({ stack }) => stack));
-  if (!(await setUp(rehearse || !contact ? "rehearse" : "deploy"))) return 1;
+  if (!(await setUp(rehearse || !contact ? "rehearse" : "fleet"))) return 1;
   const notice = () => rehearse && !json && console.log(rehearsalNotice);
   notice();
   const code = await work();

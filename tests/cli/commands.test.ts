@@ -114,6 +114,8 @@ describe("a site that is in the inventory alone", () => {
     expect(stdout).toMatch(/^ +\+ \d+ to create$/m);
     expect(code).toBe(0);
   });
+  // The site is not reached before a provider is asked for.
+  beforeAll(() => checkout.pretendProviders());
   test.each([
     ["open", ["open"]],
     ["images load", ["images", "load", "--file", "package.json"]],

@@ -1,7 +1,8 @@
 import { execFileSync, spawn } from "node:child_process";
-import { cpSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { environment, localBackend } from "../../automation";
+import { providerPlugins } from "../../automation/programs";
 import { temporaryFolder } from "./programs";
 
 const root = join(__dirname, "../..");
@@ -78,6 +79,12 @@ export class Checkout {
     child.stdout.on("data", (data: Buffer) => (text.stdout += data.toString()));
     child.stderr.on("data", (data: Buffer) => (text.stderr += data.toString()));
     return new Promise((resolve) => child.once("close", (code) => resolve({ code, ...text })));
+  }
+
+  /** Folders where Pulumi looks for the providers' plugins, as if they were installed. */
+  pretendProviders(): void {
+    for (const folder of providerPlugins(this.at(".cache/home")))
+      mkdirSync(folder.path, { recursive: true });
   }
 
   /** Replaces a text that must be in a file. */
