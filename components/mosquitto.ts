@@ -2,7 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 import * as mosquitto from "../configs/mosquitto";
 import type { Model } from "../configs/model";
-import { sessions } from "../configs/telegraf";
+import { holdOf, sessions } from "../configs/telegraf";
 import type { Profile } from "../configs/profiles";
 import { password } from "./secrets";
 import type { LateValues } from "./site-values";
@@ -74,10 +74,14 @@ interface BrokerUser {
   line: pulumi.Output<string>;
 }
 
+/** Password of each user of the broker. */
+type Passwords = Record<(typeof mosquitto.everyUser)[number], pulumi.Output<string>> &
+  Partial<Record<mosquitto.User, pulumi.Output<string>>>;
+
 /** Eclipse Mosquitto: takes what the battery's gateway publishes, and keeps it until it is read. */
 export class Mosquitto extends pulumi.ComponentResource {
   /** Password of each user of the broker; secret. */
-  readonly passwords: Record<mosquitto.User, pulumi.Output<string>>;
+  readonly passwords: Passwords;
   /** Its container. */
   readonly service: Service;
   /** Where the site's containers reach the broker. */
@@ -85,9 +89,9 @@ export class Mosquitto extends pulumi.ComponentResource {
 
   constructor(name: string, args: MosquittoArgs, opts: pulumi.ComponentResourceOptions) {
     super("bess:index:Mosquitto", name, {}, opts);
-    const users = mosquitto.users.map((user) =>
-      this.createUser(name, user, rotationOf(user, args)),
-    );
+    const users = mosquitto
+      .usersOf(args.model)
+      .map((user) => this.createUser(name, user, rotationOf(user, args)));
     this.passwords = passwordsOf(users);
     const volume = dataVolume(`${name}-data`, { ...args, service: "mosquitto" }, this);
     this.service = new Service(
@@ -130,7 +134,8 @@ export class Mosquitto extends pulumi.ComponentResource {
     return { name: user, password: secret, line };
   }
 
-  private files({ site, model, profile, mqtt }: MosquittoArgs, users: BrokerUser[]): File[] {
+  private files(args: MosquittoArgs, users: BrokerUser[]): File[] {
+    const { site, model, profile, mqtt, engine } = args;
     const { anonymous, websocket, tls } = mqtt;
     const config = mosquitto.mosquittoConf({
       profile,
@@ -139,19 +144,22 @@ export class Mosquitto extends pulumi.ComponentResource {
       tls: tls !== undefined,
     });
     const passwordFile = pulumi.concat(...users.map((user) => user.line));
-    const clientOptions = this.passwords.monitor.apply((secret) =>
-      mosquitto.clientOptions("monitor", secret),
-    );
     const read = pulumi.output(site).apply((name) => sessions(name, model));
-    const sessionOptions = this.passwords.sessions.apply((secret) =>
-      mosquitto.clientOptions("sessions", secret),
-    );
+    /** Options of clients in the container, in a folder of their own. */
+    const clients = (user: mosquitto.User, folder: string, names: string[]): File[] => {
+      const content = this.passwords[user]?.apply((secret) =>
+        mosquitto.clientOptions(user, secret),
+      );
+      return content
+        ? names.map((name) => ({ path: `${folder}/${name}`, content, secret: true }))
+        : [];
+    };
     return [
       { path: mosquitto.paths.config, content: config },
       { path: mosquitto.paths.acl, content: mosquitto.mosquittoAcl(model, anonymous) },
       {
         path: mosquitto.paths.start,
-        content: read.apply((now) => mosquitto.startScript(profile, now)),
+        content: read.apply((now) => mosquitto.startScript(profile, now, { hold: holdOf(engine) })),
         executable: true,
       },
       { path: mosquitto.paths.trial, content: mosquitto.trialConf(profile) },
@@ -161,12 +169,9 @@ export class Mosquitto extends pulumi.ComponentResource {
         executable: true,
       },
       { path: mosquitto.paths.passwords, content: passwordFile, secret: true },
-      { path: mosquitto.paths.clientOptions, content: clientOptions, secret: true },
-      ...["mosquitto_sub", "mosquitto_pub"].map((client) => ({
-        path: `${mosquitto.paths.sessionClients}/${client}`,
-        content: sessionOptions,
-        secret: true,
-      })),
+      ...clients("monitor", mosquitto.paths.clientConfig, ["mosquitto_sub"]),
+      ...clients("sessions", mosquitto.paths.sessionClients, ["mosquitto_sub", "mosquitto_pub"]),
+      ...clients("clock", mosquitto.paths.clockClients, ["mosquitto_pub"]),
       ...(tls
         ? [
             { path: mosquitto.paths.certificate, content: tls.certificate },
@@ -177,15 +182,12 @@ export class Mosquitto extends pulumi.ComponentResource {
   }
 }
 
-/** The scripts' own user never needs another password: it does not leave the container. */
+/** A script's own user never needs another password: it does not leave the container. */
 const rotationOf = (user: mosquitto.User, { rotate }: MosquittoArgs) =>
-  user === "sessions" ? undefined : rotate[user];
+  user === "sessions" || user === "clock" ? undefined : rotate[user];
 
 const passwordsOf = (users: BrokerUser[]) =>
-  Object.fromEntries(users.map((user) => [user.name, user.password])) as Record<
-    mosquitto.User,
-    pulumi.Output<string>
-  >;
+  Object.fromEntries(users.map((user) => [user.name, user.password])) as Passwords;
 
 const ports = ({ address, port, websocket, tls }: LateValues["mqtt"]): PublishedPort[] => [
   { internal: mosquitto.ports.mqtt, external: port, address },

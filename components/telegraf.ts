@@ -1,7 +1,7 @@
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import { sessionLines } from "../configs/mosquitto";
-import { engineEnvironment, engineLine, isSsh } from "../configs/ssh";
+import { engineEnvironment, engineLine } from "../configs/ssh";
 import * as telegraf from "../configs/telegraf";
 import type { Model } from "../configs/model";
 import { type Subscription, subscriptionsOf } from "../configs/plan";
@@ -113,9 +113,6 @@ export class Telegraf extends pulumi.ComponentResource {
 
 function files(args: TelegrafArgs): File[] {
   const { site, broker, influxdb, model, retention, passwords, token, engine } = args;
-  // A host that is reached over SSH was refused unless its clock was synchronised, and so has a time
-  // service. A laptop's kernel often never hears of one.
-  const hold = isSsh(engine) ? telegraf.holdSeconds : 0;
   const config = pulumi
     .output({ site, broker, influxdb })
     .apply((neighbours) => telegraf.telegrafConf(model, neighbours));
@@ -127,7 +124,11 @@ function files(args: TelegrafArgs): File[] {
   return [
     { path: telegraf.paths.config, content: config },
     { path: telegraf.paths.program, content: telegraf.readingProgram(model, retention) },
-    { path: telegraf.paths.start, content: telegraf.startScript(hold), executable: true },
+    {
+      path: telegraf.paths.start,
+      content: telegraf.startScript(telegraf.holdOf(engine)),
+      executable: true,
+    },
     secret(telegraf.secrets.mqtt, passwords.telegraf),
     secret(telegraf.secrets.monitor, passwords.monitor),
     secret(telegraf.secrets.influxdb, token),

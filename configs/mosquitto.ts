@@ -1,5 +1,6 @@
 import { pbkdf2Sync } from "node:crypto";
-import { type Model, topicsOf } from "./model";
+import { first, type Model, topicsOf } from "./model";
+import { clockTopic, hearsClock, subscriptionsOf } from "./plan";
 import { outageSeconds, type Profile } from "./profiles";
 import { renderScript } from "./scripts";
 import { quoted } from "./ssh";
@@ -11,13 +12,19 @@ export const ports = { mqtt: 1883, websocket: 9001, tls: 8883 } as const;
 /** Port of the loopback address in its container, while a queue of the former kind is taken over. */
 const migrationPort = 1884;
 
-/**
- * The broker's users. Each has a generated password, and its own rights in the ACL. `sessions` is a
- * script's in the container, and its password is nowhere else.
- */
-export const users = ["gateway", "telegraf", "monitor", "sessions"] as const;
-/** One user of the broker. */
-export type User = (typeof users)[number];
+/** The users of every broker. Each has a generated password, and its own rights in the ACL. */
+export const everyUser = ["gateway", "telegraf", "monitor", "sessions"] as const;
+/** One user of the broker. `sessions` and `clock` are scripts' in its container, unknown elsewhere. */
+export type User = (typeof everyUser)[number] | "clock";
+
+/** Whether the broker tells its time: a model has messages without a time of their own. */
+export const hasClock = (model: Model): boolean => subscriptionsOf(model).some(hearsClock);
+
+/** The users of a model's broker. */
+export const usersOf = (model: Model): User[] => [
+  ...everyUser,
+  ...(hasClock(model) ? (["clock"] as const) : []),
+];
 
 /** Paths inside the broker's container. */
 export const paths = {
@@ -35,11 +42,12 @@ export const paths = {
   session: "/mosquitto/config/session.sh",
   /** Options of that script's clients, in a folder that they find by XDG_CONFIG_HOME. */
   sessionClients: "/mosquitto/config/sessions",
+  /** Options of the client that tells the time, in such a folder. */
+  clockClients: "/mosquitto/config/clock",
   /** Keeps the queue in a SQLite database; part of the image. */
   plugin: "/usr/lib/mosquitto_persist_sqlite.so",
   /** Options of the health check's mosquitto_sub, which finds them by XDG_CONFIG_HOME. */
   clientConfig: "/mosquitto/config/client",
-  clientOptions: "/mosquitto/config/client/mosquitto_sub",
 } as const;
 
 /** The plugin's database, in the folder of the data. */
@@ -56,6 +64,7 @@ export type Places = Record<
   | "config"
   | "trial"
   | "sessionClients"
+  | "clockClients"
   | "passwords"
   | "acl"
   | "certificate"
@@ -103,6 +112,7 @@ const logTypes = ["log_type error", "log_type warning", "log_type notice"];
 export const trialConf = (profile: Profile, at: Places = paths): string =>
   [
     `listener 0 ${at.data}/.trial.sock`,
+    "allow_anonymous true",
     ...persistence(profile, at),
     // A queue over its limit would look like a damaged one.
     "max_queued_messages 0",
@@ -118,14 +128,21 @@ export const trialConf = (profile: Profile, at: Places = paths): string =>
  * @param profile its message rate decides how large a new queue is.
  * @param sessions of Telegraf's, which are taken over from a queue of the former kind.
  * @param options where the files lie, and the port of `127.0.0.1` that this uses; the container's
- * by default. `reserve`: bytes of a new queue; a day's by default.
+ * by default. `reserve`: bytes of a new queue; a day's by default. `hold`: the host's uptime, in
+ * seconds, up to which a wrong clock is not told; none by default.
  */
 export const startScript = (
   profile: Pick<Profile, "messageRate">,
   sessions: Session[],
-  options: { at?: Places; migrationPort?: number; reserve?: number } = {},
+  options: { at?: Places; migrationPort?: number; reserve?: number; hold?: number } = {},
 ): string => {
-  const { config, trial, data } = options.at ?? paths;
+  const { config, trial, data, clockClients } = options.at ?? paths;
+  const clock = {
+    data,
+    clients: clockClients,
+    topic: quoted(clockTopic),
+    holdSeconds: options.hold ?? 0,
+  };
   const reservePages = Math.ceil((options.reserve ?? queueBytes(profile)) / pageBytes);
   return renderScript("mosquitto-start.sh", {
     config,
@@ -138,25 +155,27 @@ export const startScript = (
     pageSize: pageBytes,
     logBytes,
     migrationPort: options.migrationPort ?? migrationPort,
-    sessions: sessions.map(quotedSession),
+    // One that hears the clock never was in a queue of the former kind.
+    sessions: sessions.filter((session) => !hearsClock(session)).map(quotedSession),
+    clock: sessions.some(hearsClock) ? [clock] : [],
   });
 };
 
-const quotedSession = ({ id, formerId, topic }: Session) => ({
+const quotedSession = ({ id, formerId, topics }: Session) => ({
   id: quoted(id),
   formerId: quoted(formerId),
-  topic: quoted(topic),
+  topic: quoted(first(topics)),
 });
 
 /** Renders the script that removes a session, unless it is one of these. */
 export const sessionScript = (sessions: Session[], at: Places = paths): string => {
   const { data, sessionClients: clients } = at;
   const kept = sessions.map(({ id }) => ({ id: quoted(id) }));
-  return renderScript("mosquitto-session.sh", { data, clients, sessions: kept });
+  return renderScript("mosquitto-session.sh", { data, clients, clockTopic, sessions: kept });
 };
 
 /** Command lines that run {@link sessionScript} beside the engine of a site. */
-export function sessionLines(site: string, { id, formerId, topic }: Session) {
+export function sessionLines(site: string, { id, formerId, topics }: Session) {
   const container = `${site}-mosquitto`;
   const line = (...args: string[]) =>
     `docker exec ${container} sh ${paths.session} ${args.map(quoted).join(" ")}`;
@@ -165,7 +184,7 @@ export function sessionLines(site: string, { id, formerId, topic }: Session) {
     // Telegraf had another client id until 0.1; its session of today has had all since.
     create: line("drop", formerId),
     // A stack may go after its broker did.
-    delete: `${line("remove", id, topic)} || ${stopped}`,
+    delete: `${line("remove", id, ...topics)} || ${stopped}`,
   };
 }
 
@@ -219,6 +238,8 @@ export function mosquittoConf(options: BrokerOptions): string {
  */
 export function mosquittoAcl(model: Model, anonymous: boolean): string {
   const topics = [...new Set(model.measurements.flatMap(topicsOf))];
+  const clockRights = (access: "read" | "write") =>
+    hasClock(model) ? [`topic ${access} ${clockTopic}`] : [];
   const rights = (access: "read" | "write" | "deny") =>
     topics.map((topic) => `topic ${access} ${topic}`);
   return [
@@ -228,6 +249,7 @@ export function mosquittoAcl(model: Model, anonymous: boolean): string {
     "",
     "user telegraf",
     ...rights("read"),
+    ...clockRights("read"),
     "",
     "user monitor",
     ...rights("deny"),
@@ -237,7 +259,9 @@ export function mosquittoAcl(model: Model, anonymous: boolean): string {
     "# A session that nobody reads any more may be of any topic.",
     "user sessions",
     "topic readwrite #",
+    ...clockRights("read"),
     "",
+    ...(hasClock(model) ? ["user clock", ...clockRights("write"), ""] : []),
   ].join("\n");
 }
 

@@ -107,6 +107,10 @@ export const clockTopic = "$bess/clock";
 const topicsFor = (pattern: string, timed: boolean): string[] =>
   timed ? [pattern] : [`$share/bess/${pattern}`, clockTopic];
 
+/** Whether a subscription hears the broker's clock. */
+export const hearsClock = ({ topics }: Pick<Subscription, "topics">): boolean =>
+  topics.includes(clockTopic);
+
 /** The subscriptions of a model: one for each topic pattern, in the model's order. */
 export function subscriptionsOf(model: Model): Subscription[] {
   const byPattern = new Map<string, Subscription["sources"]>();

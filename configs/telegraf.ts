@@ -6,6 +6,7 @@ import { first, type Model, pipelineTables } from "./model";
 import { clockTopic, planOf, type Subscription, subscriptionsOf } from "./plan";
 import { outageSeconds } from "./profiles";
 import { renderScript, scriptFolder } from "./scripts";
+import { isSsh } from "./ssh";
 import { durationSeconds } from "./units";
 
 /** Port of Telegraf's health output, inside its container only. */
@@ -25,6 +26,13 @@ export const paths = {
  * broker's queue holds, so that the other half is left for an outage.
  */
 export const holdSeconds = outageSeconds / 2;
+
+/**
+ * Seconds of the uptime of an engine's host up to which its clock may be waited for. A host that is
+ * reached over SSH was refused unless its clock was synchronised, and so has a time service. A laptop's
+ * kernel often never hears of one.
+ */
+export const holdOf = (engine: string | undefined): number => (isSsh(engine) ? holdSeconds : 0);
 
 /** Names of the secret files under {@link paths}`.secrets`. */
 export const secrets = {
@@ -61,14 +69,14 @@ export interface Session {
   id: string;
   /** Client id until 0.1, which had the measurement's name in it. */
   formerId: string;
-  /** Pattern of the model's topics. */
-  topic: string;
+  /** What it subscribes to. */
+  topics: string[];
 }
 
 /** The session of a subscription. */
-export function sessionOf(site: string, { id, pattern, measurements }: Subscription): Session {
+export function sessionOf(site: string, { id, topics, measurements }: Subscription): Session {
   const formerId = `telegraf-${site}-${first(measurements).name}-${id}`;
-  return { id: `telegraf-${site}-${id}`, formerId, topic: pattern };
+  return { id: `telegraf-${site}-${id}`, formerId, topics };
 }
 
 /** The sessions of a site's consumers. */

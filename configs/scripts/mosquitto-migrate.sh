@@ -42,7 +42,6 @@ END
 
 configure_new() {
   sed "s|^persistence_location .*|persistence_location $staging/|; s|^listener .*|listener 0 $staging/new.sock|" @trial@
-  echo 'allow_anonymous true'
 }
 
 bridge() { # client id, whether it is a clean session, then topics besides the marker's

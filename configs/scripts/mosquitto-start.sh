@@ -4,6 +4,9 @@
 set -eu
 . ./mosquitto-migrate.sh
 . ./mosquitto-reserve.sh
+#: each clock
+. ./mosquitto-clock.sh
+#: end
 broker=''
 stopping=''
 # shellcheck disable=SC2086 # there may be several
@@ -25,6 +28,9 @@ trial() { # runs the broker where nobody reaches it, until it has read the queue
   mosquitto -c @trial@ > "$log" 2>&1 &
   broker=$!
   until grep -q ' running$' "$log" || ! kill -0 "$broker" 2> /dev/null; do sleep 0.1; done
+#: each clock
+  tell_sessions 2> /dev/null || true
+#: end
   kill -TERM "$broker" 2> /dev/null || true
   await
   [ -z "$stopping" ] || exit "$status"
@@ -76,6 +82,9 @@ trap '' USR1
 mosquitto -c @config@ > "$lines" 2>&1 &
 broker=$!
 (while sleep @wakeSeconds@ && kill -USR1 "$broker"; do :; done) 2> /dev/null &
+#: each clock
+tell_time "$broker" 2> /dev/null &
+#: end
 await
 wait "$filter" || true
 rm "$lines"

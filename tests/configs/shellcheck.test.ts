@@ -8,6 +8,7 @@ import * as influxdb from "../../configs/influxdb";
 import { loadModel } from "../../configs/model";
 import { sessionScript, startScript as mosquittoStart } from "../../configs/mosquitto";
 import { profiles } from "../../configs/profiles";
+import { clockTopic } from "../../configs/plan";
 import { preflightScript } from "../../configs/preflight";
 import {
   bootScript,
@@ -59,6 +60,14 @@ const rendered: [file: string, of: string, script: string][] = [
   ["grafana-start.sh", "any site", grafanaStart()],
   ["mosquitto-session.sh", "any site", sessionScript(sessions("kiel-1", model))],
   ["mosquitto-start.sh", "any site", mosquittoStart(profiles.dev, sessions("kiel-1", model))],
+  [
+    "mosquitto-start.sh",
+    "a site with a clock",
+    mosquittoStart(profiles.dev, [
+      ...sessions("kiel-1", model),
+      { id: "a", formerId: "b", topics: ["a", clockTopic] },
+    ]),
+  ],
   ["host-boot.sh", "any site", bootScript()],
   ["host-clock.sh", "any host", clockScript()],
   ["host-docker.sh", "the user pi", dockerScript("pi")],

@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { chownSync, mkdirSync, writeFileSync } from "node:fs";
+import { chownSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import mqtt, { type MqttClient } from "mqtt";
@@ -15,8 +15,8 @@ import {
   sessionScript,
   startScript,
   trialConf,
-  users,
   type User,
+  usersOf,
   writtenSeconds,
 } from "../../configs/mosquitto";
 import { profiles } from "../../configs/profiles";
@@ -39,6 +39,8 @@ export interface BrokerChoices {
 /** Bytes of a new queue: a test of a damaged one needs no room for a day. */
 export const reserve = 2 ** 16;
 
+const newPassword = () => randomBytes(12).toString("hex");
+
 /** Whom root runs the broker as: Mosquitto crashes where /etc/passwd lacks its user. Others stay who they are. */
 const brokerUser = process.getuid?.() === 0 ? 65534 : undefined;
 
@@ -48,16 +50,17 @@ const brokerUser = process.getuid?.() === 0 ? 65534 : undefined;
  */
 export class Broker {
   readonly folder = temporaryFolder();
-  readonly passwords: Record<User, string>;
+  readonly passwords: Record<User, string> = {
+    gateway: newPassword(),
+    telegraf: newPassword(),
+    monitor: newPassword(),
+    sessions: newPassword(),
+    clock: newPassword(),
+  };
   private readonly clients: MqttClient[] = [];
   private running: Running | undefined;
 
-  private constructor(readonly ports: Record<"mqtt" | "websocket" | "tls" | "migration", number>) {
-    this.passwords = Object.fromEntries(users.map((user) => [user, newPassword()])) as Record<
-      User,
-      string
-    >;
-  }
+  private constructor(readonly ports: Record<"mqtt" | "websocket" | "tls" | "migration", number>) {}
 
   /** Starts a broker that lets the gateway publish a model's topics, and no others. */
   static async start(model: Model, choices: BrokerChoices = {}): Promise<Broker> {
@@ -98,8 +101,18 @@ export class Broker {
     return (this.running = this.inContainer("start.sh"));
   }
 
+  /** Ends the client that tells the time. It is started again. */
+  endClock(): void {
+    execFileSync("pkill", ["-KILL", "-g", String(this.running?.pid), "mosquitto_pub"]);
+  }
+
+  /** Takes that client's password away, until {@link configure}. */
+  lockClockOut(): void {
+    rmSync(this.at("clock/mosquitto_pub"));
+  }
+
   /** Runs the script that removes a session. @returns what it prints, and its exit code. */
-  async session(...args: ["drop", string] | ["remove", string, string]) {
+  async session(...args: ["drop", string] | ["remove", string, ...string[]]) {
     const script = this.inContainer("session.sh", ...args);
     await until(
       () => `the session is removed:\n${script.output}`,
@@ -160,9 +173,14 @@ export class Broker {
    */
   connect(
     user: User,
-    { url = this.url, password = this.passwords[user], ca = "" } = {},
+    { url = this.url, password = this.passwords[user], ca = "", clientId = "" } = {},
   ): Promise<MqttClient> {
-    const credentials = { username: user, password, ...(ca && { ca }) };
+    const credentials = {
+      username: user,
+      password,
+      ...(ca && { ca }),
+      ...(clientId && { clientId }),
+    };
     return mqtt.connectAsync(url, {
       ...credentials,
       protocolVersion: 5,
@@ -268,6 +286,7 @@ export class Broker {
     mkdirSync(this.at("bin"));
     execFileSync(program("busybox"), ["--install", "-s", this.at("bin")]);
     mkdirSync(this.at("sessions"));
+    mkdirSync(this.at("clock"));
   }
 
   /** Writes its files, for its next start. */
@@ -276,6 +295,7 @@ export class Broker {
       config: this.at("mosquitto.conf"),
       trial: this.at("trial.conf"),
       sessionClients: this.at("sessions"),
+      clockClients: this.at("clock"),
       plugin: program("mosquitto_persist_sqlite.so"),
       passwords: this.at("passwords"),
       acl: this.at("acl"),
@@ -296,19 +316,19 @@ export class Broker {
     const start = startScript(profiles.dev, read, { at: paths, migrationPort, reserve });
     writeFileSync(this.at("start.sh"), start);
     writeFileSync(this.at("session.sh"), sessionScript(read, paths));
-    for (const client of ["mosquitto_sub", "mosquitto_pub"])
-      writeFileSync(
-        this.at(`sessions/${client}`),
-        clientOptions("sessions", this.passwords.sessions, port),
-      );
+    const clients = (user: "sessions" | "clock", client: string) =>
+      writeFileSync(this.at(`${user}/${client}`), clientOptions(user, this.passwords[user], port));
+    clients("sessions", "mosquitto_sub");
+    clients("sessions", "mosquitto_pub");
+    clients("clock", "mosquitto_pub");
     writeFileSync(paths.config, mosquittoConf(options));
     writeFileSync(paths.trial, trialConf(profiles.dev, paths));
     writeFileSync(paths.acl, mosquittoAcl(model, false));
-    const lines = users.map((user) => passwordLine(user, this.passwords[user], randomBytes(12)));
+    const lines = usersOf(model).map((user) =>
+      passwordLine(user, this.passwords[user], randomBytes(12)),
+    );
     writeFileSync(paths.passwords, lines.join(""));
     if (tls) writeFileSync(paths.certificate, tls.certificate);
     if (tls) writeFileSync(paths.key, tls.key);
   }
 }
-
-const newPassword = () => randomBytes(12).toString("hex");

@@ -117,12 +117,17 @@ export class Running {
     return this.child.exitCode;
   }
 
-  /** Stops it, and waits until it is gone. SIGKILL ends what it has started, too. */
+  /** Stops it, and waits until it is gone. What it has started ends with it, as in a container. */
   async stop(signal: NodeJS.Signals = "SIGTERM"): Promise<void> {
     if (this.child.exitCode !== null || this.child.signalCode !== null) return;
     const gone = new Promise((resolve) => this.child.once("exit", resolve));
     if (signal === "SIGKILL") process.kill(-this.pid, signal);
     else this.child.kill(signal);
     await gone;
+    try {
+      process.kill(-this.pid, "SIGKILL");
+    } catch {
+      // Nothing of it is left.
+    }
   }
 }
