@@ -24,6 +24,9 @@ export interface Plan {
   oldest: number | null;
 }
 
+/** Rows that one message may give. */
+export const mostRows = 1000;
+
 /** Where a path begins, and its keys: {@link import("./payload").Path}. */
 export type PathPlan = [up: number, keys: string[]];
 

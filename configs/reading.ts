@@ -3,6 +3,7 @@ import type { Time } from "./payload";
 import { escapedKey } from "./payload";
 import {
   type FieldPlan,
+  mostRows,
   type PathPlan,
   type PlacePlan,
   type Plan,
@@ -75,8 +76,6 @@ export interface Read {
   origins: Map<StoredPoint | Drop, Origins>;
 }
 
-/** Rows that one message may give. */
-export const mostRows = 2000;
 /** Lists and objects that one payload may have. */
 export const mostBrackets = 20_000;
 /** Characters of an example. */

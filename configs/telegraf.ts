@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { stringify } from "smol-toml";
 import { countedTables, databases } from "./influxdb";
 import { first, type Model, pipelineTables } from "./model";
-import { clockTopic, planOf, type Subscription, subscriptionsOf } from "./plan";
+import { clockTopic, mostRows, planOf, type Subscription, subscriptionsOf } from "./plan";
 import { outageSeconds } from "./profiles";
 import { renderScript, scriptFolder } from "./scripts";
 import { isSsh } from "./ssh";
@@ -50,6 +50,17 @@ const countedNames = [countedTables.strays.table, countedTables.log.table];
 /** Messages that one consumer may hold before InfluxDB has them; the rest waits at the broker. */
 const undelivered = 1000;
 
+/** The same of a consumer whose messages may have {@link mostRows} rows each. */
+const undeliveredLists = 200;
+
+/** Messages that a subscription's consumer may hold, and the rows that they may have. */
+function holds({ sources }: Subscription): { messages: number; rows: number } {
+  const lists = sources.some(({ source }) => source.each.length > 0);
+  return lists
+    ? { messages: undeliveredLists, rows: undeliveredLists * mostRows }
+    : { messages: undelivered, rows: undelivered * sources.length };
+}
+
 /** Where Telegraf finds its neighbours. */
 export interface TelegrafOptions {
   site: string;
@@ -93,7 +104,7 @@ function consumer(subscription: Subscription, options: TelegrafOptions) {
     qos: 1,
     client_id: sessionOf(options.site, subscription).id,
     persistent_session: true,
-    max_undelivered_messages: undelivered,
+    max_undelivered_messages: holds(subscription).messages,
     username: "telegraf",
     password: secret(secrets.mqtt),
     startup_error_behavior: "retry",
@@ -159,6 +170,7 @@ CLOCK = ${starlark(clockTopic)}
 DROPS = ${starlark(countedTables.drops)}
 STRAYS = ${starlark(countedTables.strays)}
 LOG = ${starlark(countedTables.log)}
+MOST_ROWS = ${mostRows}
 
 ${readFileSync(join(scriptFolder, "reading.star"), "utf8")}`;
 }
@@ -170,7 +182,7 @@ export function telegrafConf(model: Model, options: TelegrafOptions): string {
   const names = model.measurements.map((m) => m.name);
   const output = { urls: [options.influxdb], token: secret(secrets.influxdb), timeout: "10s" };
   const subscriptions = subscriptionsOf(model);
-  const buffer = subscriptions.length * undelivered;
+  const rows = subscriptions.reduce((sum, subscription) => sum + holds(subscription).rows, 0);
   const interval = Math.min(...model.measurements.map((m) => durationSeconds(m.interval)));
   const { program, secrets: secretFolder } = options.paths ?? paths;
   const healthAddress = `http://127.0.0.1:${options.healthPort ?? healthPort}`;
@@ -181,7 +193,7 @@ export function telegrafConf(model: Model, options: TelegrafOptions): string {
       flush_jitter: "0s",
       metric_batch_size: undelivered,
       // Room for all that the consumers may hold, so that nothing is ever dropped from the buffer.
-      metric_buffer_limit: buffer * 2,
+      metric_buffer_limit: rows * 2,
       omit_hostname: true,
       skip_processors_after_aggregators: true,
     },

@@ -132,6 +132,26 @@ describe("a message of several rows is acknowledged once all of them are stored"
       modules: list(rows).map((id) => ({ id, soc: number })),
     });
 
+  test("over a time without InfluxDB, in which more rows come than Telegraf is flushed", async () => {
+    const pipeline = await Pipeline.start(model);
+    try {
+      const count = 600;
+      await pipeline.endpoint.stop();
+      await pipeline.broker.publish("pack/a/modules", list(count).map(message));
+      await sleep(3000);
+      await pipeline.endpoint.restart();
+      const stored = () => pipeline.endpoint.table("module").length;
+      await until(
+        () => `${stored()} of ${count * rows} rows`,
+        () => stored() >= count * rows,
+        60,
+      );
+      expect(pipeline.log).not.toMatch(/dropped|overflow/);
+    } finally {
+      await pipeline.stop();
+    }
+  }, 120_000);
+
   test("over kills of Telegraf and failures of InfluxDB", async () => {
     const pipeline = await Pipeline.start(model);
     try {
