@@ -46,6 +46,7 @@ export const reasons = {
   bits: "over 64 bits",
   boolean: "neither true nor false",
   type: "wrong type",
+  long: "too long",
   twice: "twice in one message",
   time: "time not readable",
   noTime: "no time",
@@ -78,6 +79,8 @@ export interface Read {
 
 /** Lists and objects that one payload may have. */
 export const mostBrackets = 20_000;
+/** Bytes of a text that is stored, as a tag or a field. */
+export const mostText = 10_000;
 /** Characters of an example. */
 export const mostExample = 80;
 
@@ -274,6 +277,10 @@ class Reader {
       const found = place ? this.text(place, element).replace(/\\+$/, "") : "";
       const text = found || fallback || "";
       const origin = place ? this.origin(place, element) : undefined;
+      if (isLong(text)) {
+        this.drop(source.table, reasons.long, name, text, origin);
+        return undefined;
+      }
       if (text !== "") {
         tags[name] = text;
         origins[name] = found === "" ? "the default" : (origin ?? "");
@@ -394,6 +401,8 @@ const keysTo = ([up, keys]: PathPlan, { paths }: Element): string[] => [
 /** A JSON path from the payload's root. */
 const pathText = (keys: string[]): string => keys.map(escapedKey).join(".") || "$";
 
+const isLong = (text: string): boolean => Buffer.byteLength(text) > mostText;
+
 const cut = (text: string): string => [...text].slice(0, mostExample).join("");
 
 /** Without white space and NUL at its ends, as Telegraf's parser leaves a payload. */
@@ -445,6 +454,7 @@ function converted(number: bigint | number, field: FieldPlan): Stored | Refused 
 
 function stringOf(value: Value, { values }: FieldPlan): Stored | Refused {
   const text = textOf(value) ?? "";
+  if (isLong(text)) return { reason: reasons.long };
   if (!values) return text;
   return values[text] ?? values[wholeText(text)] ?? text;
 }

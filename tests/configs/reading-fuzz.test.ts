@@ -134,6 +134,8 @@ const words = fc.constantFrom(
   '"',
   "\\",
   "a\nb",
+  "x".repeat(10_000),
+  "ü".repeat(5001),
 );
 const times = fc.constantFrom(
   "2026-11-13T12:05:07Z",
