@@ -60,18 +60,19 @@ fi
 rm "$log"
 await_room "$queue"
 
-#: Its log without the clients that come and go, of which the health check alone is one every ten
-#: seconds. What happens to a client again and again is told once an hour.
+#: Its log without the clients that come and go: the health check alone is one every ten seconds. Why a
+#: client was cut off is told once an hour, and of 100 clients at most.
 lines=$(mktemp -u)
 mkfifo "$lines"
 awk '
-  /^[0-9]+: New (connection|client connected|bridge connected) from / || /\] disconnected\.$/ { next }
+  /^[0-9]+: New (connection|client connected|bridge connected) from / { next }
+  /\] disconnected(: connection closed by client)?\.$/ { next }
   / \[[^]]*\] disconnected: / {
     what = $0
     gsub(/^[0-9]+: | \[[^]]*\]/, "", what)
-    if (what in told && $1 - told[what] < 3600) next
-    if (++kinds > 1000) { split("", told); kinds = 0 }
-    told[what] = $1 + 0
+    if (hour != int($1 / 3600)) { hour = int($1 / 3600); told = 0; split("", clients) }
+    if (what in clients || ++told > 100) next
+    clients[what]
   }
   { print; fflush() }' < "$lines" &
 filter=$!

@@ -149,7 +149,7 @@ describe("a query", () => {
   });
 
   test("that is refused ends the script", async () => {
-    answers = { [query]: [[500, "table not found"]] };
+    answers = { [query]: [[500, "table\nnot found"]] };
     expect(await run(queryScript("pipeline", sql, api))).toEqual({
       code: 1,
       stdout: "",
