@@ -31,7 +31,7 @@ export const checkCommand = () =>
     .option("--model <path>", `telemetry model (default: the stack's, else ${defaultModel})`)
     .option("--topic <topic>", "topic of a message")
     .option("--payload <text>", "payload of that message")
-    .option("--recording <file>", "recorded messages, also with .gz")
+    .option("--recording <file>", "recorded messages, also gzipped")
     .option("--listen", "messages that the broker of --stack gets now")
     .option("--for <duration>", "how long to listen", listeningTime, 60)
     .addOption(stackOption())
@@ -104,7 +104,7 @@ class Report {
   }
 
   /** Shows a message. @param ifNew only if it has something new. */
-  show({ topic, payload, time }: Recorded, ifNew: boolean): void {
+  show({ topic, payload, time }: Omit<Recorded, "retained">, ifNew: boolean): void {
     const arrival = time ?? BigInt(Date.now()) * 1_000_000n;
     const found = this.read(topic, payload, arrival);
     const { subscriptions, points, drops } = found;

@@ -1,12 +1,10 @@
-import { createReadStream, statSync } from "node:fs";
-import { createInterface } from "node:readline";
-import { createGunzip } from "node:zlib";
 import { InvalidArgumentError } from "commander";
-import { eventTime } from "../configs/reading";
+import { timeSchema } from "../configs/payload";
+import { timeReader } from "../configs/reading";
 import { findSite, siteConfig } from "../configs/sites";
 import { durationPattern, durationSeconds } from "../configs/units";
-import { InputError } from "../configs/validation";
 import { heardAt } from "../fleet";
+import { openText } from "./replay/text";
 
 /** A message that was recorded. */
 export interface Recorded {
@@ -15,6 +13,8 @@ export interface Recorded {
   payload: string;
   /** When it was recorded, in ns since 1970. */
   time: bigint | undefined;
+  /** Whether the broker had kept it, nobody knows since when. */
+  retained: boolean;
 }
 
 /** What stands behind the last key of a line that `mosquitto_sub -F %J` wrote. */
@@ -41,21 +41,16 @@ function payloadText(line: string, payload: unknown, length: unknown): string {
   }
 }
 
+const timeAs = (format: string) => timeReader(timeSchema.parse({ path: "tst", format }));
+
+const readIso = timeAs("iso8601");
+const readSeconds = timeAs("unix");
+
 /** The recorder's own spelling has a `Z` and an offset, which holds; older ones count seconds. */
-const recordedTime = (tst: unknown): bigint | undefined =>
-  typeof tst === "string" || typeof tst === "number"
-    ? eventTime(
-        [String(tst)],
-        {
-          path: "tst",
-          format: typeof tst === "string" ? "iso8601" : "unix",
-          zone: "UTC",
-          optional: true,
-          outside: "drop",
-        },
-        0n,
-      )
-    : undefined;
+function recordedTime(tst: unknown): bigint | undefined {
+  if (typeof tst === "string") return readIso([tst], 0n);
+  return typeof tst === "number" ? readSeconds([String(tst)], 0n) : undefined;
+}
 
 /**
  * A message that `mosquitto_sub -F %j` or `-F %J` has recorded, or the broker's container at the end of
@@ -65,27 +60,16 @@ export function readRecorded(line: string): Recorded | undefined {
   if (!line.includes('"topic"')) return undefined;
   try {
     const read = JSON.parse(line) as Partial<Record<string, unknown>> | null;
-    const { topic, payload, payloadlen, tst } = read ?? {};
+    const { topic, payload, payloadlen, tst, retain } = read ?? {};
     if (typeof topic !== "string" || payload === undefined) return undefined;
-    return { topic, payload: payloadText(line, payload, payloadlen), time: recordedTime(tst) };
+    return {
+      topic,
+      payload: payloadText(line, payload, payloadlen),
+      time: recordedTime(tst),
+      retained: retain === 1 || retain === true,
+    };
   } catch {
     return undefined;
-  }
-}
-
-/**
- * The lines of a recording, gzipped or not.
- * @throws InputError if there is no such file, or it cannot be unpacked.
- */
-export async function* recordingLines(file: string): AsyncGenerator<string, void, undefined> {
-  if (!statSync(file, { throwIfNoEntry: false })?.isFile())
-    throw new InputError(file, ["there is no such file"]);
-  const stream = createReadStream(file);
-  const input = file.endsWith(".gz") ? stream.pipe(createGunzip()) : stream;
-  try {
-    yield* createInterface({ input, crlfDelay: Infinity });
-  } catch (error) {
-    throw new InputError(file, [(error as Error).message]);
   }
 }
 
@@ -116,7 +100,11 @@ export class Messages {
 
   private async *lines(): AsyncGenerator<string, void, undefined> {
     const { recording, stack, for: seconds } = this.source;
-    if (recording !== undefined) return yield* recordingLines(recording);
+    if (recording !== undefined) {
+      for await (const block of openText(recording, undefined, console.error).blocks)
+        yield* block.map(({ text }) => text);
+      return;
+    }
     const site = siteConfig(findSite(stack));
     const interrupt = new AbortController();
     process.once("SIGINT", () => interrupt.abort());

@@ -1,22 +1,31 @@
-import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
 import { performance } from "node:perf_hooks";
 import { SingleBar } from "cli-progress";
 import { InvalidArgumentError, Option } from "commander";
-import { isWatched, pulumiEnvironment } from "../automation";
+import { isWatched } from "../automation";
 import { loadModel } from "../configs/model";
 import type { SiteConfig } from "../configs/site";
 import { findSite, siteConfig } from "../configs/sites";
 import { InputError } from "../configs/validation";
-import { acting, bessCommand, number, pairs, refuse, stackOption } from "./command";
+import { acting, bessCommand, number, pairs, stackOption } from "./command";
+import { parseDelimiter } from "./replay/csv";
+import { type Decimal, decimals, type Row } from "./replay/messages";
+import { loopback, reach, readPassword } from "./replay/login";
 import { open, send, type Progress } from "./replay/send";
-import { openSource, type Row } from "./replay/source";
+import { Skipped } from "./replay/skipped";
+import { type Format, formats, openSource } from "./replay/source";
 
 interface Options {
   model?: string;
   measurement?: string;
-  unit: string;
+  unit?: string;
   tag: Record<string, string>;
+  map: Record<string, string>;
+  ignore: string[];
+  format?: Format;
+  delimiter?: string;
+  decimal?: Decimal;
+  encoding?: string;
+  skipBad?: string;
   url?: string;
   username: string;
   passwordFile?: string;
@@ -29,15 +38,22 @@ interface Options {
 
 const details = `
 The file is CSV, whose header names the JSON paths of the model's payload (docs/telemetry.md), or
-NDJSON: one payload a line, or one recorded message {"topic": ..., "payload": ...} a line. Either
-may be gzipped.
+NDJSON: one payload a line, or a recording, one message {"topic": ..., "payload": ...} a line.
+Whether it is gzipped, its encoding, delimiter and decimal mark are found in its content, and told
+where they are not UTF-8, a comma and a point.
 
-The password is taken from --password-file, else from --stack, else from MQTT_PASSWORD; without one
-the replay logs in as nobody. TLS: give an mqtts:// URL, and the broker's own CA by
-NODE_EXTRA_CA_CERTS. To record messages: mosquitto_sub -h HOST -t '#' -F %J > fleet.ndjson
+To record a broker: mosquitto_sub -h HOST -t '#' -F %J > fleet.ndjson
+Of a recording, lines that are no message of the model are skipped and counted. A bad row of another
+file ends the replay, unless --skip-bad names a file for such rows. That file can be mended and
+replayed.
 
-Exit code 0: the broker has acknowledged every row. 1: not so; the reason is printed, and --from for
-the rest.`;
+With --stack the broker's address and password are the stack's; a site behind SSH is reached through
+a tunnel. --password-file comes before the stack's password, and MQTT_PASSWORD is taken without a
+stack; without any, the replay logs in as nobody. TLS: give an mqtts:// URL, and the broker's own CA
+by NODE_EXTRA_CA_CERTS.
+
+Exit code 0: the broker has acknowledged every row that was not skipped. 1: not so; the reason is
+printed, and --from for the rest.`;
 
 function speed(text: string): number {
   const value = text === "max" ? Infinity : Number(text);
@@ -59,6 +75,23 @@ function brokerUrl(text: string): string {
   return text;
 }
 
+function delimiter(text: string): string {
+  const found = parseDelimiter(text);
+  if (found === undefined)
+    throw new InvalidArgumentError("Write one character, such as ';', or tab.");
+  return found;
+}
+
+function encoding(text: string): string {
+  try {
+    return new TextDecoder(text).encoding;
+  } catch {
+    throw new InvalidArgumentError("Write an encoding such as utf-8, utf-16le, windows-1252.");
+  }
+}
+
+const list = (text: string, previous: string[]): string[] => [...previous, text];
+
 /** Replays a recorded file. */
 export const replayCommand = () =>
   bessCommand(
@@ -67,7 +100,7 @@ export const replayCommand = () =>
       "one message a row, each acknowledged by the broker.",
   )
     .summary("Publishes a recorded file as a site's gateway would.")
-    .argument("<file>", "CSV, NDJSON or JSONL file, also with .gz")
+    .argument("<file>", "CSV, NDJSON or JSONL file, also gzipped")
     .addOption(stackOption())
     .option(
       "--model <path>",
@@ -77,12 +110,31 @@ export const replayCommand = () =>
       "--measurement <name>",
       "measurement that the rows are (default: the model's only one, or by each line's topic)",
     )
-    .option("--unit <id>", "unit that fills the + levels of the topic", level, "1")
+    .option("--unit <id>", "unit that fills the + levels of the topic (default: 1)", level)
     .addOption(
       new Option("--tag <name=value>", "tag that the file lacks; repeatable")
         .argParser(pairs("group_id=bess-1"))
         .default({}, "none"),
     )
+    .addOption(
+      new Option("--map <column=path>", "JSON path of a column that has another name; repeatable")
+        .argParser(pairs("'SOC [%]=soc'"))
+        .default({}, "none"),
+    )
+    .addOption(
+      new Option("--ignore <column>", "column to leave out, or * for all undeclared; repeatable")
+        .argParser(list)
+        .default([], "none"),
+    )
+    .addOption(
+      new Option("--format <format>", "what the file is (default: by its ending)").choices(formats),
+    )
+    .option("--delimiter <character>", "between two cells (default: by the header)", delimiter)
+    .addOption(
+      new Option("--decimal <mark>", "before a fraction (default: by the cells)").choices(decimals),
+    )
+    .option("--encoding <name>", "how bytes are read (default: by the bytes)", encoding)
+    .option("--skip-bad <path>", "go on at a bad row, and keep it in this new file")
     .option(
       "--url <url>",
       "the broker (default: the stack's, else mqtt://127.0.0.1:1883)",
@@ -91,7 +143,7 @@ export const replayCommand = () =>
     .option("--username <name>", "user of the broker", "gateway")
     .option("--password-file <path>", "file that holds the password (default: the stack's own)")
     .addOption(
-      new Option("--speed <n>", "times real time by the rows' own times, or max")
+      new Option("--speed <n>", "times real time, the rows sorted by time; or max")
         .argParser(speed)
         .default(Infinity, "max"),
     )
@@ -111,64 +163,19 @@ export const replayCommand = () =>
       "Rows of a battery whose file lacks the tags",
       "replay soc.csv --measurement battery --tag id=battery-1 --tag group_id=bess-1 --stack dev",
     )
+    .example(
+      "A table with a column of another name, one to leave out, and bad rows",
+      "replay day.csv --map 'SOC [%]=SOC' --ignore Remark --skip-bad bad.csv --stack dev",
+    )
     .addHelpText("after", details)
     .action(
       acting(async (file: string, options: Options) => ((await replay(file, options)) ? 0 : 1)),
     );
 
-/**
- * The broker of a site as this machine reaches it: on the site's host, unless the broker listens
- * there on a loopback address alone.
- */
-function brokerOf({ engine, mqtt }: SiteConfig): string {
-  const loopback = "127.0.0.1";
-  const host = engine?.startsWith("ssh://") ? new URL(engine).hostname : loopback;
-  return `mqtt://${mqtt.address === loopback ? loopback : host}:${mqtt.port}`;
-}
-
-/** The stack's own password, read by the Pulumi CLI that the project already needs. */
-function stackPassword(stack: string): string {
-  const env = pulumiEnvironment({ stack });
-  const args = ["stack", "output", "gatewayPassword", "--show-secrets", "--stack", stack];
-  try {
-    return execFileSync("pulumi", args, {
-      env,
-      encoding: "utf8",
-      stdio: ["ignore", "pipe", "pipe"],
-    }).trimEnd();
-  } catch (error) {
-    const { stderr, message } = error as Error & { stderr?: string };
-    return refuse(`--stack is ${stack}: ${stderr?.trim() || message}`);
-  }
-}
-
-function filePassword(file: string): string {
-  try {
-    return readFileSync(file, "utf8").trimEnd();
-  } catch (error) {
-    return refuse(`--password-file is ${file}: ${(error as Error).message}`);
-  }
-}
-
-function readPassword({ passwordFile, stack }: Options): string | undefined {
-  if (passwordFile !== undefined) return filePassword(passwordFile);
-  return stack !== undefined ? stackPassword(stack) : process.env.MQTT_PASSWORD;
-}
-
-/** At most `most` rows: one that has been read already, and those that follow it. */
-async function* limited(
-  first: Row,
-  rest: AsyncIterable<Row>,
-  most: number,
-): AsyncGenerator<Row, void, undefined> {
+/** Rows, of which the first have been read already. */
+async function* resumed(first: Row[], rest: AsyncIterable<Row[]>): AsyncGenerator<Row[]> {
   yield first;
-  let left = most - 1;
-  if (left === 0) return;
-  for await (const row of rest) {
-    yield row;
-    left -= 1;
-    if (left === 0) return;
-  }
+  yield* rest;
 }
 
 /** Time between two lines of progress where there is no terminal, in ms. */
@@ -178,11 +185,12 @@ const reportInterval = 5000;
  * Shows the progress on the terminal, or prints it every few seconds where there is none.
  * @returns what ends that.
  */
-function show(progress: Progress, share: () => number): () => void {
+function show(progress: Progress, skipped: Skipped, share: () => number): () => void {
   const began = performance.now();
   const text = () =>
-    `${progress.read} rows read, ${progress.acknowledged} acknowledged ` +
-    `(${rate(progress.acknowledged, began)}/s)`;
+    `${progress.sent} rows sent, ${progress.acknowledged} acknowledged ` +
+    `(${rate(progress.acknowledged, began)}/s)` +
+    (skipped.count > 0 ? `, ${skipped.count} skipped` : "");
   if (!isWatched()) {
     const timer = setInterval(
       () => console.error(`${Math.floor(share() * 100)} %: ${text()}`),
@@ -210,19 +218,22 @@ const rate = (rows: number, began: number): number =>
 
 /** Says what became of the rows; true if the broker has acknowledged every one. */
 function summarize(
-  { read, acknowledged, unheard, failure, resumeAt }: Progress,
+  { sent, acknowledged, unheard, failure, resumeAt }: Progress,
+  skipped: Skipped,
   began: number,
 ): boolean {
   const seconds = ((performance.now() - began) / 1000).toFixed(1);
   console.log(
-    `${read} rows read, ${acknowledged} acknowledged by the broker ` +
-      `in ${seconds} s (${rate(acknowledged, began)}/s)`,
+    `${sent} rows sent, ${acknowledged} acknowledged by the broker ` +
+      `in ${seconds} s (${rate(acknowledged, began)}/s)` +
+      (skipped.count > 0 ? `, ${skipped.count} skipped` : ""),
   );
+  for (const line of skipped.summary()) console.error(line);
   if (unheard > 0)
     console.error(`${unheard} of them reached nobody: no client has subscribed to their topic.`);
   if (failure === undefined) return true;
   console.error(
-    `${failure}\nrows sent but not acknowledged: ${read - acknowledged}; ` +
+    `${failure}\nrows sent but not acknowledged: ${sent - acknowledged}; ` +
       `resume with --from ${resumeAt}`,
   );
   return false;
@@ -233,34 +244,61 @@ async function replay(file: string, asked: Options): Promise<boolean> {
   const found = asked.stack === undefined ? undefined : findSite(asked.stack);
   const site = found && siteConfig(found);
   const options = { ...asked, ...(found && { stack: found.stack }) };
-  const choices = { measurement: options.measurement, unit: options.unit, tags: options.tag };
+  const skipped = new Skipped(options.skipBad);
+  try {
+    return await replayTo(site, file, options, skipped);
+  } finally {
+    skipped.close();
+  }
+}
+
+async function replayTo(
+  site: SiteConfig | undefined,
+  file: string,
+  options: Options,
+  skipped: Skipped,
+): Promise<boolean> {
+  const { measurement, unit, tag: tags, map, ignore, decimal, from, limit } = options;
+  const { format, encoding, delimiter } = options;
   const source = openSource(file, {
     model: loadModel(options.model ?? site?.model ?? "configs/telemetry.yaml"),
-    choices,
-    from: options.from,
+    choices: { measurement, unit, tags, map, ignore, decimal },
+    format,
+    encoding,
+    delimiter,
+    from,
+    limit,
+    sort: options.speed !== Infinity,
+    skipBad: options.skipBad !== undefined,
+    skipped,
     note: console.error,
   });
   const first = await source.rows.next();
-  if (first.done) throw new InputError(file, [`it has no row ${options.from}`]);
-  const { client, most } = await open({
-    url: options.url ?? (site ? brokerOf(site) : "mqtt://127.0.0.1:1883"),
-    username: options.username,
-    password: readPassword(options),
-  });
-  const interrupt = new AbortController();
-  process.once("SIGINT", () => interrupt.abort());
-  const progress: Progress = { read: 0, acknowledged: 0, unheard: 0, resumeAt: first.value.number };
-  const began = performance.now();
-  const share = () => (options.limit === Infinity ? source.share() : progress.read / options.limit);
-  const end = show(progress, share);
-  const pace = { speed: options.speed, inflight: Math.min(options.inflight, most) };
-  await send(
-    client,
-    limited(first.value, source.rows, options.limit),
-    pace,
-    progress,
-    interrupt.signal,
-  );
-  end();
-  return summarize(progress, began);
+  if (first.done || !first.value[0]) {
+    for (const line of skipped.summary()) console.error(line);
+    throw new InputError(file, [
+      `it has no row ${from}${skipped.count > 0 ? " that can be sent" : ""}`,
+    ]);
+  }
+  const password = readPassword(options);
+  const { url, tunnel } =
+    options.url === undefined && site
+      ? await reach(site)
+      : { url: options.url ?? `mqtt://${loopback}:1883` };
+  try {
+    const { client, most } = await open({ url, username: options.username, password });
+    const interrupt = new AbortController();
+    process.once("SIGINT", () => interrupt.abort());
+    const resumeAt = first.value[0].number;
+    const progress: Progress = { sent: 0, acknowledged: 0, unheard: 0, resumeAt };
+    const began = performance.now();
+    const share = () => (limit === Infinity ? source.share() : progress.sent / limit);
+    const end = show(progress, skipped, share);
+    const pace = { speed: options.speed, inflight: Math.min(options.inflight, most) };
+    await send(client, resumed(first.value, source.rows), pace, progress, interrupt.signal);
+    end();
+    return summarize(progress, skipped, began);
+  } finally {
+    tunnel?.close();
+  }
 }

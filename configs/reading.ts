@@ -77,6 +77,12 @@ export interface Read {
   origins: Map<StoredPoint | Drop, Origins>;
 }
 
+/** What a message gives, who reads it, and when it came, in ns since 1970. */
+export interface MessageRead extends Read {
+  subscriptions: Subscription[];
+  arrival: bigint;
+}
+
 /** Lists and objects that one payload may have. */
 export const mostBrackets = 20_000;
 /** Bytes of a text that is stored, as a tag or a field. */
@@ -558,11 +564,13 @@ function readTime(texts: string[], plan: TimePlan, arrival: bigint): bigint | un
 }
 
 /**
- * ns since 1970 of the texts at a time's paths; undefined if they are none.
- * @param arrival ns since 1970; of an hour that is there twice, the nearer one is meant.
+ * Reads the texts at a time's paths: ns since 1970, undefined if they are none. Of an hour that is
+ * there twice, the one nearer to the arrival is meant.
  */
-export const eventTime = (texts: string[], time: Time, arrival: bigint): bigint | undefined =>
-  readTime(texts, timePlan(time), arrival);
+export function timeReader(time: Time): (texts: string[], arrival: bigint) => bigint | undefined {
+  const plan = timePlan(time);
+  return (texts, arrival) => readTime(texts, plan, arrival);
+}
 
 function unixTime(text: string, power: number): bigint | undefined {
   const [, sign = "", whole = "", fraction = "", exponent = "0"] =
@@ -763,6 +771,29 @@ function instant(clock: Clock, { zone }: TimePlan, arrival: bigint): bigint {
   return at(nearest[1]);
 }
 
+/** What a payload begins with that says itself when it came. */
+const recordedStart = '{"$recorded":"';
+
+/**
+ * A payload as `bess replay` sends one that has no time of its own: with the time of its recording,
+ * in ns since 1970, which then is its arrival.
+ */
+export const recordedPayload = (time: bigint, payload: string): string =>
+  `${recordedStart}${time}","payload":${JSON.stringify(payload)}}`;
+
+/** Opens what {@link recordedPayload} has made. */
+function opened(payload: string, arrival: bigint): { payload: string; arrival: bigint } {
+  if (!payload.startsWith(recordedStart)) return { payload, arrival };
+  try {
+    const { $recorded: time, payload: inner } = JSON.parse(payload) as Record<string, unknown>;
+    if (typeof time === "string" && digits.test(time) && typeof inner === "string")
+      return { payload: inner, arrival: BigInt(time) };
+  } catch {
+    // Another's payload.
+  }
+  return { payload, arrival };
+}
+
 /**
  * A function that reads messages by a model, as Telegraf does.
  * @param retention how long rows are kept. Default: a time of any age is believed.
@@ -770,16 +801,18 @@ function instant(clock: Clock, { zone }: TimePlan, arrival: bigint): bigint {
 export function readerOf(
   model: Model,
   retention?: string,
-): (topic: string, payload: string, arrival: bigint) => Read & { subscriptions: Subscription[] } {
+): (topic: string, payload: string, arrival: bigint) => MessageRead {
   const plan = planOf(model, retention);
   const all = subscriptionsOf(model);
-  return (topic, payload, arrival) => {
+  return (topic, sent, came) => {
+    const { payload, arrival } = opened(sent, came);
     const subscriptions = all.filter(({ pattern }) => topicMatches(pattern, topic));
     const reads = subscriptions.map(({ id }) =>
       new Reader(plan, topic, arrival).read(plan.subscriptions[id] ?? [], payload),
     );
     return {
       subscriptions,
+      arrival,
       points: reads.flatMap(({ points }) => points),
       drops: reads.flatMap(({ drops }) => drops),
       origins: new Map(reads.flatMap(({ origins }) => [...origins])),

@@ -2,7 +2,7 @@ import { performance } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
 import { connect, type IConnackPacket, type MqttClient } from "mqtt";
 import { InputError } from "../../configs/validation";
-import type { Row } from "./source";
+import type { Row } from "./messages";
 
 /** Where the messages go. */
 export interface Broker {
@@ -22,7 +22,7 @@ export interface Pace {
 
 /** What became of the rows. It is kept up to date while they are sent. */
 export interface Progress {
-  read: number;
+  sent: number;
   acknowledged: number;
   /** Rows acknowledged although nobody had subscribed to their topic. */
   unheard: number;
@@ -88,6 +88,8 @@ class Replay {
   private unanswered = 0;
   private readonly stop = new AbortController();
   private wake: () => void = () => undefined;
+  /** The first row's time, and the moment of the monotonic clock that stands for it. */
+  private origin: { clock: number; time: number } | undefined;
 
   constructor(
     private readonly client: MqttClient,
@@ -103,12 +105,17 @@ class Replay {
   };
 
   /** Sends the rows, and waits until each is answered or the connection is gone. */
-  async run(rows: AsyncIterable<Row>): Promise<void> {
+  async run(rows: AsyncIterable<Row[]>): Promise<void> {
     let next = this.progress.resumeAt;
     try {
-      for await (const row of this.paced(rows)) {
-        next = row.number + 1;
-        this.publish(row);
+      for await (const batch of rows) {
+        for (const row of batch) {
+          await this.turn(row);
+          if (this.stop.signal.aborted) break;
+          next = row.number + 1;
+          this.publish(row);
+        }
+        if (this.stop.signal.aborted) break;
       }
     } catch (error) {
       if (!(error instanceof InputError)) throw error;
@@ -120,21 +127,18 @@ class Replay {
     if (this.progress.failure !== undefined && first !== undefined) this.progress.resumeAt = first;
   }
 
-  /** The rows, each when its time has come and the broker has room for it; none after a failure. */
-  private async *paced(rows: AsyncIterable<Row>): AsyncGenerator<Row, void, undefined> {
-    const began = performance.now();
-    let origin: number | undefined;
-    for await (const row of rows) {
-      origin ??= row.message.time;
-      await this.due(began + (row.message.time - origin) / this.pace.speed);
-      await this.until(() => this.unanswered < this.pace.inflight);
-      if (this.stop.signal.aborted) return;
-      yield row;
+  /** Resolves when a row's time has come and the broker has room for it, or after a failure. */
+  private async turn({ message }: Row): Promise<void> {
+    const { speed, inflight } = this.pace;
+    if (speed !== Infinity) {
+      this.origin ??= { clock: performance.now(), time: message.time };
+      await this.due(this.origin.clock + (message.time - this.origin.time) / speed);
     }
+    if (this.unanswered >= inflight) await this.until(() => this.unanswered < inflight);
   }
 
   private publish({ number, message }: Row): void {
-    this.progress.read += 1;
+    this.progress.sent += 1;
     this.unanswered += 1;
     this.open.add(number);
     this.client.publish(message.topic, message.payload, { qos: 1 }, (error) => {
@@ -176,7 +180,7 @@ class Replay {
  */
 export async function send(
   client: MqttClient,
-  rows: AsyncIterable<Row>,
+  rows: AsyncIterable<Row[]>,
   pace: Pace,
   progress: Progress,
   interrupt: AbortSignal,

@@ -2,13 +2,17 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
+import { stringify } from "yaml";
 import { secret } from "@pulumi/pulumi";
 import { LocalWorkspace } from "@pulumi/pulumi/automation";
-import { loadModel } from "../../configs/model";
+import { loadModel, modelSchema } from "../../configs/model";
 import { environment } from "../../automation/programs";
 import { localBackend } from "../../automation/backend";
 import { until } from "../support/programs";
 import { Broker, type Reader } from "../support/broker";
+import { Pipeline } from "../support/pipeline";
+import { Checkout } from "../support/checkout";
+import { Sshd } from "../support/sshd";
 
 const root = join(__dirname, "../..");
 const m5batFile = "configs/models/m5bat.yaml";
@@ -81,7 +85,7 @@ describe("bess replay", () => {
   test("publishes every row of a gzipped CSV in its order, and exits 0 once all are acknowledged", async () => {
     const { code, stdout, stderr } = await replay(file("day.csv.gz", rows(20_000)), "--unit", "10");
     expect(stdout).toMatch(
-      /^20000 rows read, 20000 acknowledged by the broker in \d+\.\d s \(\d+\/s\)\n$/,
+      /^20000 rows sent, 20000 acknowledged by the broker in \d+\.\d s \(\d+\/s\)\n$/,
     );
     expect(stderr).toMatch(
       /^\S+day\.csv\.gz has no column for these fields of unit, which stay empty: P_AC_Set, [^\n]*\n(\d+ %: .*\n)*$/,
@@ -104,7 +108,7 @@ describe("bess replay", () => {
       "--inflight",
       "1",
     );
-    expect([code, stdout]).toEqual([0, expect.stringContaining("5 rows read, 5 acknowledged")]);
+    expect([code, stdout]).toEqual([0, expect.stringContaining("5 rows sent, 5 acknowledged")]);
     await until("the rows have arrived", () => reader.received.length >= 5);
     expect(received(reader)).toEqual(numbers(11, 15));
   });
@@ -124,6 +128,20 @@ describe("bess replay", () => {
     ]);
   });
 
+  test("goes on at a bad row where it may, and keeps it", async () => {
+    const day = file("day.csv", [...rows(2), "2023-04-13 00:00:03,full", row(4)]);
+    const ended = await replay(day, "--skip-bad", broker.at("bad.csv"));
+    expect(ended.stdout).toMatch(
+      /^3 rows sent, 3 acknowledged by the broker in [^,]*, 1 skipped\n$/,
+    );
+    expect(ended.stderr).toContain(
+      `Skipped rows, kept in ${broker.at("bad.csv")}:\n  1: SOC is "full": write a number (row 3)\n`,
+    );
+    expect(ended.code).toBe(0);
+    await until("the rows have arrived", () => reader.received.length >= 3);
+    expect(received(reader)).toEqual([1, 2, 4]);
+  });
+
   test("keeps the pace of --speed", async () => {
     const began = Date.now();
     expect(await replay(file("day.csv", rows(41)), "--speed", "20")).toMatchObject({ code: 0 });
@@ -140,21 +158,12 @@ describe("bess replay", () => {
   });
 
   test("exits 1 at a row that the broker's ACL refuses, and says which", async () => {
-    const other = file(
-      "battery.csv",
-      ["2023-04-13 00:00:00,battery-1,bess-1,50"],
-      "timestamp,id,group_id,soc",
-    );
-    const { code, stdout, stderr } = await replay(
-      other,
-      "--model",
-      "configs/telemetry.yaml",
-      "--measurement",
-      "battery",
-    );
-    expect(stdout).toMatch(/^1 rows read, 0 acknowledged/);
+    const args = [file("day.csv", rows(1)), "--username", "telegraf"];
+    const env = { MQTT_PASSWORD: broker.passwords.telegraf };
+    const { code, stdout, stderr } = await start(args, env).ended;
+    expect(stdout).toMatch(/^1 rows sent, 0 acknowledged/);
     expect(stderr).toContain(
-      "row 1 to battery/1/status was refused: Publish error: Not authorized\nrows sent but not acknowledged: 1; resume with --from 1\n",
+      "row 1 to m5bat/1/evaluation was refused: Publish error: Not authorized\nrows sent but not acknowledged: 1; resume with --from 1\n",
     );
     expect(code).toBe(1);
   });
@@ -195,10 +204,10 @@ describe("bess replay", () => {
     const { code, stdout, stderr } = await replay(
       file("day.csv", [...rows(4), "2023-04-13 00:00:05,full"]),
     );
-    expect([code, stdout]).toEqual([1, expect.stringContaining("4 rows read, 4 acknowledged")]);
+    expect([code, stdout]).toEqual([1, expect.stringContaining("4 rows sent, 4 acknowledged")]);
     expect(stderr).toContain("row 5 of ");
     expect(stderr).toContain(
-      'SOC is "full": write a number\nrows sent but not acknowledged: 0; resume with --from 5\n',
+      'SOC is "full": write a number\n  - --skip-bad FILE keeps such rows in a file, and goes on\nrows sent but not acknowledged: 0; resume with --from 5\n',
     );
   });
 
@@ -211,20 +220,33 @@ describe("bess replay", () => {
     [
       "a row of another length",
       () => [file("day.csv", ["2023-04-13 00:00:00"])],
-      "Invalid Record Length",
+      "it has 1 cells, and the header has 2",
     ],
     ["a missing file", () => ["/nowhere/day.csv"], "there is no such file"],
     [
       "another ending",
       () => ["/etc/passwd"],
-      "the ending is unknown: .csv, .ndjson and .jsonl are read, each also with .gz",
+      "the ending is unknown: .csv, .tsv, .txt, .ndjson and .jsonl are read, each also with .gz",
+    ],
+    [
+      "a delimiter of two characters",
+      () => ["day.csv", "--delimiter", ";;"],
+      "Write one character, such as ';', or tab.",
+    ],
+    [
+      "an encoding that nobody knows",
+      () => ["day.csv", "--encoding", "latin-99"],
+      "Write an encoding such as utf-8, utf-16le, windows-1252.",
+    ],
+    [
+      "a recording of other topics",
+      () => (
+        writeFileSync(broker.at("x.ndjson"), '{"topic":"a/b","payload":{}}'),
+        [broker.at("x.ndjson")]
+      ),
+      "Skipped rows:\n  1: no measurement has the topic a/b (row 1)\n",
     ],
     ["a file without rows", () => [file("day.csv", [])], "it has no row 1"],
-    [
-      "a .gz that is none",
-      () => (writeFileSync(broker.at("x.csv.gz"), "text"), [broker.at("x.csv.gz")]),
-      "incorrect header check",
-    ],
     [
       "a model that is missing",
       () => [file("day.csv", rows(1)), "--model", "no.yaml"],
@@ -305,6 +327,40 @@ describe("bess replay", () => {
     ]);
   });
 
+  test("goes to the stack's broker: beside this machine, and through a tunnel to a site behind SSH", async () => {
+    const checkout = new Checkout();
+    const sshd = await Sshd.start();
+    try {
+      const mqtt = { port: broker.ports.mqtt };
+      const sites = { near: { mqtt }, far: { mqtt, ...sshd.reach() } };
+      for (const [name, site] of Object.entries(sites))
+        writeFileSync(
+          checkout.at(`Pulumi.${name}.yaml`),
+          stringify({ config: { "bess-telemetry:site": { name, model: m5batFile, ...site } } }),
+        );
+      writeFileSync(broker.at("password"), broker.passwords.gateway);
+      const day = file("day.csv", rows(3));
+      for (const stack of ["near", "far"]) {
+        const args = ["--stack", stack, "--password-file", broker.at("password")];
+        const { code, stdout, stderr } = await checkout.bess("replay", day, ...args);
+        expect([code, stdout]).toEqual([0, expect.stringContaining("3 acknowledged")]);
+        expect(stderr).not.toContain(broker.passwords.gateway);
+      }
+      expect(sshd.connections()).toBe(1);
+      await sshd.stop();
+      const args = ["--stack", "far", "--password-file", broker.at("password")];
+      expect(await checkout.bess("replay", day, ...args)).toMatchObject({
+        code: 1,
+        stderr: expect.stringMatching(
+          /the site far at ssh:\S+ is refused:\n  - it is not reached: .*no SSH server answers/,
+        ),
+      });
+    } finally {
+      await sshd.stop();
+      checkout.remove();
+    }
+  });
+
   test("teaches by --help", async () => {
     const { code, stdout } = await replay("--help");
     expect(code).toBe(0);
@@ -316,5 +372,84 @@ describe("bess replay", () => {
       "Exit code 0",
     ])
       expect(stdout).toContain(text);
+  });
+});
+
+describe("a recording of a whole broker", () => {
+  const battery = {
+    name: "battery",
+    title: "Battery",
+    meaning: "One battery, of two gateways.",
+    interval: "1s",
+    time: { path: "timestamp", format: "iso8601" },
+    tags: [{ name: "id", path: "id", meaning: "Identifier of the battery." }],
+    fields: [{ name: "soc", type: "float", unit: "%", meaning: "State of charge." }],
+    sources: [
+      { topic: "battery/+/status" },
+      {
+        topic: "solar/+/state_of_charge/state",
+        time: "arrival",
+        tags: { id: { segment: 1 } },
+        fields: { soc: "$" },
+      },
+    ],
+  };
+  const at = (second: string) => `2026-11-20T09:00:${second}`;
+  const line = (second: string, topic: string, payload: unknown, payloadlen: number) =>
+    JSON.stringify({ tst: `${at(second)}Z+0000`, topic, qos: 1, retain: 0, payloadlen, payload });
+  const solar = "solar/b3/state_of_charge/state";
+  const recording = [
+    line("00.500067", "gw/lwt", "online", 6),
+    line("00.512004", "battery/b1/status", { id: "b1", timestamp: at("00Z"), soc: 55.5 }, 57),
+    line("01.004410", "hall/thermostat/set", 21.5, 4),
+    "(message on gw/lwt left out: its payload is no JSON)",
+    "",
+    line("01.250000", solar, 61.25, 5),
+    line("02.000000", "battery/b2/status", null, 0),
+    line("02.512050", "battery/b1/status", { id: "b1", soc: 55.125 }, 24),
+    line("03.250000", solar, 61.5, 4),
+    '{"tst":"2026-11-20T09:0',
+  ].join("\n");
+
+  let pipeline: Pipeline;
+  beforeAll(async () => {
+    const model = { name: "two", title: "Two gateways", measurements: [battery] };
+    pipeline = await Pipeline.start(modelSchema.parse(model));
+    writeFileSync(pipeline.broker.at("model.yaml"), stringify(model));
+    writeFileSync(pipeline.broker.at("recording.ndjson"), recording);
+  });
+  afterAll(() => pipeline?.stop());
+
+  test("goes to its end by itself, and each row without a time gets that of its recording", async () => {
+    const { broker, endpoint } = pipeline;
+    const args = ["--model", broker.at("model.yaml"), "--url", broker.url];
+    const env = { MQTT_PASSWORD: broker.passwords.gateway };
+    const ended = await new Replay([broker.at("recording.ndjson"), ...args], env).ended;
+    expect(ended).toEqual({
+      code: 0,
+      stdout: expect.stringMatching(
+        /^4 rows sent, 4 acknowledged by the broker in [^,]*, 5 skipped\n$/,
+      ),
+      stderr: [
+        "Skipped rows:",
+        "  1: no measurement has the topic gw/lwt (row 1)",
+        "  1: no measurement has the topic hall/thermostat/set (row 3)",
+        "  2: not a recorded message (row 4 first)",
+        "  1: battery/b2/status: battery: empty payload (row 6)",
+        "",
+      ].join("\n"),
+    });
+    await until("all are stored", () => endpoint.table("battery").length >= 4);
+    const stored = endpoint
+      .table("battery")
+      .map(({ tags, fields, time }) => [tags.id, fields.soc, time]);
+    const nanoseconds = (second: string, micro = 0) =>
+      `${BigInt(Date.parse(at(`${second}Z`))) * 1_000_000n + BigInt(micro) * 1000n}`;
+    expect(stored.sort()).toEqual([
+      ["b1", "55.125", nanoseconds("02.512", 50)],
+      ["b1", "55.5", nanoseconds("00")],
+      ["b3", "61.25", nanoseconds("01.250")],
+      ["b3", "61.5", nanoseconds("03.250")],
+    ]);
   });
 });
