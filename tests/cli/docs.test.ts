@@ -43,7 +43,7 @@ test.each([
   [
     "docs/telemetry-model.md",
     "measurements[].tags[].segment",
-    "| integer; 0 or more | none | `1` |",
+    "| integer or string | none | `1` |",
   ],
   ["docs/inventory.md", "sites.<name>.engine", "| string; unix:///path, ssh://user@host or "],
 ])("%s describes %s", (path, key, text) => expect(rowOf(path, key)).toContain(text));
