@@ -111,7 +111,7 @@ class Report {
     if (subscriptions.length === 0) {
       this.counts.strays += 1;
       count(this.strays, topic, payload);
-      const patterns = this.model.measurements.flatMap(topicsOf);
+      const patterns = [...new Set(this.model.measurements.flatMap(topicsOf))];
       if (!ifNew)
         console.log(
           `${topic}\n  no measurement has this topic: the model has ${patterns.join(", ")}`,
@@ -170,7 +170,7 @@ class Report {
   summary(foreign: number): string {
     const { whole, part, none, strays } = this.counts;
     const total = whole + part + none + strays;
-    const lines = foreign > 0 ? `; ${foreign} lines are no recorded messages` : "";
+    const lines = foreign > 0 ? `; lines that are no recorded messages: ${foreign}` : "";
     const parts = [
       `${total} messages: ${whole} stored whole, ${part} in part, ${none} not, ` +
         `${strays} on topics of no measurement${lines}`,
@@ -188,7 +188,7 @@ class Report {
     const some = units.slice(0, 5).join("; ") + (units.length > 5 ? "; …" : "");
     const never = fields.filter((field) => !row.sent.has(field.name)).map((field) => field.name);
     return (
-      `${name}: ${row.count} rows of ${units.length} units (${some})` +
+      `${name}: ${row.count} rows of ${units.length} unit${units.length === 1 ? "" : "s"} (${some})` +
       (never.length > 0 ? `; never sent: ${never.join(", ")}` : "")
     );
   }

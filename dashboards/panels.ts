@@ -55,11 +55,15 @@ function ends({ unit, range }: Field): [low: number, high: number] | undefined {
   return range && range[0] < range[1] ? range : undefined;
 }
 
+/** What a positive value of a field means, where it is not what the overview draws over zero. */
+const signText = ({ positive }: Field) =>
+  positive === "charging" ? " Positive while the battery charges." : "";
+
 /** Says a field in words: its meaning, where it is stored and what is normal. */
 export function describe(m: Measurement, f: Field): string {
   const range =
     f.range && !queries.isState(f) ? ` Normal: ${f.range[0]} to ${f.range[1]} ${f.unit}.` : "";
-  return `${f.meaning} Field \`${f.name}\` of \`${m.name}\`.${range}`;
+  return `${f.meaning} Field \`${f.name}\` of \`${m.name}\`.${range}${signText(f)}`;
 }
 
 const legend = () =>

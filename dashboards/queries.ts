@@ -98,9 +98,12 @@ export const tagValues = (tables: string[], tag: string) =>
   `SHOW TAG VALUES FROM ${tables.map(quote).join(", ")} WITH KEY = ${quote(tag)} ` +
   "WHERE time > now() - 7d";
 
-/** Mean of a field by unit. */
-export const meanSeries = (m: Measurement, f: Field) =>
-  series(m, `mean(${quote(f.name)}) AS ${quote(f.name)}`);
+/** Mean of a field by unit. @param sign what it is multiplied by, as {@link discharging} says. */
+export const meanSeries = (m: Measurement, f: Field, sign = "") =>
+  series(m, `mean(${quote(f.name)})${sign} AS ${quote(f.name)}`);
+
+/** What makes a current or a power positive while the battery discharges, whatever the model stores. */
+const discharging = ({ positive }: Field) => (positive === "charging" ? " * -1" : "");
 
 /** Last value of a field by unit: what a text, a flag or a mode is within an interval. */
 export const lastSeries = (m: Measurement, f: Field) =>
@@ -143,7 +146,7 @@ export function powers(m: Measurement): Power[] {
       title: sentence(f.meaning),
       meaning: f.meaning,
       unit: f.unit,
-      query: meanSeries(m, f),
+      query: meanSeries(m, f, discharging(f)),
     }));
   const derivable = poweredCircuits(m);
   const dc = derivable.filter(({ circuit }) => circuit === "dc");
@@ -160,7 +163,8 @@ export function powers(m: Measurement): Power[] {
  */
 export function derivedPower(m: Measurement, of: PoweredCircuit[], title: string): Power {
   const products = of.map(
-    ({ voltage, current }) => `${quote(voltage.name)} * ${quote(current.name)}`,
+    ({ voltage, current }) =>
+      `${quote(voltage.name)} * ${quote(current.name)}${discharging(current)}`,
   );
   const points = influxQl(
     `${products.join(" + ")} AS "power"`,

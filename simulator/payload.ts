@@ -31,24 +31,26 @@ const lineCurrent = (state: BatteryState): number =>
   phases.reduce((sum, phase) => sum + Math.abs(state.phases[phase].current), 0) / phases.length;
 
 /** A field's value by the physics in base units (W, not kW); undefined where it has none. */
-function physicalValue({ quantity, circuit }: Field, state: BatteryState): number | undefined {
+function physicalValue(field: Field, state: BatteryState): number | undefined {
+  const { quantity, circuit, positive } = field;
   const { voltage, current } = circuit === "dc" ? state : state.phases[circuit];
+  const sign = positive === "charging" ? -1 : 1;
   switch (quantity) {
     case "state_of_charge":
       return state.soc;
     case "voltage":
       return voltage;
     case "current":
-      return current;
+      return sign * current;
     // A unit draws from the grid or feeds it, never both.
     case "current_in":
       return state.mode === "charging" ? lineCurrent(state) : 0;
     case "current_out":
       return state.mode === "discharging" ? lineCurrent(state) : 0;
     case "power":
-      return state.acPower;
+      return sign * state.acPower;
     case "power_set_point":
-      return state.powerSetPoint;
+      return sign * state.powerSetPoint;
     case "reactive_power":
       return state.reactivePower;
     case "reactive_power_set_point":

@@ -130,7 +130,7 @@ describe("a recording", () => {
     expect(text.match(/^battery\/1\/status$/gm)).toHaveLength(2);
     expect(text).toContain(
       "6 messages: 2 stored whole, 0 in part, 2 not, 2 on topics of no measurement; " +
-        "1 lines are no recorded messages\n" +
+        "lines that are no recorded messages: 1\n" +
         "bess: no rows\n" +
         "battery: 2 rows of 2 units (id=b1; id=b2); never sent: current, voltage\n",
     );

@@ -1,4 +1,4 @@
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Dashboard, Panel } from "@grafana/grafana-foundation-sdk/dashboard";
 import { loadModel, type Field, type Measurement, type Model } from "../../configs/model";
@@ -9,7 +9,10 @@ import { freePort, Running, temporaryFolder, until } from "../support/programs";
 
 const modelOf = (file: string) => loadModel(join(__dirname, "../../configs", file));
 const [fleetModel, m5bat] = [modelOf("telemetry.yaml"), modelOf("models/m5bat.yaml")];
-const models = [fleetModel, m5bat];
+const readyModels = readdirSync(join(__dirname, "../../configs/models"))
+  .filter((file) => file.endsWith(".yaml") && file !== "m5bat.yaml")
+  .map((file) => modelOf(`models/${file}`));
+const models = [fleetModel, m5bat, ...readyModels];
 const named = models.map((model): [string, Model] => [model.name, model]);
 const site = "test-site";
 
@@ -123,7 +126,9 @@ describe.each(named)("the dashboards of %s", (_, model) => {
       ...m.tags.map((t) => t.name),
       ...m.fields.map((f) => f.name),
     ]);
-    expect(names.filter((name) => text.includes(`\\"${name}\\"`))).toEqual([]);
+    // A power that is derived has this name, which a field may have too.
+    const others = names.filter((name) => name !== "power");
+    expect(others.filter((name) => text.includes(`\\"${name}\\"`))).toEqual([]);
   });
 });
 
@@ -240,6 +245,26 @@ describe("every query is answered by a real InfluxQL engine", () => {
     const powers = (panel: string) => valuesOf("bess-overview", panel, fleetModel);
     expect(new Set(await powers("DC power: Battery"))).toEqual(new Set([100]));
     expect(new Set(await powers("AC power: PCS"))).toEqual(new Set([300]));
+  });
+
+  test("power is over zero while discharging, whatever sign the model stores", async () => {
+    const power = (charging: string[], title: string) => {
+      const model = clone(fleetModel);
+      const [, battery] = model.measurements;
+      battery?.fields.forEach(
+        (f) => (f.positive = charging.includes(f.name) ? "charging" : "discharging"),
+      );
+      return valuesOf("bess-overview", title, model);
+    };
+    expect(new Set(await power(["current"], "DC power: Battery"))).toEqual(new Set([-100]));
+    const victron = found(
+      models.find(({ name }) => name === "victron"),
+      "model of Victron",
+    );
+    const measured = await valuesOf("bess-overview", "DC power: Battery", victron);
+    expect(new Set(measured)).toEqual(new Set([-10]));
+    const board = boardOf(victron, "bess-battery");
+    expect(panelOn(board, "DC power").description).toContain("Positive while the battery charges.");
   });
 
   test("what flows in is below zero", async () => {

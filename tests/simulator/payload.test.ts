@@ -251,6 +251,15 @@ describe("any other model", () => {
     expect(typeof value({ type: "bool", quantity: "mode" })).toBe("boolean");
   });
 
+  test("has the sign that its model says", () => {
+    const current = { quantity: "current", unit: "A", range: [-100, 50] };
+    const [out, into] = ["discharging", "charging"].map((positive) =>
+      value({ ...current, positive }),
+    );
+    expect(out).not.toBe(0);
+    expect(into).toBe(-Number(out));
+  });
+
   test.each([
     ["iso8601", "2026-11-24T12:00:00.000Z"],
     ["unix", at / 1e3],

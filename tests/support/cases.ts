@@ -58,10 +58,18 @@ export interface Case {
   expected: Expected;
 }
 
+const configs = join(__dirname, "../../configs");
+
 /** The model of a case, as its author would write it; of a case with two, the one of a number. */
 export const caseModel = ({ name }: Case, number?: number): Model =>
   loadModel(
-    join(__dirname, "../configs/cases", `${name}${number === undefined ? "" : `.${number}`}.yaml`),
+    name === "seed-simulator"
+      ? join(configs, "models/seed.yaml")
+      : join(
+          __dirname,
+          "../configs/cases",
+          `${name}${number === undefined ? "" : `.${number}`}.yaml`,
+        ),
   );
 
 /** The cases of the folder, by their names. */
