@@ -5,6 +5,7 @@ jest.setTimeout(120_000);
 
 const checkout = new Checkout();
 afterAll(() => checkout.remove());
+beforeAll(() => checkout.pretendPulumi());
 beforeAll(() => writeFileSync(checkout.at("day.csv"), "DateAndTime,SOC\n2026-01-01 00:00:00,1\n"));
 afterEach(() => rmSync(checkout.at(".pulumi-state"), { recursive: true, force: true }));
 

@@ -81,10 +81,17 @@ export class Checkout {
     return new Promise((resolve) => child.once("close", (code) => resolve({ code, ...text })));
   }
 
-  /** Folders where Pulumi looks for the providers' plugins, as if they were installed. */
-  pretendProviders(): void {
-    for (const folder of providerPlugins(this.at(".cache/home")))
-      mkdirSync(folder.path, { recursive: true });
+  /**
+   * Lays down what a machine needs beside the Pulumi CLI, its runtime and the providers' plugins,
+   * in name alone: for what comes before Pulumi runs them.
+   */
+  pretendPulumi(): void {
+    const plugins = providerPlugins(this.at(".cache/home")).map(({ path }) => path);
+    for (const folder of [...plugins, this.at(".cache/bin")])
+      mkdirSync(folder, { recursive: true });
+    writeFileSync(this.at(".cache/bin/pulumi-language-nodejs"), "#!/bin/sh\nexit 1\n", {
+      mode: 0o755,
+    });
   }
 
   /** Replaces a text that must be in a file. */
