@@ -6,9 +6,16 @@ import { transformOf } from "./transform";
 export = async () => {
   const config = new pulumi.Config();
   const commit = config.get("commit");
-  const { addresses, revision, gatewayPassword, grafanaPassword } = siteOfStack(
+  const { addresses, revision, gatewayPassword, gatewayPasswords, grafanaPassword } = siteOfStack(
     config,
     transformOf,
   );
-  return { addresses, revision, gatewayPassword, grafanaPassword, ...(commit && { commit }) };
+  return {
+    addresses,
+    revision,
+    gatewayPassword,
+    grafanaPassword,
+    ...(gatewayPasswords && { gatewayPasswords }),
+    ...(commit && { commit }),
+  };
 };

@@ -48,13 +48,17 @@ export const addressLines = (endpoints: Endpoint[], tunnelled: boolean): string[
   );
 
 /** How to see the passwords: they are shown by Pulumi alone, and never by this command. */
-function passwordLines(stack: string): string[] {
+function passwordLines(stack: string, { mqtt }: SiteConfig): string[] {
   const own = Object.entries(localVariables()).map(([key, value]) => `${key}=${quoted(value)}`);
   const output = (name: string) =>
     [...own, `pulumi stack output ${name} --show-secrets --stack ${stack}`].join(" ");
   return [
     `Grafana's user is admin; its password: ${output("grafanaPassword")}`,
-    `The broker's user is gateway; its password: ${output("gatewayPassword")}`,
+    ...(mqtt.gateways
+      ? [
+          `The broker's users ${Object.keys(mqtt.gateways).join(", ")}; their passwords: ${output("gatewayPasswords")}`,
+        ]
+      : [`The broker's user is gateway; its password: ${output("gatewayPassword")}`]),
   ];
 }
 
@@ -82,7 +86,10 @@ async function open(name: string): Promise<number> {
   const influxdb = target && !site.influxdb ? influxdbAddress(target, site.name) : undefined;
   const endpoints = endpointsOf(site, influxdb);
   const tunnel = target && (await openTunnel(target, endpoints));
-  const lines = [...addressLines(endpoints, tunnel !== undefined), ...passwordLines(found.stack)];
+  const lines = [
+    ...addressLines(endpoints, tunnel !== undefined),
+    ...passwordLines(found.stack, site),
+  ];
   console.log(lines.join("\n"));
   if (!target || !tunnel) return 0;
   console.log("Open until Ctrl-C.");

@@ -4,6 +4,7 @@ import * as mosquitto from "../configs/mosquitto";
 import type { Model } from "../configs/model";
 import { holdOf, sessions } from "../configs/telegraf";
 import type { Profile } from "../configs/profiles";
+import { everyUser, type Gateways, type User } from "../configs/broker-users";
 import { password } from "./secrets";
 import type { LateValues } from "./site-values";
 import { dataVolume, type File, type PublishedPort, Service, type ServiceContext } from "./service";
@@ -42,6 +43,15 @@ export interface MosquittoArgs extends ServiceContext {
    */
   mqtt: LateValues["mqtt"];
   /**
+   * What each gateway with a user of its own may publish, by its name.
+   * @default none: all use the user `gateway`
+   * @example
+   * ```ts
+   * { gateways: { bms: { measurements: ["battery"] } } }
+   * ```
+   */
+  gateways?: Gateways | undefined;
+  /**
    * Whether the data volume is deleted with the stack.
    * @example
    * ```ts
@@ -67,21 +77,26 @@ export interface MosquittoArgs extends ServiceContext {
   network: pulumi.Input<string>;
 }
 
+/** A value that is known later, or not there. */
+type Late = pulumi.Input<string> | undefined;
+
 /** A user of the broker, and the line of the password file that stands for it. */
 interface BrokerUser {
-  name: mosquitto.User;
+  name: string;
   password: pulumi.Output<string>;
   line: pulumi.Output<string>;
 }
 
 /** Password of each user of the broker. */
-type Passwords = Record<(typeof mosquitto.everyUser)[number], pulumi.Output<string>> &
-  Partial<Record<mosquitto.User, pulumi.Output<string>>>;
+type Passwords = Record<(typeof everyUser)[number], pulumi.Output<string>> &
+  Partial<Record<User, pulumi.Output<string>>>;
 
 /** Eclipse Mosquitto: takes what the battery's gateway publishes, and keeps it until it is read. */
 export class Mosquitto extends pulumi.ComponentResource {
   /** Password of each user of the broker; secret. */
   readonly passwords: Passwords;
+  /** Password of each of `mqtt.gateways`; secret. */
+  readonly gatewayPasswords: Record<string, pulumi.Output<string>>;
   /** Its container. */
   readonly service: Service;
   /** Where the site's containers reach the broker. */
@@ -89,10 +104,15 @@ export class Mosquitto extends pulumi.ComponentResource {
 
   constructor(name: string, args: MosquittoArgs, opts: pulumi.ComponentResourceOptions) {
     super("bess:index:Mosquitto", name, {}, opts);
-    const users = mosquitto
+    const own = mosquitto
       .usersOf(args.model)
-      .map((user) => this.createUser(name, user, rotationOf(user, args)));
-    this.passwords = passwordsOf(users);
+      .map((user) => this.createUser(name, user, { rotation: rotationOf(user, args) }));
+    const gateways = Object.entries(args.mqtt.gateways ?? {}).map(([user, given]) =>
+      this.createUser(name, user, given),
+    );
+    this.passwords = passwordsOf(own) as Passwords;
+    this.gatewayPasswords = passwordsOf(gateways);
+    const users = [...own, ...gateways];
     const volume = dataVolume(`${name}-data`, { ...args, service: "mosquitto" }, this);
     this.service = new Service(
       name,
@@ -117,10 +137,13 @@ export class Mosquitto extends pulumi.ComponentResource {
 
   private createUser(
     name: string,
-    user: mosquitto.User,
-    rotation: pulumi.Input<string> | undefined,
+    user: string,
+    { rotation, password: given }: { rotation?: Late; password?: Late },
   ): BrokerUser {
-    const secret = password(`${name}-${user}`, rotation, this);
+    const secret =
+      given === undefined
+        ? password(`${name}-${user}`, rotation, this)
+        : pulumi.secret(pulumi.output(given));
     const salt = new random.RandomBytes(
       `${name}-${user}-salt`,
       { length: 12, keepers: { rotation: rotation ?? "" } },
@@ -135,7 +158,7 @@ export class Mosquitto extends pulumi.ComponentResource {
   }
 
   private files(args: MosquittoArgs, users: BrokerUser[]): File[] {
-    const { site, model, profile, mqtt, engine } = args;
+    const { site, model, profile, mqtt, engine, gateways } = args;
     const { anonymous, websocket, tls } = mqtt;
     const config = mosquitto.mosquittoConf({
       profile,
@@ -146,7 +169,7 @@ export class Mosquitto extends pulumi.ComponentResource {
     const passwordFile = pulumi.concat(...users.map((user) => user.line));
     const read = pulumi.output(site).apply((name) => sessions(name, model));
     /** Options of clients in the container, in a folder of their own. */
-    const clients = (user: mosquitto.User, folder: string, names: string[]): File[] => {
+    const clients = (user: User, folder: string, names: string[]): File[] => {
       const content = this.passwords[user]?.apply((secret) =>
         mosquitto.clientOptions(user, secret),
       );
@@ -156,7 +179,7 @@ export class Mosquitto extends pulumi.ComponentResource {
     };
     return [
       { path: mosquitto.paths.config, content: config },
-      { path: mosquitto.paths.acl, content: mosquitto.mosquittoAcl(model, anonymous) },
+      { path: mosquitto.paths.acl, content: mosquitto.mosquittoAcl(model, anonymous, gateways) },
       {
         path: mosquitto.paths.start,
         content: read.apply((now) => mosquitto.startScript(profile, now, { hold: holdOf(engine) })),
@@ -183,11 +206,11 @@ export class Mosquitto extends pulumi.ComponentResource {
 }
 
 /** A script's own user never needs another password: it does not leave the container. */
-const rotationOf = (user: mosquitto.User, { rotate }: MosquittoArgs) =>
+const rotationOf = (user: User, { rotate }: MosquittoArgs) =>
   user === "sessions" || user === "clock" ? undefined : rotate[user];
 
 const passwordsOf = (users: BrokerUser[]) =>
-  Object.fromEntries(users.map((user) => [user.name, user.password])) as Passwords;
+  Object.fromEntries(users.map((user) => [user.name, user.password]));
 
 const ports = ({ address, port, websocket, tls }: LateValues["mqtt"]): PublishedPort[] => [
   { internal: mosquitto.ports.mqtt, external: port, address },

@@ -362,6 +362,15 @@ export interface MqttArgs {
    */
   anonymous?: boolean | undefined;
   /**
+   * Gateways with a user and a password of their own, by the user's name.
+   * @default none: all use the user `gateway`
+   * @example
+   * ```ts
+   * { mqtt: { gateways: { bms: { measurements: ["battery"] } } } }
+   * ```
+   */
+  gateways?: Record<string, GatewayArgs> | undefined;
+  /**
    * MQTT over WebSocket.
    * @default `{}`: off
    * @example
@@ -379,6 +388,46 @@ export interface MqttArgs {
    * ```
    */
   tls?: MqttTlsArgs | undefined;
+}
+
+/** A gateway with a user of its own. It may publish its topics, and none of another's. */
+export interface GatewayArgs {
+  /**
+   * Measurements of the model whose topics it may publish.
+   * @default with no `topics` either: all
+   * @example
+   * ```ts
+   * { measurements: ["battery"] }
+   * ```
+   */
+  measurements?: string[] | undefined;
+  /**
+   * Topic patterns that it may publish.
+   * @default none but those of `measurements`
+   * @example
+   * ```ts
+   * { topics: ["battery/b1/status"] }
+   * ```
+   */
+  topics?: string[] | undefined;
+  /**
+   * Its password, where it has one already.
+   * @default a generated one
+   * @example
+   * ```ts
+   * { password: config.requireSecret("bmsPassword") }
+   * ```
+   */
+  password?: pulumi.Input<string> | undefined;
+  /**
+   * A new value makes a new generated password.
+   * @default the first password stays
+   * @example
+   * ```ts
+   * { rotation: "2026-11" }
+   * ```
+   */
+  rotation?: string | undefined;
 }
 
 /** MQTT over TLS. */

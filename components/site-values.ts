@@ -6,7 +6,13 @@ import type { RotateArgs, SiteArgs } from "./site-args";
 
 /** Values of a site that may be known later than the rest. */
 export interface LateValues {
-  mqtt: Omit<SiteConfig["mqtt"], "tls"> & {
+  mqtt: Omit<SiteConfig["mqtt"], "tls" | "gateways"> & {
+    gateways?:
+      | Record<
+          string,
+          { password?: pulumi.Input<string> | undefined; rotation?: string | undefined }
+        >
+      | undefined;
     tls?:
       | { port: number; certificate: pulumi.Input<string>; key: pulumi.Input<string> }
       | undefined;
@@ -34,6 +40,17 @@ const lateKeys: Partial<Record<string, LateKey>> = {
   ),
 };
 
+/** The late value of a key: one that every site has, or a gateway's password. */
+function lateKeyOf(key: string): LateKey | undefined {
+  const gateway = /^mqtt\.gateways\.([^.]+)\.password$/.exec(key)?.[1];
+  return gateway === undefined
+    ? lateKeys[key]
+    : {
+        standIn: placeholder("later"),
+        read: ({ mqtt }) => mqtt.gateways?.[gateway]?.password,
+      };
+}
+
 /**
  * Checks a site's configuration, and fills in its defaults. A value that is an `Input` is checked
  * once it is known.
@@ -47,7 +64,7 @@ export function resolveSite(args: Omit<SiteArgs, "transform">): {
   const { plain, outputs } = withoutOutputs(args);
   const config = parseSite(plain);
   const late = (key: string) => {
-    const [output, lateKey] = [outputs.get(key), lateKeys[key]];
+    const [output, lateKey] = [outputs.get(key), lateKeyOf(key)];
     // Whether a key fits its certificate is known once both are.
     const beside = key === "mqtt.tls.key" ? outputs.get("mqtt.tls.certificate") : undefined;
     return (
@@ -71,7 +88,18 @@ export function resolveSite(args: Omit<SiteArgs, "transform">): {
     secret,
     known(`rotate.${secret}`, value),
   ]);
-  return { config, late: { mqtt: { ...mqtt, tls }, rotate: Object.fromEntries(rotations) } };
+  const gateways =
+    mqtt.gateways &&
+    Object.fromEntries(
+      Object.entries(mqtt.gateways).map(([name, { password, rotation }]) => [
+        name,
+        { rotation, password: password && known(`mqtt.gateways.${name}.password`, password) },
+      ]),
+    );
+  return {
+    config,
+    late: { mqtt: { ...mqtt, tls, gateways }, rotate: Object.fromEntries(rotations) },
+  };
 }
 
 /** A value with stand-ins for the Outputs in it, and those by their key. */
@@ -81,9 +109,9 @@ function withoutOutputs(args: object) {
   const strip = (value: unknown, key: string): unknown => {
     if (pulumi.Output.isInstance(value) || value instanceof Promise) {
       outputs.set(key, pulumi.output(value));
-      if (!lateKeys[key])
+      if (!lateKeyOf(key))
         findings.push(`${key} is an Output: it must be known before any resource is made`);
-      return lateKeys[key]?.standIn;
+      return lateKeyOf(key)?.standIn;
     }
     if (Array.isArray(value)) return value.map((item, index) => strip(item, `${key}[${index}]`));
     if (typeof value !== "object" || value === null) return value;
@@ -94,7 +122,8 @@ function withoutOutputs(args: object) {
   const join = (key: string, name: string) => (key ? `${key}.${name}` : name);
   const plain = strip(args, "");
   if (findings.length > 0) {
-    const allowed = `an Output is allowed at ${Object.keys(lateKeys).join(", ")}`;
+    const keys = [...Object.keys(lateKeys), "mqtt.gateways.<name>.password"];
+    const allowed = `an Output is allowed at ${keys.join(", ")}`;
     throw new InputError("the site", [...findings, allowed]);
   }
   return { plain, outputs };

@@ -69,6 +69,8 @@ export class Site extends pulumi.ComponentResource {
   readonly revision: pulumi.Output<string>;
   /** Password of the gateway's user `gateway` at the broker; secret. */
   readonly gatewayPassword: pulumi.Output<string>;
+  /** Password of each of `mqtt.gateways` at the broker, by its name; secret. */
+  readonly gatewayPasswords: pulumi.Output<Record<string, string>> | undefined;
   /** Password of Grafana's user `admin`; secret. */
   readonly grafanaPassword: pulumi.Output<string>;
 
@@ -126,6 +128,8 @@ export class Site extends pulumi.ComponentResource {
     this.addresses = addressesOf(config);
     this.revision = pulumi.all(revisions).apply((all) => all.join("-"));
     this.gatewayPassword = mosquitto.passwords.gateway;
+    this.gatewayPasswords =
+      config.mqtt.gateways && pulumi.secret(pulumi.all(mosquitto.gatewayPasswords));
     this.grafanaPassword = grafana.adminPassword;
     this.registerOutputs({ addresses: this.addresses, revision: this.revision });
   }
@@ -140,11 +144,15 @@ export class Site extends pulumi.ComponentResource {
   }
 
   private createMosquitto(name: string, network: pulumi.Input<string>) {
-    const { purge } = this.config;
+    const { model, profile } = this;
+    const {
+      purge,
+      mqtt: { gateways },
+    } = this.config;
     const { mqtt, rotate } = this.late;
     return new Mosquitto(
       `${name}-mosquitto`,
-      { ...this.context, model: this.model, profile: this.profile, mqtt, purge, rotate, network },
+      { ...this.context, model, profile, mqtt, gateways, purge, rotate, network },
       { parent: this },
     );
   }

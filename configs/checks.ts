@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { isAbsolute, join } from "node:path";
+import { gatewayFindings } from "./broker-users";
 import { checkMemory } from "./memory";
 import { loadModel, type Model } from "./model";
 import type { SiteConfig } from "./site";
@@ -39,6 +40,7 @@ export function checkSite(config: SiteConfig, source = "bess-telemetry:site"): C
   const findings = [
     ...findingsOf(() => checkMemory(model, config)),
     ...findingsOf(() => storageBudget(model, config)),
+    ...gatewayFindings(model, config.mqtt.gateways ?? {}),
     ...(certificate?.refusal ? [`mqtt.tls.certificate is refused: ${certificate.refusal}`] : []),
   ];
   if (findings.length > 0) throw new InputError(source, findings);

@@ -1,4 +1,5 @@
 import { pbkdf2Sync } from "node:crypto";
+import { everyUser, type Gateways, rightsOf, type User } from "./broker-users";
 import { first, type Model, topicsOf } from "./model";
 import { clockTopic, hearsClock, subscriptionsOf } from "./plan";
 import { outageSeconds, type Profile } from "./profiles";
@@ -11,11 +12,6 @@ import type { Session } from "./telegraf";
 export const ports = { mqtt: 1883, websocket: 9001, tls: 8883 } as const;
 /** Port of the loopback address in its container, while a queue of the former kind is taken over. */
 const migrationPort = 1884;
-
-/** The users of every broker. Each has a generated password, and its own rights in the ACL. */
-export const everyUser = ["gateway", "telegraf", "monitor", "sessions"] as const;
-/** One user of the broker. `sessions` and `clock` are scripts' in its container, unknown elsewhere. */
-export type User = (typeof everyUser)[number] | "clock";
 
 /** Whether the broker tells its time: a model has messages without a time of their own. */
 export const hasClock = (model: Model): boolean => subscriptionsOf(model).some(hearsClock);
@@ -236,7 +232,7 @@ export function mosquittoConf(options: BrokerOptions): string {
  * MQTT 3.1.1 does not tell a client that it is refused, and so a wrong topic is let in, for `monitor` to
  * show. That user reads all that is not the model's, for a denial goes before any right.
  */
-export function mosquittoAcl(model: Model, anonymous: boolean): string {
+export function mosquittoAcl(model: Model, anonymous: boolean, gateways: Gateways = {}): string {
   const topics = [...new Set(model.measurements.flatMap(topicsOf))];
   const clockRights = (access: "read" | "write") =>
     hasClock(model) ? [`topic ${access} ${clockTopic}`] : [];
@@ -247,6 +243,13 @@ export function mosquittoAcl(model: Model, anonymous: boolean): string {
     "user gateway",
     "topic write #",
     "",
+    ...rightsOf(model, gateways).flatMap(({ name, topics: own, denied }) => [
+      `user ${name}`,
+      ...(denied
+        ? [...denied.map((topic) => `topic deny ${topic}`), "topic write #"]
+        : own.map((topic) => `topic write ${topic}`)),
+      "",
+    ]),
     "user telegraf",
     ...rights("read"),
     ...clockRights("read"),
@@ -269,7 +272,7 @@ export function mosquittoAcl(model: Model, anonymous: boolean): string {
  * One line of Mosquitto's password file (`$7$`, PBKDF2 with SHA-512).
  * @param salt 12 bytes, kept with the password: the line changes only when the password does.
  */
-export function passwordLine(user: User, password: string, salt: Buffer): string {
+export function passwordLine(user: string, password: string, salt: Buffer): string {
   // Mosquitto's default: the password is random, so more iterations would only slow logins.
   const iterations = 101;
   const hash = pbkdf2Sync(password, salt, iterations, 64, "sha512");

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { gatewaysSchema } from "./broker-users";
 import { hostSchema } from "./host";
 import { fromMirror, images, pinnedImage, type Service } from "./images";
 import { profiles } from "./profiles";
@@ -156,6 +157,12 @@ export const siteSchema = z
           .boolean()
           .default(false)
           .describe("Whether a gateway that has no password may publish the model's topics."),
+        gateways: gatewaysSchema.optional().meta({
+          description:
+            "Gateways with a user and a password of their own. None may publish another's topics. " +
+            "Without it: all use the user `gateway`.",
+          examples: [{ bms: { measurements: ["battery"] } }],
+        }),
         websocket: z
           .strictObject({
             enabled: z.boolean().default(false).describe("Whether MQTT over WebSocket is offered."),
@@ -306,6 +313,11 @@ export const siteSchema = z
       if (prepare) refuse(["host", "prepare"], only);
       for (const key of Object.keys(site.ssh)) refuse(["ssh", key], only);
     }
+    if (site.mqtt.anonymous && site.mqtt.gateways)
+      refuse(
+        ["mqtt", "anonymous"],
+        "a client without a password could publish what is a gateway's: leave it away, or mqtt.gateways",
+      );
     const taken = new Map<number, string>();
     for (const [key, value] of publishedPorts(site)) {
       const other = taken.get(value);
@@ -364,8 +376,8 @@ export const siteServices = (site: Pick<SiteConfig, "explorer" | "simulator">): 
     (service) => (service !== "explorer" && service !== "simulator") || site[service].enabled,
   );
 
-/** Keys whose values no message shows: the private key of `mqtt.tls`. */
-export const secretKeys = ["key"];
+/** Keys whose values no message shows: the private key of `mqtt.tls`, and passwords. */
+export const secretKeys = ["key", "password"];
 
 /**
  * Validates a stack's configuration and fills in its defaults.

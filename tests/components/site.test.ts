@@ -1,5 +1,6 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import * as pulumi from "@pulumi/pulumi";
 import { parseDocument } from "yaml";
 import type { SiteArgs } from "../../components";
 import { images, type Service } from "../../configs/images";
@@ -303,6 +304,35 @@ describe("a field that is added to the model", () => {
       false,
       true,
     ]);
+  });
+});
+
+describe("gateways with users of their own", () => {
+  const given = pulumi.secret("given-by-the-bms");
+  let containers: Record<Service, Container>;
+  beforeAll(async () => {
+    containers = await deploy({
+      ...dev,
+      mqtt: {
+        gateways: {
+          bms: { measurements: ["battery"], password: given },
+          inverter: { measurements: ["pcs"], rotation: "2" },
+        },
+      },
+    });
+  });
+
+  test("each have a line in the broker's password file, beside the site's users", () => {
+    const users = upload(containers.mosquitto, "/passwords").match(/^[^:]+/gm);
+    expect(users).toEqual(["gateway", "telegraf", "monitor", "sessions", "bms", "inverter"]);
+  });
+  test("make a password where none is given, with a rotation of its own", () => {
+    const made = ofType("random:index/randomPassword:RandomPassword").map(({ name }) => name);
+    expect(made.filter((name) => /bms|inverter/.test(name))).toEqual(["dev-mosquitto-inverter"]);
+    expect(find("dev-mosquitto-inverter")?.inputs.keepers).toEqual({ rotation: "2" });
+  });
+  test("show no password outside of secret files", () => {
+    expect(JSON.stringify(containers)).not.toContain("given-by-the-bms");
   });
 });
 

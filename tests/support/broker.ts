@@ -5,6 +5,7 @@ import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import mqtt, { type MqttClient } from "mqtt";
 import type { Model } from "../../configs/model";
+import type { Gateways, User } from "../../configs/broker-users";
 import {
   type BrokerOptions,
   clientOptions,
@@ -15,7 +16,6 @@ import {
   sessionScript,
   startScript,
   trialConf,
-  type User,
   usersOf,
   writtenSeconds,
 } from "../../configs/mosquitto";
@@ -32,6 +32,8 @@ export interface Reader {
 /** What a test decides about its broker; the rest is as a site with the profile `dev` has it. */
 export interface BrokerChoices {
   websocket?: boolean;
+  /** Gateways with a user of their own. Default: none. */
+  gateways?: Gateways;
   /** Certificate and key, in PEM form. Default: no TLS. */
   tls?: { certificate: string; key: string };
 }
@@ -50,7 +52,7 @@ const brokerUser = process.getuid?.() === 0 ? 65534 : undefined;
  */
 export class Broker {
   readonly folder = temporaryFolder();
-  readonly passwords: Record<User, string> = {
+  readonly passwords: Record<User, string> & Record<string, string> = {
     gateway: newPassword(),
     telegraf: newPassword(),
     monitor: newPassword(),
@@ -172,8 +174,8 @@ export class Broker {
    * @throws Error if the broker refuses, or if it does not answer within 5 s.
    */
   connect(
-    user: User,
-    { url = this.url, password = this.passwords[user], ca = "", clientId = "" } = {},
+    user: string,
+    { url = this.url, password = this.passwords[user] ?? "", ca = "", clientId = "" } = {},
   ): Promise<MqttClient> {
     const credentials = {
       username: user,
@@ -193,7 +195,7 @@ export class Broker {
   async publish(
     topic: string,
     payloads: (string | Buffer)[],
-    user: User = "gateway",
+    user: string = "gateway",
   ): Promise<void> {
     const client = await this.connect(user);
     await Promise.all(
@@ -203,7 +205,7 @@ export class Broker {
 
   /** Publishes one message at QoS 1, also one that the broker refuses. */
   async send(
-    user: User,
+    user: string,
     { topic, payload, retain = false }: { topic: string; payload: string; retain?: boolean },
   ): Promise<void> {
     const client = await this.connect(user);
@@ -290,7 +292,7 @@ export class Broker {
   }
 
   /** Writes its files, for its next start. */
-  configure(model: Model, { websocket = false, tls }: BrokerChoices = {}): void {
+  configure(model: Model, { websocket = false, tls, gateways = {} }: BrokerChoices = {}): void {
     const paths: Places = {
       config: this.at("mosquitto.conf"),
       trial: this.at("trial.conf"),
@@ -323,9 +325,10 @@ export class Broker {
     clients("clock", "mosquitto_pub");
     writeFileSync(paths.config, mosquittoConf(options));
     writeFileSync(paths.trial, trialConf(profiles.dev, paths));
-    writeFileSync(paths.acl, mosquittoAcl(model, false));
-    const lines = usersOf(model).map((user) =>
-      passwordLine(user, this.passwords[user], randomBytes(12)),
+    writeFileSync(paths.acl, mosquittoAcl(model, false, gateways));
+    for (const name of Object.keys(gateways)) this.passwords[name] ??= newPassword();
+    const lines = [...usersOf(model), ...Object.keys(gateways)].map((user) =>
+      passwordLine(user, this.passwords[user] ?? "", randomBytes(12)),
     );
     writeFileSync(paths.passwords, lines.join(""));
     if (tls) writeFileSync(paths.certificate, tls.certificate);
