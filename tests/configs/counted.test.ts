@@ -158,13 +158,18 @@ describe("what the broker's log tells of clients", () => {
       reconnectPeriod: 0,
     });
 
+  /** One goes without a farewell, as many do; another comes back to its session. */
+  const usual = async () => {
+    (await connect("gw-3")).stream.destroy();
+    for (let i = 0; i < 3; i++) await pipeline.broker.leaveSession("gw-4", "battery/b1/status");
+  };
+
   test("is counted by client: failed log-ins, and two with one client id", async () => {
     for (let i = 0; i < 3; i++)
       await expect(connect("gw-1", "wrong-secret")).rejects.toThrow(/Not authorized/);
     const first = await connect("gw-2");
     const second = await connect("gw-2");
-    // It goes without a farewell, as many do.
-    (await connect("gw-3")).stream.destroy();
+    await usual();
     await counted("mqtt_log", 4);
     await Promise.all([first, second].map((client) => client.endAsync(true)));
     expect(events().sort()).toEqual([
@@ -180,7 +185,9 @@ describe("what the broker's log tells of clients", () => {
     for (let i = 0; i < 3; i++)
       await expect(connect("gw-1", "wrong-secret")).rejects.toThrow(/Not authorized/);
     await publish("battery/b1/status", battery());
-    (await connect("gw-3")).stream.destroy();
+    await usual();
+    const twins = [await connect("gw-2"), await connect("gw-2")];
+    await Promise.all(twins.map((client) => client.endAsync(true)));
     const lines = () => pipeline.broker.output.split("\n").filter(Boolean);
     await until("the refusal", () => lines().some((line) => line.includes("gw-1")));
     await pipeline.broker.terminate();
@@ -189,7 +196,10 @@ describe("what the broker's log tells of clients", () => {
         /^\d+: Client gw-1 \[127\.0\.0\.1:\d+\] disconnected: not authorised\.$/,
       ),
     ]);
-    expect(lines().filter((line) => /New |disconnected\.$|gw-3/.test(line))).toEqual([]);
+    expect(lines().filter((line) => line.includes(" session taken over"))).toEqual([
+      expect.stringContaining(": Client gw-2 ["),
+    ]);
+    expect(lines().filter((line) => /New |disconnected\.$|gw-3|gw-4/.test(line))).toEqual([]);
     expect(pipeline.broker.output).not.toContain("wrong-secret");
   });
 });
