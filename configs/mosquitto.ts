@@ -203,6 +203,9 @@ export function mosquittoConf(options: BrokerOptions): string {
       "20 in flight would pass 20 per flush.",
     `max_queued_messages ${options.profile.messageRate * outageSeconds}`,
     "max_inflight_messages 1000",
+    "# What a device sends at QoS 0 waits for its reader like the rest. queue_qos0_messages would keep " +
+      "it without its text: the plugin could not restore the queue.",
+    "upgrade_outgoing_qos true",
     "# Sessions do not expire: the plugin does not renew the time of one that came back, so a " +
       "start days later would drop it with its queue.",
     "",

@@ -63,6 +63,19 @@ describe("the broker's queue", () => {
     expect(await broker.takeSession(reader, 2)).toEqual(["first", "second"]);
   });
 
+  test("keeps what a gateway sends at QoS 0, too, in its order", async () => {
+    const gateway = await broker.connect("gateway");
+    await gateway.publishAsync(topic, "first", { qos: 0 });
+    await gateway.publishAsync(topic, "second", { qos: 1 });
+    await gateway.publishAsync(topic, "third", { qos: 0 });
+    await gateway.publishAsync(topic, "fourth", { qos: 1 });
+    await gateway.endAsync();
+    await broker.queueOnDisk();
+    await broker.kill();
+    await broker.run();
+    expect(await broker.takeSession(reader, 4)).toEqual(["first", "second", "third", "fourth"]);
+  });
+
   test("has its room from the beginning, and uses that", async () => {
     expect(statSync(queue()).size).toBe(reserve);
     await broker.publish(topic, payloads(100));
