@@ -29,6 +29,17 @@ export interface Step {
    * this step deletes it.
    */
   retained: boolean;
+  /** The same, as the last update left it. Default: as `retained`. */
+  formerlyRetained?: boolean;
+}
+
+/** Type of the provider that names a site's Docker engine. */
+export const engineProvider = "pulumi:providers:docker";
+
+/** Inputs of the provider of a site's Docker engine, before and after. */
+export interface EngineStep {
+  old?: Values | undefined;
+  new?: Values | undefined;
 }
 
 /** What would happen at one site. */
@@ -39,6 +50,8 @@ export interface SitePlan {
   wave?: string;
   /** Every resource of the site but components and providers. */
   steps: Step[];
+  /** Default: not known. */
+  engine?: EngineStep;
   /** Why no plan could be made; there are no steps then. */
   failed?: string;
 }
@@ -98,8 +111,13 @@ export function planFromEvents(
   site: Omit<SitePlan, "steps">,
 ): SitePlan {
   const steps = new Map<string, Step>();
+  const engine: EngineStep = {};
   for (const { resourcePreEvent } of events) {
     const step = resourcePreEvent?.metadata;
+    if (step?.type === engineProvider) {
+      engine.old ??= inputsOf(step.old);
+      engine.new = inputsOf(step.new) ?? engine.new;
+    }
     const op = step && operations[step.op];
     // A resource that waits to be deleted since an earlier update was cut off has the URN of its
     // successor.
@@ -115,12 +133,13 @@ export function planFromEvents(
       old: before?.old ?? inputsOf(step.old),
       new: before?.new ?? inputsOf(step.new),
       retained: before?.retained ?? isRetained(op, step),
+      ...(step.old && { formerlyRetained: Boolean(step.old.retainOnDelete) }),
     });
   }
-  return { ...site, steps: [...steps.values()].map(completed) };
+  return { ...site, steps: [...steps.values()].map(completed), engine };
 }
 
-/** What goes now goes as the last update left it; what stays would go as this one leaves it. */
+/** As {@link compare} has it. */
 const isRetained = (op: Operation, { old, new: now }: StepEventMetadata) =>
   Boolean((op === "delete" || op === "replace" ? (old ?? now) : (now ?? old))?.retainOnDelete);
 
@@ -204,11 +223,19 @@ export function comparePlans(
   base: readonly RenderedResource[],
   head: readonly RenderedResource[],
 ): SitePlan {
-  const before = new Map(base.map((resource) => [keyOf(resource), resource]));
-  const after = new Map(head.map((resource) => [keyOf(resource), resource]));
+  const byKey = (resources: readonly RenderedResource[]) =>
+    new Map(
+      resources
+        .filter(({ type }) => type !== engineProvider)
+        .map((resource) => [keyOf(resource), resource]),
+    );
+  const engineOf = (resources: readonly RenderedResource[]) =>
+    resources.find(({ type }) => type === engineProvider)?.inputs;
+  const [before, after] = [byKey(base), byKey(head)];
   const keys = [...new Set([...before.keys(), ...after.keys()])].sort();
   return {
     ...site,
+    engine: { old: engineOf(base), new: engineOf(head) },
     steps: keys.map((key) => compare(site.stack ?? site.site, before.get(key), after.get(key))),
   };
 }
@@ -216,13 +243,16 @@ export function comparePlans(
 function compare(stack: string, before?: RenderedResource, after?: RenderedResource): Step {
   const one = before ?? after;
   if (!one) throw new Error("a resource that neither plan has cannot be compared");
-  const { type, name, retained } = one;
+  const { type, name } = one;
   const { changed, replaces } =
     before && after
       ? planChange(type, before.inputs, after.inputs)
       : { changed: [], replaces: false };
+  const op = operationOf({ before, after, changed, replaces });
+  // What goes now goes as the last update left it; what stays would go as this one leaves it.
+  const { retained } = op === "delete" || op === "replace" ? one : (after ?? one);
   return {
-    op: operationOf({ before, after, changed, replaces }),
+    op,
     urn: `urn:pulumi:${stack}::bess-telemetry::${type}::${name}`,
     type,
     name,
@@ -230,6 +260,7 @@ function compare(stack: string, before?: RenderedResource, after?: RenderedResou
     old: before && (opened(masked(before.inputs)) as Values),
     new: after && (opened(masked(after.inputs)) as Values),
     retained,
+    ...(before && { formerlyRetained: before.retained }),
   };
 }
 

@@ -4,7 +4,14 @@ import { Site } from "../components/site";
 import { parseSite } from "../configs/site";
 import { transformOf } from "../transform";
 import { invoke, reveal, secret } from "../rehearsal";
-import { keyOf, masked, type RenderedResource, sealedText, type Values } from "./plan";
+import {
+  engineProvider,
+  keyOf,
+  masked,
+  type RenderedResource,
+  sealedText,
+  type Values,
+} from "./plan";
 
 const digest = (text: string) => createHash("sha256").update(text).digest("hex").slice(0, 16);
 
@@ -64,7 +71,7 @@ export async function renderedPlan(stack: string, input: unknown): Promise<Rende
     {
       call: ({ token, inputs }) => invoke(token, inputs),
       newResource({ type, name, inputs, custom }) {
-        if (custom && !type.startsWith("pulumi:"))
+        if (custom && (!type.startsWith("pulumi:") || type === engineProvider))
           made.push({
             type,
             name,

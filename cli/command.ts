@@ -162,7 +162,10 @@ export async function requireEffect(
   if (faults.length === 0) return;
   const { kindOf, matches } = rehearsal();
   const { resources } = await renderSite(stack, withSecretPlaceholders(settings));
-  const names = resources.map(({ type, name }) => `${kindOf(type)}:${name}`);
+  // A provider is no resource of the site.
+  const names = resources
+    .filter(({ type }) => !type.startsWith("pulumi:"))
+    .map(({ type, name }) => `${kindOf(type)}:${name}`);
   for (const fault of faults) {
     const { resource, kind } = fault;
     const possible =

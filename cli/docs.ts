@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { fleetSchema } from "../configs/inventory";
 import { loadModel, modelSchema } from "../configs/model";
 import { siteSchema } from "../configs/site";
-import { rules } from "../policy";
+import { changeRules, rules } from "../policy";
 import { cliReference } from "./cli-reference";
 import { acting, type BessCommand, bessCommand } from "./command";
 import { modelReference, policyReference, schemaReference } from "./reference";
@@ -31,7 +31,7 @@ export const pages = (program: BessCommand): Record<string, string> => ({
     fleetSchema,
     "fleet/fleet.yaml",
   ),
-  "docs/policy.md": policyReference(rules),
+  "docs/policy.md": policyReference([...rules, ...changeRules]),
   "docs/telemetry-model.md": schemaReference(
     "Telemetry model",
     "Keys of a model file, such as [configs/telemetry.yaml](../configs/telemetry.yaml). Names " +

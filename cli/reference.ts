@@ -172,8 +172,10 @@ export function policyReference(rules: readonly Pick<Rule, "name" | "description
   return page(
     "Policy",
     "Rules that every site must keep. A fleet's previews and rollouts check them, and stop at a " +
-      "violation. `pulumi preview --policy-pack policy/pack` checks them for one stack. The " +
-      "inventory allows exceptions by name: [`allow`](inventory.md).",
+      "violation. `pulumi preview --policy-pack policy/pack` checks them for one stack, but for the " +
+      "last two: those compare a stack's state with what comes, and `npx bess up` checks " +
+      "`data-kept` too. The inventory allows exceptions by name: " +
+      "[`allow` and `confirm`](inventory.md), [how](fleet.md#a-change-that-loses-data).",
     table(["rule", "meaning"], body),
   );
 }

@@ -1,6 +1,7 @@
 import type { Field, Model } from "./model";
 import type { Profile } from "./profiles";
 import { renderScript } from "./scripts";
+import { storedLines, storedTables, type StoredTable, tablesOfLines } from "./stored";
 import { durationSeconds } from "./units";
 
 /** Port of InfluxDB's HTTP and Flight SQL API inside its container. */
@@ -231,6 +232,8 @@ export const countedTables = {
 export interface Schema {
   databases: { db: string; retention_period: string }[];
   tables: Table[];
+  /** What the telemetry's tables hold: written down for the next change of it. */
+  stored: StoredTable[];
 }
 
 /** The databases and tables of a site. */
@@ -257,6 +260,7 @@ export const schema = (model: Model, retention: string): Schema => ({
       ],
     })),
   ],
+  stored: storedTables(model),
 });
 
 const quotedJson = (value: unknown) => `'${JSON.stringify(value).replaceAll("'", `'\\''`)}'`;
@@ -271,7 +275,44 @@ export const schemaScript = (wanted: Schema, api = apiPlaceholders): string =>
     ...api,
     databases: wanted.databases.map((body) => ({ database: quotedJson(body), name: body.db })),
     tables: wanted.tables.map((body) => ({ table: quotedJson(body), name: body.table })),
+    stored: storedLines(wanted.stored).map((line) => ({ line })),
   });
+
+/** What a script of {@link schemaScript} has made. */
+export interface DeclaredSchema {
+  /** Retention of each database, such as `90d`. */
+  retention: Record<string, string>;
+  /** Tables of the telemetry. */
+  tables: StoredTable[];
+}
+
+const typeOfColumn = (type: string) =>
+  (Object.keys(columnTypes) as Field["type"][]).find((name) => columnTypes[name] === type);
+
+/** What a schema's script makes; of one of before 0.2 without what it did not write down. */
+export function declaredSchema(script: string): DeclaredSchema {
+  const bodies = (kind: "database" | "table") =>
+    [...script.matchAll(new RegExp(`^call POST /api/v3/configure/${kind} '(.*)'$`, "gm"))].map(
+      ([, body = ""]): unknown => JSON.parse(body.replaceAll(`'\\''`, "'")),
+    );
+  const stored = [...script.matchAll(/^# stores (\{.*\})$/gm)].map(([, line = ""]) => line);
+  const declared = (bodies("table") as Table[]).filter(({ db }) => db === databases.telemetry);
+  const made = bodies("database") as Schema["databases"];
+  return {
+    retention: Object.fromEntries(made.map(({ db, retention_period }) => [db, retention_period])),
+    tables:
+      stored.length > 0
+        ? tablesOfLines(stored)
+        : declared.map(({ table, tags, fields }) => ({
+            name: table,
+            tags: tags.map((name) => ({ name })),
+            columns: fields.flatMap(({ name, type: columnType }) => {
+              const type = typeOfColumn(columnType);
+              return type ? [{ name, type }] : [];
+            }),
+          })),
+  };
+}
 
 /** A bash script that makes the token named in `$TOKEN_NAME`, and prints it alone. */
 export const createTokenScript = (api = apiPlaceholders): string =>

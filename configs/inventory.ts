@@ -15,12 +15,21 @@ export const inventoryFile = "fleet/fleet.yaml";
 /** Part of a stack's `bess-telemetry:site`, as a person writes it. */
 export type Settings = Record<string, unknown>;
 
+/** A change that loses data, as it is confirmed for some sites. */
+export interface Confirmation {
+  sites: readonly string[];
+  /** The change as a preview names it, such as `retention 365d -> 10d`. */
+  change: string;
+}
+
 /** What a fleet allows itself beyond the rules of policy/; nothing by default. */
 export interface Allowances {
   /** Ports that other hosts may reach, such as `grafana:3000`: a container's name and own port. */
   offLoopback?: readonly string[];
   /** Names of volumes that may be deleted with their data. */
   deletedVolumes?: readonly string[];
+  /** Changes that lose data, each for the sites that it names. */
+  confirm?: readonly Confirmation[];
 }
 
 /** Labels of a site, such as `{ region: north }`. */
@@ -74,6 +83,28 @@ export const fleetSchema = z.strictObject({
     })
     .prefault({})
     .describe("Exceptions from the rules of policy/."),
+  confirm: z
+    .array(
+      z.strictObject({
+        sites: z
+          .array(siteName)
+          .min(1, "name at least one site")
+          .meta({ description: "Sites at which it is confirmed.", examples: [["kiel-1"]] }),
+        change: z
+          .string()
+          .regex(/^[a-z]+ .* -> \S/, "copy the change from the preview: retention 365d -> 10d")
+          .meta({
+            description: "The change, word for word as the preview names it.",
+            examples: ["retention 365d -> 10d"],
+          }),
+      }),
+    )
+    .default([])
+    .describe(
+      "Changes that lose data, each confirmed for the sites that it names and for its old and new " +
+        "value. Once it is done everywhere, it must be removed: previews and rollouts refuse one " +
+        "that confirms nothing.",
+    ),
   labels: z.record(word, z.array(word).min(1, "list at least one value")).meta({
     description: "Every label of the fleet, and the values that it may have.",
     examples: [{ region: ["north", "west"] }],
@@ -170,7 +201,7 @@ export interface FleetSite {
 
 /** The fleet, each site with all that the inventory says of it. */
 export interface Fleet {
-  /** What the fleet allows itself beyond the rules of policy/. */
+  /** What the fleet allows itself beyond the rules of policy/, and what it has confirmed. */
   allow: Allowances;
   /** Names, in the order of a rollout. */
   waves: string[];
@@ -272,6 +303,15 @@ function labelFindings({ labels: declared, overrides, waves, sites }: Inventory)
   ]);
 }
 
+function confirmationFindings({ confirm, sites }: Inventory): string[] {
+  const known = new Set(Object.keys(sites));
+  return confirm.flatMap((confirmation, i) =>
+    confirmation.sites.flatMap((name, j) =>
+      known.has(name) ? [] : [`confirm[${i}].sites[${j}] is "${name}": there is no such site`],
+    ),
+  );
+}
+
 function waveFindings({ waves, sites }: Inventory, taken: Map<string, string>): string[] {
   const rest = waves.findIndex(({ when, share }) => !when && !share);
   const takingAll = waves[rest];
@@ -352,12 +392,13 @@ export function parseFleet(input: unknown, source = inventoryFile): Fleet {
     ...duplicates("stack", sites),
     ...duplicates("engine", sites, engineKey),
     ...labelFindings(inventory),
+    ...confirmationFindings(inventory),
     ...waveFindings(inventory, taken),
     ...settingFindings(inventory),
   ];
   if (findings.length > 0) throw new InputError(source, findings);
   return {
-    allow: inventory.allow,
+    allow: { ...inventory.allow, confirm: inventory.confirm },
     waves: inventory.waves.map(({ name }) => name),
     // A site without a wave is among the findings.
     sites: sites.map((site) => ({

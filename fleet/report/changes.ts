@@ -2,8 +2,8 @@ import { createHash } from "node:crypto";
 import { structuredPatch } from "diff";
 import { stringify } from "yaml";
 import { isHidden, type SitePlan, type Step, type Values } from "../../automation";
-import type { Allowances, Violation } from "../../policy";
-import { planViolations } from "../violations";
+import type { Allowances, DataChange, Violation } from "../../policy";
+import { dataChangesOf, planViolations } from "../violations";
 import { byGravity, kindOf, describePlan, withoutDerivedInputs } from "./sentences";
 
 /** A rendered text of a resource that changes, such as a config file. */
@@ -20,6 +20,8 @@ export interface SiteChange {
   plan: SitePlan;
   /** Number of resources, by operation. */
   counts: Record<"create" | "update" | "replace" | "delete", number>;
+  /** What the plan does to what the site stores, the losses first. */
+  changes: DataChange[];
   /** What happens at the site and what it means, in Markdown sentences; the gravest first. */
   sentences: string[];
   /** What the plan breaks of the fleet's policy. */
@@ -148,7 +150,8 @@ const isCheck = ({ type, name }: Step) => kindOf(type) === "Command" && name.end
 function changeAt(plan: SitePlan, allowances: Allowances, cache: EditCache): SiteChange {
   const steps = plan.steps.filter((step) => step.op !== "same" && !isCheck(step)).sort(byGravity);
   const count = (op: Step["op"]) => steps.filter((step) => step.op === op).length;
-  const sentences = describePlan({ ...plan, steps });
+  const changes = dataChangesOf(plan);
+  const sentences = describePlan({ ...plan, steps }, changes);
   const violations = planViolations(plan, allowances);
   const content = [
     plan.failed,
@@ -168,6 +171,7 @@ function changeAt(plan: SitePlan, allowances: Allowances, cache: EditCache): Sit
       replace: count("replace"),
       delete: count("delete"),
     },
+    changes,
     sentences,
     violations,
     digest: hash(JSON.stringify(content)),

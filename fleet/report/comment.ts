@@ -1,6 +1,8 @@
+import { code } from "../../configs/text";
+import { inventoryFile } from "../../configs/inventory";
+import { confirmationLines, dataKept, type Violation } from "../../policy";
 import { plural } from "../plural";
 import { type SiteGroup, type TextChange, textChanges } from "./changes";
-import { code } from "./sentences";
 
 /** Hidden first line of the comment, by which CI finds it again and updates it in place. */
 export const commentMarker = "<!-- bess-telemetry: fleet preview -->";
@@ -14,6 +16,8 @@ export const commentLimit = 65_536;
 export interface CommentOptions {
   /** How the plans were made, in a sentence or two. */
   method: string;
+  /** Confirmations of the inventory that confirm nothing. Default: none. */
+  idle?: readonly Violation[];
   /** Most bytes of the comment. Default: {@link commentLimit}. */
   limit?: number | undefined;
 }
@@ -47,8 +51,8 @@ function siteNames(sites: readonly string[]): string {
 }
 
 /** Whether a group's plan changes its sites, or could not be made. */
-const isChanged = ({ example: { plan } }: SiteGroup) =>
-  plan.failed !== undefined || plan.steps.length > 0;
+const isChanged = ({ example: { plan, changes } }: SiteGroup) =>
+  plan.failed !== undefined || plan.steps.length > 0 || changes.length > 0;
 
 /** Whether the report shows a group: a site that does not change can still break the policy. */
 const isReported = (group: SiteGroup) => isChanged(group) || group.example.violations.length > 0;
@@ -99,6 +103,11 @@ interface Section {
   details: Part[];
 }
 
+function brokenRule({ rule, resource, message }: Violation): string {
+  const subject = message.includes(resource) ? "" : `${code(resource)}: `;
+  return `**Breaks the policy rule ${code(rule)}**: ${subject}${message}.`;
+}
+
 function sectionOf({ example, sites }: SiteGroup, number: number): Section {
   const { plan, sentences, violations } = example;
   const subject =
@@ -112,17 +121,21 @@ function sectionOf({ example, sites }: SiteGroup, number: number): Section {
       sentences: [{ kind: "sentence", text: `**Not planned**: ${code(plan.failed)}\n` }],
       details: [],
     };
-  const broken = violations.map(({ rule, resource, message }) => {
-    const subjectOfRule = message.includes(resource) ? "" : `${code(resource)}: `;
-    return `**Breaks the policy rule ${code(rule)}**: ${subjectOfRule}${message}.`;
-  });
+  const broken = violations.map(brokenRule);
+  const unconfirmed = violations.filter(({ rule }) => rule === dataKept.name);
+  const confirmations = confirmationLines(
+    unconfirmed.map(({ resource: change }) => ({ sites, change })),
+  );
+  const remedy =
+    `- To lose that data all the same, write under \`confirm\` in \`${inventoryFile}\`:\n` +
+    `  \`\`\`yaml\n${confirmations.map((line) => `  ${line}\n`).join("")}  \`\`\`\n`;
   const list = folded(`All ${sites.length} sites`, sites.map(code).join(", "));
   return {
     heading,
-    sentences: [...broken, ...sentences].map((text) => ({
-      kind: "sentence",
-      text: `- ${text}\n`,
-    })),
+    sentences: [
+      ...[...broken, ...sentences].map((text) => `- ${text}\n`),
+      ...(unconfirmed.length > 0 ? [remedy] : []),
+    ].map((text) => ({ kind: "sentence", text })),
     details: [
       ...(hasHiddenNames(sites) ? [{ kind: "list" as const, text: `\n${list}` }] : []),
       ...plan.steps
@@ -136,19 +149,20 @@ const siteCount = (groups: readonly SiteGroup[]) =>
   groups.reduce((sum, { sites }) => sum + sites.length, 0);
 
 /** The first lines of the report: what changes in a title, and how the plans were made. */
-function headOf(groups: readonly SiteGroup[], method: string): string {
+function headOf(groups: readonly SiteGroup[], method: string, idle: readonly Violation[]): string {
   const total = siteCount(groups);
   const changed = siteCount(groups.filter(isChanged));
   const broken = groups.reduce(
     (sum, { example, sites }) => sum + example.violations.length * sites.length,
-    0,
+    idle.length,
   );
   const title =
     changed === 0
       ? `No change at ${plural(total, "site")}`
       : `${changed} of ${plural(total, "site")} change${changed === 1 ? "s" : ""}`;
   const violations = broken > 0 ? `; ${plural(broken, "policy violation")}` : "";
-  return `${commentMarker}\n## ${title}${violations}\n\n${method}\n`;
+  const left = idle.map((violation) => `- ${brokenRule(violation)}\n`).join("");
+  return `${commentMarker}\n## ${title}${violations}\n\n${method}\n${left && `\n${left}`}`;
 }
 
 /**
@@ -159,9 +173,9 @@ function headOf(groups: readonly SiteGroup[], method: string): string {
  */
 export function formatComment(
   groups: readonly SiteGroup[],
-  { method, limit = commentLimit }: CommentOptions,
+  { method, idle = [], limit = commentLimit }: CommentOptions,
 ): string {
-  const head = headOf(groups, method);
+  const head = headOf(groups, method, idle);
   const reported = groups.filter(isReported);
   if (reported.length === 0) return head;
   const budget = new Budget(limit - byteLength(head) - byteLength(tableHead));

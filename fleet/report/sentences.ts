@@ -1,18 +1,34 @@
 import { placeholders, type SitePlan, type Step, type Values } from "../../automation";
+import { code, codes, joined } from "../../configs/text";
 import type { Service } from "../../configs/images";
+import * as mosquitto from "../../configs/mosquitto";
+import type { DataChange } from "../../policy";
 
-/** The display name of each service, and what its restart means for a site. */
-const services: Record<Service, { title: string; restart: string }> = {
+/** A service's display name, and what its restart means for a site. */
+interface Restarts {
+  title: string;
+  restart: string;
+  /** The same where the plan loses data by something else. Default: as `restart`. */
+  amidLoss?: string;
+}
+
+const services: Record<Service, Restarts> = {
   mosquitto: {
     title: "Mosquitto",
     restart:
       "gateways reconnect after some seconds and send again what was not acknowledged; " +
       "the broker keeps its queue",
+    amidLoss: "gateways reconnect after some seconds and send again what was not acknowledged",
   },
-  telegraf: { title: "Telegraf", restart: "nothing is lost, the broker queues" },
+  telegraf: {
+    title: "Telegraf",
+    restart: "nothing is lost, the broker queues",
+    amidLoss: "the broker queues meanwhile",
+  },
   influxdb: {
     title: "InfluxDB",
     restart: "nothing is lost: stored data is in its volume, and new data waits at the broker",
+    amidLoss: "new data waits at the broker meanwhile",
   },
   explorer: { title: "Explorer", restart: "its pages are unavailable for some seconds" },
   grafana: { title: "Grafana", restart: "dashboards are unavailable for some seconds" },
@@ -43,16 +59,6 @@ function titleOf(step: Step): string {
 /** `uploads[0].content` belongs to the input `uploads`. */
 const inputOf = (path: string) => /^[^.[]+/.exec(path)?.[0] ?? path;
 const changedInputs = (step: Step) => new Set(step.changed.map(inputOf));
-
-/** Texts as one list: `a`, `a and b`, `a, b, and c`. */
-const joined = (texts: readonly string[]) =>
-  texts.length < 3 ? texts.join(" and ") : `${texts.slice(0, -1).join(", ")}, and ${texts.at(-1)}`;
-
-/** A value as inline code on one line, which no value can close. */
-export const code = (value: unknown) =>
-  `\`${String(value).replaceAll("`", "'").replace(/\s+/g, " ")}\``;
-
-const codes = (values: Iterable<unknown>) => joined([...values].map(code));
 
 /** Changes of a container's inputs in words; other inputs are shown by their names. */
 const inputChanges: Record<string, string> = {
@@ -113,33 +119,112 @@ function containerCauses(step: Step, plan: SitePlan): string[] {
     : ["a resource that it depends on is replaced"];
 }
 
+/** A port of the host: `0.0.0.0:1883`. */
+interface Opened {
+  internal?: unknown;
+  external?: unknown;
+  ip?: string;
+}
+
+const isEveryAddress = (ip: string | undefined) => ip === undefined || /^(0\.0\.0\.0|::)$/.test(ip);
+
+/** What no longer reaches a container, by its ports. */
+function closedPorts({ old, new: now }: Step): string[] {
+  if (!Array.isArray(old?.ports)) return [];
+  const opened: Opened[] = Array.isArray(now?.ports) ? now.ports : [];
+  const place = ({ ip = "0.0.0.0", external }: Opened) => code(`${ip}:${external}`);
+  return (old.ports as Opened[]).flatMap((port) => {
+    const successor = opened.find(({ internal }) => internal === port.internal);
+    if (!successor) return [`nothing listens at ${place(port)} any more`];
+    return port.external === successor.external &&
+      (port.ip === successor.ip || isEveryAddress(successor.ip))
+      ? []
+      : [`it no longer listens at ${place(port)}, but at ${place(successor)}`];
+  });
+}
+
+/** The broker's configuration before and after; empty where it is hidden. */
+function brokerConfigs({ old, new: now }: Step): [old: string, now: string] {
+  const textOf = (inputs: Values | undefined) =>
+    Array.isArray(inputs?.uploads)
+      ? ((inputs.uploads as { file?: string; content?: string }[]).find(
+          ({ file }) => file === mosquitto.paths.config,
+        )?.content ?? "")
+      : "";
+  return [textOf(old), textOf(now)];
+}
+
+/** What keeps a gateway's messages from the broker, or from its queue, once it has restarted. */
+function brokerLosses(step: Step, plan: SitePlan): string[] {
+  const [old, now] = brokerConfigs(step);
+  const setting = (name: string, text: string) => new RegExp(`^${name} (.*)$`, "m").exec(text)?.[1];
+  const [from, to] = [old, now].map((text) => setting("max_queued_messages", text));
+  const closed = closedPorts(step);
+  const isRotated = plan.steps.some(
+    ({ op, name }) => op === "replace" && name === `${step.name}-gateway`,
+  );
+  const isClosedToStrangers =
+    setting("allow_anonymous", old) === "true" && setting("allow_anonymous", now) === "false";
+  const refused = [
+    ...closed,
+    ...(isRotated ? ["it refuses the gateway until that has its new password"] : []),
+    ...(isClosedToStrangers ? ["it refuses gateways without a password"] : []),
+  ];
+  return [
+    ...refused,
+    ...(refused.length > 0 ? ["what a gateway cannot keep until it is told so **is lost**"] : []),
+    ...(from !== undefined && to !== undefined && Number(to) < Number(from)
+      ? [
+          `its queue holds ${to} messages, before ${from}: if more wait at the restart, ` +
+            "the newest of them **are lost**",
+        ]
+      : []),
+  ];
+}
+
+/** Whether a volume that is replaced is another one on the host: the engine goes by the name. */
+const isOtherVolume = ({ old, new: now, retained }: Step) => !retained || old?.name !== now?.name;
+
 /** What the restart of a container means for its site. */
-function restartEffect(step: Step, plan: SitePlan): string {
+function restartEffect(step: Step, plan: SitePlan, losesData: boolean): string {
   const service = serviceOf(step);
+  if (!service) return "it is unavailable for some seconds";
   const losesVolume = plan.steps.some(
     (other) =>
-      kindOf(other.type) === "Volume" && other.op === "replace" && serviceOf(other) === service,
+      kindOf(other.type) === "Volume" &&
+      other.op === "replace" &&
+      isOtherVolume(other) &&
+      serviceOf(other) === service,
   );
   if (losesVolume) return "it starts with an empty volume";
-  return service ? services[service].restart : "it is unavailable for some seconds";
+  const losses = service === "mosquitto" ? brokerLosses(step, plan) : closedPorts(step);
+  const { restart, amidLoss = restart } = services[service];
+  // A gateway that is refused does not come back by itself.
+  const isCalm = service !== "mosquitto" || losses.length === 0;
+  return [...(isCalm ? [losesData ? amidLoss : restart] : []), ...losses].join("; ");
 }
 
 const dataLoss = (step: Step) => `**the data of ${titleOf(step)} is deleted** with it`;
 const formerName = (step: Step) => code(step.old?.name ?? step.name);
 
 /** Describes what happens to a resource in a Markdown sentence. */
-type Describe = (step: Step, plan: SitePlan) => string;
+type Describe = (step: Step, plan: SitePlan, losesData: boolean) => string;
 
 /** Replacements, by kind of resource. */
 const replacements: Record<string, Describe> = {
-  Container: (step, plan) =>
+  Container: (step, plan, losesData) =>
     `**${titleOf(step)} restarts**: ${joined(containerCauses(step, plan))}; ` +
-    `${restartEffect(step, plan)}.`,
-  Volume: (step) =>
-    `**The volume ${formerName(step)} is replaced**: its ${codes(changedInputs(step))} changed; ` +
-    (step.retained
-      ? `the old volume stays on the host, but ${titleOf(step)} starts with an empty one.`
-      : `${dataLoss(step)}.`),
+    `${restartEffect(step, plan, losesData)}.`,
+  Volume: (step) => {
+    const changed = `its ${codes(changedInputs(step))} changed`;
+    if (!step.retained)
+      return `**The volume ${formerName(step)} is replaced**: ${changed}; ${dataLoss(step)}.`;
+    return isOtherVolume(step)
+      ? `**The volume ${formerName(step)} is replaced**: ${changed}; the old volume stays on the ` +
+          `host, but ${titleOf(step)} starts with an empty one.`
+      : `The volume ${formerName(step)} is declared anew: ${changed}; the engine keeps the volume ` +
+          "that has this name, with its data, and what changed has no effect on it.";
+  },
   Network: (step) =>
     `**The network ${formerName(step)} is replaced**: every container on it restarts.`,
   RemoteImage: ({ old, new: now }) =>
@@ -147,12 +232,21 @@ const replacements: Record<string, Describe> = {
     "the old image stays on the host.",
   RandomPassword: (step) =>
     `The secret ${code(step.name)} is generated anew: the services that use it restart` +
-    (step.name.endsWith("-gateway") ? ", and the gateway needs its new password." : "."),
+    (step.name.endsWith("-gateway")
+      ? ", and the gateway needs its new password: until it has it, the broker refuses it."
+      : "."),
   RandomBytes: (step) => `The salt ${code(step.name)} is generated anew, with its password.`,
   RandomId: (step) =>
     `The token name ${code(step.name)} is generated anew: its user gets a new token.`,
-  Command: (step) => `${code(step.name)} runs again: its ${codes(changedInputs(step))} changed.`,
+  Command: (step) =>
+    `${code(step.name)} runs again: its ${codes(changedInputs(step))} changed${reboot(step)}.`,
 };
+
+/** What a step of a host's preparation may do beside its own. */
+const reboot = ({ new: now }: Step) =>
+  String(now?.create).includes("systemctl reboot")
+    ? "; **it may reboot the host**, which takes no messages meanwhile"
+    : "";
 
 /** Updates, by kind of resource. */
 const updates: Record<string, Describe> = {
@@ -169,8 +263,8 @@ const updates: Record<string, Describe> = {
   },
   Command: (step) =>
     step.name.endsWith("-schema")
-      ? "InfluxDB's databases and tables are declared again; stored data stays."
-      : `${code(step.name)} runs again.`,
+      ? "InfluxDB's databases and tables are declared again."
+      : `${code(step.name)} runs again${reboot(step)}.`,
 };
 
 /** Deletions, by kind of resource. */
@@ -180,19 +274,48 @@ const deletions: Record<string, Describe> = {
     step.retained
       ? `The volume ${formerName(step)} leaves the stack; it stays on the host with its data.`
       : `**The volume ${formerName(step)} is deleted**: ${dataLoss(step)}.`,
+  RemoteImage: (step) => `The image ${formerName(step)} leaves the stack; it stays on the host.`,
+};
+
+/** Creations that mean something to a site that is there already, by kind of resource. */
+const creations: Record<string, (step: Step) => string | undefined> = {
+  Container: (step) =>
+    serviceOf(step) === "simulator"
+      ? "**Simulator is new**: its invented values are stored in the tables of the gateway's own."
+      : undefined,
+  Command: (step) =>
+    /-host-[a-z]+$/.test(step.name)
+      ? `${code(step.name)} prepares the host${reboot(step)}.`
+      : undefined,
 };
 
 type ChangeOperation = Exclude<Step["op"], "same">;
 
 const descriptions: Record<ChangeOperation, Record<string, Describe>> = {
+  // Counted together.
   create: {},
   replace: replacements,
   update: updates,
   delete: deletions,
 };
 
+/** What the deletion of a command does at the site, by the end of its name. */
+const commandDeletions: [name: RegExp, summary: string][] = [
+  [
+    /-session-[0-9a-f]+$/,
+    "deleted, and the session of its topic with it; what waits there is kept as a file in the " +
+      "broker's volume, which `bess replay` reads",
+  ],
+  [/-token-\w+$/, "deleted, and the token is revoked"],
+];
+
 /** What happens to a resource that has no sentence of its own. */
-function summaryOf({ op, changed }: Step): string {
+function summaryOf({ op, type, name, changed }: Step): string {
+  const deletion =
+    op === "delete" &&
+    kindOf(type) === "Command" &&
+    commandDeletions.find(([ending]) => ending.test(name))?.[1];
+  if (deletion) return deletion;
   // Pulumi plans such an update where the provider changes, for example Grafana's password.
   if (op === "update" && changed.length === 0)
     return "may be written again, unchanged: the settings of its provider change";
@@ -217,21 +340,27 @@ function gravity({ op, type, retained }: Step): number {
 export const byGravity = (a: Step, b: Step): number => gravity(a) - gravity(b);
 
 /**
- * Describes what a plan does, why, and what that means for the site.
+ * Describes what a plan does, why, and what that means for the site: first the data that is lost.
  * @param plan its steps in the order of the report; steps that change nothing are left out.
+ * @param changes what the plan does to what the site stores, the losses first.
  * @returns Markdown sentences. Resources without a sentence of their own share one for each kind.
  * Values are inline code, and secrets are not shown.
  */
-export function describePlan(plan: SitePlan): string[] {
+export function describePlan(plan: SitePlan, changes: readonly DataChange[]): string[] {
   const sentences: string[] = [];
   const created: string[] = [];
   const others = new Map<string, { kind: string; summary: string; names: string[] }>();
+  const losesData = changes.some(({ loses }) => loses);
+  const isNew = plan.steps.some(({ op, type }) => op === "create" && kindOf(type) === "Network");
   for (const step of plan.steps) {
     if (step.op === "same") continue;
     const kind = kindOf(step.type);
     const describe = descriptions[step.op][kind];
-    if (step.op === "create") created.push(kind);
-    else if (describe) sentences.push(describe(step, plan));
+    if (step.op === "create") {
+      created.push(kind);
+      const meaning = isNew ? undefined : creations[kind]?.(step);
+      if (meaning) sentences.push(meaning);
+    } else if (describe) sentences.push(describe(step, plan, losesData));
     else {
       const summary = summaryOf(step);
       const group = others.get(`${kind} ${summary}`) ?? { kind, summary, names: [] };
@@ -239,8 +368,12 @@ export function describePlan(plan: SitePlan): string[] {
       others.set(`${kind} ${summary}`, group);
     }
   }
+  const effects = (loses: boolean) =>
+    changes.filter((change) => change.loses === loses).map(({ effect }) => effect);
   return [
+    ...effects(true),
     ...sentences,
+    ...effects(false),
     ...[...others.values()].map(
       ({ kind, summary, names }) => `${kind} ${codes(names)}: ${summary}.`,
     ),

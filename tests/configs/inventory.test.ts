@@ -190,7 +190,7 @@ test.each<[string, unknown, string]>([
   [
     "an unknown key",
     fleet({ site: {} }),
-    "site is no known key; allowed here: allow, labels, defaults, overrides, waves, sites",
+    "site is no known key; allowed here: allow, confirm, labels, defaults, overrides, waves, sites",
   ],
   [
     "an unknown key of a site",
