@@ -5,6 +5,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { findSite, readStackFile, siteConfig } from "../configs/sites";
 import { InputError } from "../configs/validation";
+import { eventLog } from "./events";
 import { environment, setUp } from "./programs";
 import { sshTargetOf, withTunnel } from "./tunnel";
 
@@ -194,14 +195,19 @@ function select(env: NodeJS.ProcessEnv, { stack, make }: Required<BackendUse>): 
  * Runs the Pulumi CLI on a stack with all that it needs. A user who is logged in to a backend keeps
  * it; anybody else has a local one in the project, which `make` lets be made.
  * @param args what it is told, asked for once the stack is there.
- * @param options `runs`: whether it runs the program, and does not work from the state alone.
+ * @param options `runs`: whether it runs the program, and does not work from the state alone;
+ * `events`: file that the engine's events are written to.
  * @returns the exit code.
  * @throws InputError or Error before anything is touched, where the stack has no state.
  */
 export async function runPulumi(
   args: () => Promise<string[]>,
   name: string,
-  { make = false, runs = false }: Pick<BackendUse, "make"> & { runs?: boolean } = {},
+  {
+    make = false,
+    runs = false,
+    events,
+  }: Pick<BackendUse, "make"> & { runs?: boolean; events?: string | undefined } = {},
 ): Promise<number> {
   const site = findSite(name);
   const use = { stack: site.stack, make };
@@ -210,12 +216,13 @@ export async function runPulumi(
   checkBackend(use);
   const purpose = runs ? "deploy" : "operate";
   if (!(await setUp(overSsh ? `${purpose}OverSsh` : purpose, config.engine))) return 1;
-  const env = pulumiEnvironment(use);
+  const log = events === undefined ? undefined : eventLog(events);
+  const env = { ...pulumiEnvironment(use), ...log?.variables };
   const selected = select(env, use);
   if (selected !== 0) return selected;
   // An SSH server lets one connection run ten commands at once; more would each open a connection
   // of their own.
   const pace = overSsh ? ["--parallel", "4"] : [];
-  const told = [...(await args()), "--stack", site.stack, ...pace];
+  const told = [...(await args()), "--stack", site.stack, ...pace, ...(log ? [log.argument] : [])];
   return withTunnel(site.stack, () => pulumi(env, told));
 }

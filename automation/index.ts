@@ -13,6 +13,7 @@ export {
   runPulumi,
 } from "./backend";
 export { checkStack } from "./check";
+export { readEvents } from "./events";
 export {
   comparePlans,
   isHidden,

@@ -2,7 +2,7 @@
 import { filesRead } from "./files-read";
 import { spawn } from "node:child_process";
 import { createRequire } from "node:module";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type {
@@ -15,6 +15,7 @@ import type {
 import { bundledSources } from "../components/simulator-bundle";
 import { InputError } from "../configs/validation";
 import { rehearse } from "../rehearsal";
+import { eventLog, readEvents } from "./events";
 import { ProgramServer } from "./program-server";
 import { renderedPlan } from "./rendered";
 import {
@@ -137,6 +138,7 @@ async function runProgram(
   const { environment, reference } = opened;
   const folder = mkdtempSync(join(tmpdir(), "bess-events-"));
   const events = join(folder, "events.ndjson");
+  const log = eventLog(events);
   const server = new ProgramServer(sdk, program);
   programServer = server;
   try {
@@ -145,21 +147,19 @@ async function runProgram(
       stack: reference.name,
       client: `127.0.0.1:${port}`,
       "exec-kind": "auto.inline",
-      "event-log": events,
       ...(color && { color }),
     };
     const args = subcommand.concat(
       Object.entries(options).map(([name, value]) => `--${name}=${value}`),
+      log.argument,
       "--non-interactive",
       diff ? "--diff" : [],
       replace.map((urn) => `--replace=${urn}`),
     );
-    // Without the first variable Pulumi does not know --event-log.
-    const env = { ...process.env, PULUMI_DEBUG_COMMANDS: "true", ...environment };
+    const env = { ...process.env, ...log.variables, ...environment };
     await creating(opened, () => pulumi(args, reference.workDir, env, onOutput));
     let changes: ChangeCounts = {};
-    for (const line of readFileSync(events, "utf8").split("\n").filter(Boolean)) {
-      const event: EngineEvent = JSON.parse(line);
+    for (const event of readEvents(events)) {
       changes = event.summaryEvent?.resourceChanges ?? changes;
       onEvent?.(event);
     }

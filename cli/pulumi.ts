@@ -1,5 +1,16 @@
-import { checkStack, describePart, keepingStackFile, runPulumi } from "../automation";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import {
+  checkStack,
+  describePart,
+  type EngineEvent,
+  keepingStackFile,
+  readEvents,
+  runPulumi,
+} from "../automation";
 import { findSite, type StackSite } from "../configs/sites";
+import { meaningOf } from "../fleet";
 
 /** Options of the commands that run Pulumi on one stack. */
 export interface PulumiOptions {
@@ -44,8 +55,34 @@ export async function runOnStack(
   // The others run no program: a site that is refused can still be looked at, and removed.
   const isPlanned = operation === "up" || operation === "preview";
   const { stack } = isPlanned ? checkedStack(asked.stack) : findSite(asked.stack);
-  const run = () => runPulumi(args, asked.stack, { make: operation === "up", runs: isPlanned });
-  return (await keepingStackFile(stack, operation !== "preview", run)) === 0 ? 0 : 1;
+  const run = (events?: string) =>
+    keepingStackFile(stack, operation !== "preview", () =>
+      runPulumi(args, asked.stack, { make: operation === "up", runs: isPlanned, events }),
+    );
+  const code = await (operation === "preview" ? explained(asked.stack, run) : run());
+  return code === 0 ? 0 : 1;
+}
+
+/** Prints what a preview means for the site once it has run. @param run keeps its events in a file. */
+async function explained(name: string, run: (events: string) => Promise<number>): Promise<number> {
+  const folder = mkdtempSync(join(tmpdir(), "bess-preview-"));
+  const events = join(folder, "events.ndjson");
+  try {
+    const code = await run(events);
+    if (code === 0) await printMeaning(findSite(name), readEvents(events));
+    return code;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Prints what an update that was previewed means for its site. */
+export async function printMeaning(
+  found: StackSite,
+  events: readonly EngineEvent[],
+): Promise<void> {
+  const sentences = await meaningOf(found, events);
+  if (sentences.length > 0) console.log(["What it means:", ...sentences].join("\n  - "));
 }
 
 /**

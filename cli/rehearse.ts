@@ -1,6 +1,7 @@
 import { Argument, Option } from "commander";
 import {
   deployedStack,
+  type EngineEvent,
   keepingStackFile,
   noState,
   rehearsedStack,
@@ -18,7 +19,7 @@ import {
   requireEffect,
   stackOption,
 } from "./command";
-import { checkedStack, operationOptions } from "./pulumi";
+import { checkedStack, operationOptions, printMeaning } from "./pulumi";
 
 const operations = ["up", "preview", "refresh", "destroy"] as const;
 
@@ -65,8 +66,14 @@ export async function rehearse(
   console.log(notice);
   const stack = rehearsedStack(stackName, { faults: fault });
   const code = await exitCodeOf(stackName, async () => {
-    await stack[operation]({ onOutput: print, ...operationOptions({ ...(diff && { diff }) }) });
-    if (operation !== "preview") console.log(listening(stack.simulatedEngine()));
+    const events: EngineEvent[] = [];
+    await stack[operation]({
+      onOutput: print,
+      onEvent: (event) => void events.push(event),
+      ...operationOptions({ ...(diff && { diff }) }),
+    });
+    if (operation === "preview") await printMeaning(found, events);
+    else console.log(listening(stack.simulatedEngine()));
   });
   console.log(`${notice} npx bess up --stack ${name} deploys it, where Docker is.`);
   return code;
@@ -87,8 +94,13 @@ export async function previewOffline(
     "OFFLINE: planned from the stack's state. The site is not contacted, " +
       "so what changed there behind Pulumi's back is not seen.",
   );
+  const events: EngineEvent[] = [];
+  const onEvent = (event: EngineEvent) => void events.push(event);
   return keepingStackFile(found.stack, false, () =>
-    exitCodeOf(found.stack, () => stack.preview({ onOutput: print, ...operationOptions(options) })),
+    exitCodeOf(found.stack, async () => {
+      await stack.preview({ onOutput: print, onEvent, ...operationOptions(options) });
+      await printMeaning(found, events);
+    }),
   );
 }
 

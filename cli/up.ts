@@ -1,9 +1,16 @@
+import { Option } from "commander";
 import { checkStack, describePart, docker } from "../automation";
 import { findSite } from "../configs/sites";
-import { checksToRepeat } from "../fleet";
+import { checksToRepeat, requireConfirmed, tell } from "../fleet";
 import { acting, bessCommand, diffOption, refreshOption, stackOption, yesOption } from "./command";
 import { type PulumiOptions, runOnStack } from "./pulumi";
 import { rehearse } from "./rehearse";
+
+interface Up extends PulumiOptions {
+  confirm: string[];
+}
+
+const collect = (text: string, previous: string[]) => [...previous, text];
 
 /** Deploys a site. */
 export const up = () =>
@@ -15,13 +22,30 @@ export const up = () =>
     .addOption(yesOption())
     .addOption(refreshOption())
     .addOption(diffOption())
+    .addOption(
+      new Option(
+        "--confirm <change>",
+        "a change that loses data, word for word as preview names it; repeatable",
+      )
+        .argParser(collect)
+        .default([], "none: no data may be lost"),
+    )
     .example("The site of a stack", "up --stack kiel-1")
+    .example(
+      "With a shorter retention, which deletes what is older",
+      "up --stack kiel-1 --confirm 'retention 90d -> 30d'",
+    )
     .action(
-      acting(async (asked: PulumiOptions) => {
-        const { config } = checkStack(findSite(asked.stack));
+      acting(async (asked: Up) => {
+        const found = findSite(asked.stack);
+        const { config } = checkStack(found);
         const engine = asked.stack === "dev" ? await docker() : undefined;
         if (engine?.state !== "missing")
-          return runOnStack("up", asked, () => checksToRepeat(config));
+          return runOnStack("up", asked, async () => {
+            for (const change of await requireConfirmed(found, asked.confirm))
+              console.log(`confirmed: ${tell(change)}`);
+            return checksToRepeat(config);
+          });
         console.log(describePart(engine));
         return rehearse("up", asked);
       }),

@@ -148,7 +148,9 @@ export const siteSchema = z
     purge: z
       .boolean()
       .default(false)
-      .describe("Whether `down` deletes the data volumes. Set it and run `up` before `down`."),
+      .describe(
+        "Whether `down` deletes the data volumes. Set it and run `up` before `down`: it asks for a confirmation.",
+      ),
     mqtt: z
       .strictObject({
         address: address(loopback, "the broker"),

@@ -3,6 +3,7 @@
  * revision that each has deployed.
  */
 export { heardAt } from "./listen";
+export { idleConfirmations, meaningOf, requireConfirmed, tell } from "./losses";
 export { type Shard, splitIntoShards } from "./matrix";
 export {
   commentLimit,

@@ -20,7 +20,16 @@ import {
   WorkerPool,
 } from "../automation";
 import { plural } from "./plural";
-import { planViolations } from "./violations";
+import {
+  type DataChange,
+  dataChanges,
+  storedBy,
+  unconfirmed,
+  unusedConfirmations,
+} from "../policy";
+import { linesToConfirm, tell } from "./losses";
+import { commitInState, storedInState } from "./state";
+import { dataChangesOf, planViolations } from "./violations";
 import * as rollout from "./rollout";
 
 /** What every command that works on stacks may be told. */
@@ -125,7 +134,12 @@ export async function runRollout(
 ): Promise<RolloutResult> {
   const { current, at } = revisions();
   const openStack = stackOpener(asked, true);
-  if (kind !== "rollback") await requireFitForRollout(fleet, sites, current);
+  if (kind !== "rollback") {
+    const rendered = await requireFitForRollout(fleet, sites, current);
+    const states = await readStates(sites, current, openStack, asked);
+    const pending = requireDataKept(fleet, rendered, current, states);
+    if (kind === "up") requireUsed(fleet, pending, current);
+  }
   if (kind === "up" && wave !== undefined)
     await requireEarlierWaves(fleet, wave, current, openStack, asked);
   const waves = plural(new Set(sites.map((site) => site.wave)).size, "wave");
@@ -177,6 +191,9 @@ export function stopOnInterrupt(): AbortSignal {
   return stop.signal;
 }
 
+/** A site's resources as a rollout would make them; of another site with the same settings. */
+type Rendered = Awaited<ReturnType<typeof renderSite>>["resources"];
+
 /**
  * Renders the sites as they would be rolled out. What a rollback goes back to was judged when it
  * was rolled out.
@@ -187,8 +204,9 @@ async function requireFitForRollout(
   { allow }: Fleet,
   sites: readonly FleetSite[],
   current: rollout.Revision,
-): Promise<void> {
+): Promise<Map<string, Rendered>> {
   const rendered = new Map<string, ReturnType<typeof renderSite>>();
+  const resourcesOf = new Map<string, Rendered>();
   const files = new Set([inventoryFile]);
   const findings: string[] = [];
   for (const { name, stack } of sites) {
@@ -201,12 +219,94 @@ async function requireFitForRollout(
     const plan = rendered.get(alike) ?? renderSite(stack, config);
     rendered.set(alike, plan);
     const { resources, files: read } = await plan;
+    resourcesOf.set(name, resources);
     for (const file of read) files.add(file);
     const broken = planViolations(comparePlans({ site: name }, [], resources), allow);
     findings.push(...broken.map(({ message }) => `${name}: ${message}`));
   }
   rollout.requireCommitted(files);
   if (findings.length > 0) throw new InputError("the policy", findings);
+  return resourcesOf;
+}
+
+/** What a rollout would do to what a site stores, and the commit that the site is at. */
+interface Pending {
+  changes: DataChange[];
+  commit: string | undefined;
+}
+
+/**
+ * Compares what the sites' stacks have stored with what a rollout would make of it.
+ * @throws InputError where data would be lost that nothing confirms.
+ */
+function requireDataKept(
+  { allow }: Fleet,
+  rendered: ReadonlyMap<string, Rendered>,
+  current: rollout.Revision,
+  states: Awaited<ReturnType<typeof readStates>>,
+): Map<string, Pending> {
+  const pending = new Map<string, Pending>();
+  const lost: [site: string, change: DataChange][] = [];
+  const findings: string[] = [];
+  for (const [name, { stack, read }] of states) {
+    if ("failure" in read) {
+      findings.push(
+        `${name}: what it stores is not known, for its state is not read: ${read.failure}`,
+      );
+      continue;
+    }
+    const { engine } = current.configOf(name);
+    const after = storedBy(rendered.get(name) ?? []);
+    const changes = dataChanges(storedInState(read.value), {
+      ...after,
+      stack,
+      site: name,
+      ...(typeof engine === "string" && { engine }),
+    });
+    pending.set(name, { changes, commit: commitInState(read.value) });
+    for (const change of unconfirmed(name, changes, allow)) lost.push([name, change]);
+  }
+  findings.push(...lost.map(([name, change]) => `${name}: ${tell(change)}`));
+  if (lost.length > 0) findings.push(linesToConfirm(lost));
+  if (findings.length > 0) throw new InputError("the policy", findings);
+  return pending;
+}
+
+/** The states of sites' stacks, by the sites' names. */
+async function readStates(
+  sites: readonly FleetSite[],
+  current: rollout.Revision,
+  openStack: rollout.OpenStack,
+  { parallel }: Operating,
+) {
+  const found = await rollout.forEachSite(sites, parallel, (site) =>
+    rollout.withSession(site, current, openStack, (session) => session.state()),
+  );
+  return new Map(
+    sites.flatMap(({ name, stack }) => {
+      const read = found.get(name);
+      return read ? [[name, { stack, read }] as const] : [];
+    }),
+  );
+}
+
+/**
+ * @throws InputError for a confirmation whose change is done: it would let the same change pass a
+ * second time. One that this very commit has used may stay until the next.
+ */
+function requireUsed(
+  { allow }: Fleet,
+  pending: ReadonlyMap<string, Pending>,
+  current: rollout.Revision,
+): void {
+  const judged = [...pending].filter(([, { commit }]) => commit !== current.commit);
+  const changesAt = new Map(judged.map(([name, { changes }]) => [name, changes]));
+  const idle = unusedConfirmations(allow, changesAt);
+  if (idle.length > 0)
+    throw new InputError(
+      inventoryFile,
+      idle.map(({ message }) => message),
+    );
 }
 
 /**
@@ -403,13 +503,16 @@ async function planFromState(
     return withRenderedFiles(planFromEvents(events, about), rendered);
   } catch (error) {
     // A stack that is not there yet has no state to plan from: everything is new.
-    if (error instanceof StackError && error.kind === "not-found")
+    if (error instanceof StackError && error.kind === "not-found") {
+      const renamed = dataChangesOf(rendered).find(({ change }) => change.startsWith("stack "));
+      if (renamed) return { ...about, steps: [], failed: tell(renamed) };
       return {
         ...rendered,
         steps: rendered.steps
           .filter(({ op }) => op !== "delete")
           .map((step) => ({ ...step, op: "create", old: undefined })),
       };
+    }
     return { ...about, steps: [], failed: rollout.failureReason(error as Error) };
   }
 }

@@ -2,7 +2,13 @@ import { writeFileSync } from "node:fs";
 import { Option } from "commander";
 import { requireBackend, setUp, showProgress } from "../../automation";
 import { loadFleet } from "../../configs/inventory";
-import { formatComment, groupSites, plansFromState, plansSince } from "../../fleet";
+import {
+  formatComment,
+  groupSites,
+  idleConfirmations,
+  plansFromState,
+  plansSince,
+} from "../../fleet";
 import { acting, bessCommand, writable } from "../command";
 import { checkedSites, isSelected, selecting, type Selection } from "./selection";
 
@@ -39,11 +45,14 @@ async function preview(selection: Preview): Promise<number> {
     groupSites(plans, fleet.allow),
   );
   const method = methods[mode](selection.since);
-  const whole = formatComment(found, { method, limit: Infinity });
-  if (selection.markdown) writeFileSync(selection.markdown, formatComment(found, { method }));
+  // What is rendered may be done at one site, and still to be done at another.
+  const idle = mode === "rendered" ? [] : idleConfirmations(found, fleet.allow);
+  const whole = formatComment(found, { method, idle, limit: Infinity });
+  if (selection.markdown) writeFileSync(selection.markdown, formatComment(found, { method, idle }));
   if (selection.report) writeFileSync(selection.report, whole);
   if (!selection.markdown && !selection.report) process.stdout.write(whole);
-  return found.some(({ example }) => example.violations.length > 0) ? 1 : 0;
+  const isBroken = found.some(({ example }) => example.violations.length > 0);
+  return isBroken || idle.length > 0 ? 1 : 0;
 }
 
 export const fleetPreview = () =>

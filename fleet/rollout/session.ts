@@ -16,6 +16,7 @@ import { apiTunnel, isSsh } from "../../configs/ssh";
 import type { Engine } from "../../rehearsal";
 import { docker } from "../engine";
 import { checksToRepeat } from "../services";
+import { begunContainers, type StackState } from "../state";
 import { gate, type GateLimits, unhealthyContainers } from "./gate";
 import { isAlive } from "./record";
 import type { Revision } from "./revision";
@@ -165,8 +166,7 @@ export class StackSession implements Session {
    * and their names are taken.
    */
   private async removeBegun(): Promise<void> {
-    const state = await this.stack.exportState().catch(unlessNotFound<unknown>({}));
-    const { names, held } = begunContainers(state as StackState);
+    const { names, held } = begunContainers(await this.readState());
     const { site, ...place } = placeOf(this.config);
     for (const name of names) {
       const filters = [`name=^/?${name}$`, `label=${labels.site}=${site}`];
@@ -178,6 +178,13 @@ export class StackSession implements Session {
         if (!held.has(id)) await docker(place, ["rm", "-f", id]);
     }
   }
+
+  /** The stack's state; empty where it was never deployed. */
+  private readState = async (): Promise<StackState> =>
+    (await this.stack.exportState().catch(unlessNotFound<unknown>({}))) as StackState;
+
+  /** The same. @throws SiteError */
+  state = (): Promise<StackState> => this.unlocked(this.readState);
 
   /** The stack's last update; undefined where there was none. */
   lastUpdate = (): Promise<StackUpdate | undefined> => this.unlocked(() => this.stack.lastUpdate());
@@ -337,37 +344,6 @@ const unlessNotFound =
     if (error instanceof StackError && error.kind === "not-found") return value;
     throw error;
   };
-
-/** A resource as a stack's state holds it. */
-interface ResourceState {
-  type: string;
-  id?: string | undefined;
-  inputs?: { name?: string };
-}
-
-/** The part of a stack's state that tells what an update had begun. */
-interface StackState {
-  resources?: ResourceState[];
-  pending_operations?: { type: string; resource: ResourceState }[];
-}
-
-/**
- * Names of the containers that an update had begun to make when it was cut off, and the ids of
- * those that the state holds.
- */
-export function begunContainers({ resources = [], pending_operations: pending = [] }: StackState): {
-  names: string[];
-  held: Set<string>;
-} {
-  const isContainer = ({ type }: ResourceState) => type === "docker:index/container:Container";
-  const begun = pending.filter(
-    ({ type, resource }) => type === "creating" && isContainer(resource),
-  );
-  return {
-    names: begun.flatMap(({ resource }) => resource.inputs?.name ?? []),
-    held: new Set(resources.filter(isContainer).flatMap(({ id }) => id ?? [])),
-  };
-}
 
 /** Which site, and where its containers are. */
 const placeOf = ({ name, engine, ssh }: SiteConfig) => ({ site: name, engine, ssh });
