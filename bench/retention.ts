@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { Option, program } from "commander";
-import { blocks, blockSeconds, walFilesPerSnapshot } from "../configs/influxdb";
+import { blocks, blockSeconds, blocksPerSnapshot } from "../configs/influxdb";
 import { profiles } from "../configs/profiles";
 import { withOptions } from "../tests/support/machine/container";
 import { diskMissing } from "../tests/support/machine/disk";
@@ -47,19 +47,18 @@ class FilledSite {
   }
 
   /**
-   * Writes a block at a time. A snapshot comes with each, as it does on a deployed site; there it takes
-   * {@link walFilesPerSnapshot} files of the log, here one, for nobody could wait for them.
+   * Writes a block at a time, to one file of the log, where a deployed site fills hundreds: nobody could
+   * wait for them. A snapshot comes after as many blocks as there.
    */
   async fill(): Promise<void> {
     const { machine } = this;
-    const deployed = walFilesPerSnapshot(machine.profile.walFlush);
+    const perSnapshot = blocksPerSnapshot(machine.profile.retention);
     const container = machine.container("influxdb");
     const quickly = withOptions(container.command, {
       "--wal-flush-interval": "5ms",
-      "--wal-snapshot-size": "1",
-      "--snapshotted-wal-files-to-keep": "3",
+      "--wal-snapshot-size": String(perSnapshot),
+      "--snapshotted-wal-files-to-keep": String(3 * perSnapshot),
     });
-    console.log(`a snapshot takes 1 file of the log instead of ${deployed}`);
     container.start(quickly);
     await machine.healthy();
     for (let block = 0; block < this.blocks; block++) {

@@ -18,7 +18,7 @@ interface Options {
   minutes: number;
   shared?: boolean;
   sync?: number;
-  walFlush?: string;
+  flush?: number;
 }
 
 /** Minutes until a new site writes as it will go on to: its tables and first files are made. */
@@ -127,11 +127,11 @@ function print(figures: Map<string, Written>): void {
 }
 
 /** The chosen profile, with other values than its own where they are asked for. */
-const profileOf = ({ profile, sync, walFlush }: Options): Profile =>
-  Object.assign(profiles[profile], sync && { sync }, walFlush && { walFlush });
+const profileOf = ({ profile, sync, flush }: Options): Profile =>
+  Object.assign(profiles[profile], sync && { sync }, flush && { flush });
 
 async function benchmark(options: Options): Promise<void> {
-  const { sync, walFlush } = profileOf(options);
+  const { sync, flush } = profileOf(options);
   const machine = await Machine.make({ services, profile: options.profile, mebibytes: 64 });
   const folder = temporaryFolder();
   const places = placesOf(machine);
@@ -147,7 +147,7 @@ async function benchmark(options: Options): Promise<void> {
     await sleep(settling * 60_000);
     const figures = await measure(disks, options.minutes);
     const { profile, minutes } = options;
-    console.log(`profile ${profile}, sync ${sync} s, WAL flush ${walFlush}, ${minutes} minutes`);
+    console.log(`profile ${profile}, sync ${sync} s, flush ${flush} s, ${minutes} minutes`);
     print(figures);
     stop.abort();
     await Promise.all(running);
@@ -171,8 +171,8 @@ program
   )
   .option("--minutes <n>", "how long", Number, 30)
   .option("--shared", "one disk for all, as in the field, instead of one for each service")
-  .option("--sync <seconds>", "another period of syncs than the profile's", Number)
-  .option("--wal-flush <duration>", "another time to gather writes than the profile's")
+  .option("--sync <seconds>", "another time until messages are safe than the profile's", Number)
+  .option("--flush <seconds>", "another time to gather messages than the profile's", Number)
   .action(async (options: Options) => {
     const missing = diskMissing() ?? (influxdb3() ? undefined : "InfluxDB 3 is missing");
     if (missing) throw new Error(`nothing can be measured here: ${missing}`);

@@ -26,7 +26,7 @@ export interface InfluxDbArgs extends ServiceContext {
    */
   retention: string;
   /**
-   * Size of the host: how often the volume is synced, and writes are flushed.
+   * Size of the host: how often Telegraf writes.
    * @example
    * ```ts
    * { profile: profiles.pi }
@@ -69,6 +69,8 @@ export class InfluxDb extends pulumi.ComponentResource {
   readonly service: Service;
   /** Where the site's containers reach the API. */
   readonly url = `http://influxdb:${influxdb.port}`;
+  /** Where they reach it for writes that no power cut may take. */
+  readonly writeUrl = `http://influxdb:${influxdb.writePort}`;
   /** The databases and tables; what writes waits for them. */
   readonly schema: command.local.Command;
 
@@ -135,18 +137,15 @@ export class InfluxDb extends pulumi.ComponentResource {
   }
 
   private files(): File[] {
-    const { site, retention, profile } = this.args;
+    const { site, retention } = this.args;
     const adminToken = this.adminToken().apply(influxdb.adminTokenFile);
-    const start = pulumi
-      .output(site)
-      .apply((node) => influxdb.startScript({ node, retention, profile }));
+    const node = pulumi.output(site);
+    const start = node.apply((name) => influxdb.startScript({ node: name, retention }));
+    const relay = node.apply((name) => influxdb.relayProgram({ node: name }));
     return [
       { path: influxdb.paths.start, content: start, executable: true },
-      {
-        path: influxdb.paths.health,
-        content: influxdb.healthScript({ profile }),
-        executable: true,
-      },
+      { path: influxdb.paths.relay, content: relay },
+      { path: influxdb.paths.health, content: influxdb.healthScript(), executable: true },
       { path: influxdb.paths.seed, content: adminToken, secret: true },
     ];
   }

@@ -188,7 +188,7 @@ export class Mosquitto extends pulumi.ComponentResource {
       { path: mosquitto.paths.trial, content: mosquitto.trialConf(profile) },
       {
         path: mosquitto.paths.session,
-        content: read.apply((now) => mosquitto.sessionScript(now)),
+        content: read.apply((now) => mosquitto.sessionScript(profile, now)),
         executable: true,
       },
       { path: mosquitto.paths.passwords, content: passwordFile, secret: true },

@@ -5,6 +5,7 @@ import { engineEnvironment, engineLine } from "../configs/ssh";
 import * as telegraf from "../configs/telegraf";
 import type { Model } from "../configs/model";
 import { type Subscription, subscriptionsOf } from "../configs/plan";
+import type { Profile } from "../configs/profiles";
 import { type File, Service, type ServiceContext } from "./service";
 
 /** What Telegraf reads from, and writes to. */
@@ -26,6 +27,14 @@ export interface TelegrafArgs extends ServiceContext {
    */
   retention: string;
   /**
+   * Size of the host: how long messages are gathered for a write.
+   * @example
+   * ```ts
+   * { profile: profiles.pi }
+   * ```
+   */
+  profile: Profile;
+  /**
    * Names of the Docker networks that it joins: the broker's and InfluxDB's.
    * @example
    * ```ts
@@ -45,7 +54,7 @@ export interface TelegrafArgs extends ServiceContext {
    * URL of InfluxDB's API, as the container reaches it.
    * @example
    * ```ts
-   * { influxdb: "http://influxdb:8181" }
+   * { influxdb: "http://influxdb:8182" }
    * ```
    */
   influxdb: pulumi.Input<string>;
@@ -112,10 +121,10 @@ export class Telegraf extends pulumi.ComponentResource {
 }
 
 function files(args: TelegrafArgs): File[] {
-  const { site, broker, influxdb, model, retention, passwords, token, engine } = args;
+  const { site, broker, influxdb, model, retention, profile, passwords, token, engine } = args;
   const config = pulumi
     .output({ site, broker, influxdb })
-    .apply((neighbours) => telegraf.telegrafConf(model, neighbours));
+    .apply((neighbours) => telegraf.telegrafConf(model, { ...neighbours, profile }));
   const secret = (name: string, content: pulumi.Input<string>): File => ({
     path: `${telegraf.paths.secrets}/${name}`,
     content,

@@ -7,6 +7,9 @@ import { durationSeconds } from "./units";
 /** Port of InfluxDB's HTTP and Flight SQL API inside its container. */
 export const port = 8181;
 
+/** Port at which a write is answered once it is on the disk: the relay's of {@link relayProgram}. */
+export const writePort = 8182;
+
 /** The site's databases: the battery's telemetry, and the pipeline's own metrics. */
 export const databases = { telemetry: "bess", pipeline: "pipeline" } as const;
 
@@ -19,6 +22,7 @@ export const paths = {
   adminToken: "/var/lib/influxdb3/.admin-token",
   start: "/etc/influxdb3/start.sh",
   health: "/etc/influxdb3/health.sh",
+  relay: "/etc/influxdb3/relay.pl",
   /** Bytes that the volume takes, as of the last hour. */
   size: "/var/lib/influxdb3/.size",
 } as const;
@@ -77,26 +81,53 @@ export const blocks = (span: string): number => Math.ceil(durationSeconds(span) 
 export const queryFileLimit = (retention: string) =>
   Math.max(432, Math.ceil(blocks(retention) * 1.1));
 
+/** Snapshots that a site has at most: at its start InfluxDB opens all of them at once. */
+const mostSnapshots = 13_200;
+
 /**
- * Snapshots that InfluxDB reads at its start; rows of older ones are in no query. There is one for
- * each block ({@link walFilesPerSnapshot}); a tenth and two days more are for those that a lack of
- * memory forces. Where a site has made more of them in its retention, its start script reads more.
+ * Blocks that a snapshot takes: one, up to three months of retention. The rows of one and a half times
+ * as many are in memory, and are read from the write-ahead log at a start.
+ * @param retention such as `90d`.
+ */
+export const blocksPerSnapshot = (retention: string): number =>
+  Math.ceil(keptSeconds(retention) / blockSeconds / mostSnapshots);
+
+/**
+ * Snapshots that InfluxDB reads at its start; rows of older ones are in no query. A tenth and two days
+ * of blocks are for those that a lack of memory forces. Where a site has made more of them in its
+ * retention, as those of a former version have, its start script reads more.
  * @param retention such as `90d`.
  */
 export const snapshotsToRead = (retention: string): number =>
-  Math.ceil((keptSeconds(retention) / blockSeconds) * 1.1) + blocks("2d");
+  Math.ceil((keptSeconds(retention) / blockSeconds / blocksPerSnapshot(retention)) * 1.1) +
+  blocks("2d");
 
 /** Seconds that a site keeps its telemetry, or the pipeline's own metrics if those stay longer. */
 const keptSeconds = (retention: string): number =>
   Math.max(durationSeconds(retention), durationSeconds(pipelineRetention));
 
 /**
- * Files of the write-ahead log that a snapshot takes: those of one block, if each flush has a row to
- * write. A snapshot comes when there are one and a half times as many.
- * @param walFlush how long a file gathers rows, such as `100ms`.
+ * Seconds that InfluxDB gathers writes for one file of its write-ahead log. Telegraf gathers for longer,
+ * so this only adds to what a message takes.
  */
-export const walFilesPerSnapshot = (walFlush: string): number =>
-  Math.ceil(blockSeconds / durationSeconds(walFlush));
+const walFlush = 0.1;
+
+/**
+ * Files of the write-ahead log that a snapshot takes: one for each of Telegraf's writes. A snapshot
+ * comes when there are one and a half times as many.
+ * @param flush how long Telegraf gathers, in seconds.
+ */
+export const walFilesPerSnapshot = ({ flush }: Pick<Profile, "flush">, retention: string): number =>
+  Math.ceil((blockSeconds * blocksPerSnapshot(retention)) / flush);
+
+/** Seconds between two syncs of the volume, for what is made from the write-ahead log. */
+const syncSeconds = 60;
+
+/** Files of the write-ahead log that are kept when a snapshot has them: those of five syncs at least. */
+const walFilesToKeep = (perSnapshot: number): number =>
+  Math.max(3 * perSnapshot, (5 * syncSeconds) / walFlush);
+
+const everywhere = { address: "0.0.0.0", port, writePort };
 
 /** What InfluxDB is started with. */
 export interface InfluxDbOptions {
@@ -106,16 +137,21 @@ export interface InfluxDbOptions {
   retention: string;
   /** Memory limit of the container, in MiB. */
   memoryMiB: number;
-  profile: Pick<Profile, "sync" | "walFlush">;
+  profile: Pick<Profile, "flush">;
   /** Where it lies; the container's paths by default. */
-  paths?: Record<"data" | "seed" | "adminToken" | "size", string>;
-  /** Where it listens; on every address of the container at {@link port} by default. */
-  listen?: { address: string; port: number };
+  paths?: Record<"data" | "seed" | "adminToken" | "size" | "relay", string>;
+  /**
+   * Where it listens, and its relay; on every address of the container, at {@link port} and
+   * {@link writePort}, by default.
+   */
+  listen?: { address: string; port: number; writePort: number };
   /**
    * Seconds after the start at which the volume is first measured. Default: 300, when a new site has
    * its tables.
    */
   measureAfter?: number;
+  /** Seconds between two syncs of the volume. Default: 60. */
+  sync?: number;
 }
 
 /**
@@ -131,9 +167,9 @@ export function serveArguments({
   memoryMiB,
   profile,
   paths: at = paths,
-  listen = { address: "0.0.0.0", port },
+  listen = everywhere,
 }: InfluxDbOptions): string[] {
-  const perSnapshot = walFilesPerSnapshot(profile.walFlush);
+  const perSnapshot = walFilesPerSnapshot(profile, retention);
   return [
     "serve",
     `--node-id=${node}`,
@@ -143,11 +179,10 @@ export function serveArguments({
     `--admin-token-file=${at.adminToken}`,
     // The health check holds no token; the API itself stays closed.
     "--disable-authz=health,ping",
-    // Telegraf waits for each write as long as InfluxDB gathers rows; the default is 1 s.
-    `--wal-flush-interval=${profile.walFlush}`,
+    `--wal-flush-interval=${walFlush * 1000}ms`,
     `--wal-snapshot-size=${perSnapshot}`,
     // If a power cut takes the last snapshot, the log that it was made from makes it again.
-    `--snapshotted-wal-files-to-keep=${3 * perSnapshot}`,
+    `--snapshotted-wal-files-to-keep=${walFilesToKeep(perSnapshot)}`,
     `--query-file-limit=${queryFileLimit(retention)}`,
     // Names of before 3.11, which later versions take with a warning.
     `--exec-mem-pool-bytes=${Math.floor(memoryMiB * memoryShares.queries)}`,
@@ -163,17 +198,17 @@ export function serveArguments({
 export const startTable = "influxdb_start";
 
 /**
- * Entrypoint. It sets aside what a power cut has left half written, syncs the volume beside the
- * server, and reports the start in {@link startTable}.
+ * Entrypoint. It sets aside what a power cut has left half written, runs the relay and syncs the volume
+ * beside the server, and reports the start in {@link startTable}.
  */
 export const startScript = ({
   node,
   retention,
-  profile,
   paths: at = paths,
-  listen = { address: "127.0.0.1", port },
+  listen = everywhere,
   measureAfter = 300,
-}: Omit<InfluxDbOptions, "memoryMiB">): string =>
+  sync = syncSeconds,
+}: Omit<InfluxDbOptions, "memoryMiB" | "profile">): string =>
   renderScript("influxdb-start.sh", {
     node,
     data: at.data,
@@ -183,7 +218,8 @@ export const startScript = ({
     snapshotsToRead: snapshotsToRead(retention),
     blockSeconds,
     retentionSeconds: keptSeconds(retention),
-    syncSeconds: profile.sync,
+    relay: at.relay,
+    syncSeconds: sync,
     startTable,
     sizeFile: at.size,
     sizeTable,
@@ -191,17 +227,24 @@ export const startScript = ({
     pipeline: databases.pipeline,
   });
 
-/** Proves that the API answers, and that the volume is synced. */
-export const healthScript = ({
-  profile,
+/** The program that Telegraf's writes pass, for Perl. Its answers wait until all is on the disk. */
+export const relayProgram = ({
+  node,
   paths: at = paths,
-  listen = { address: "127.0.0.1", port },
-}: Pick<InfluxDbOptions, "profile" | "paths" | "listen">): string =>
+  listen = everywhere,
+}: Pick<InfluxDbOptions, "node" | "paths" | "listen">): string =>
+  renderScript("influxdb-relay.pl", { ...listen, node, data: at.data });
+
+/** Proves that the API answers, also through the relay, and that the volume is synced. */
+export const healthScript = ({
+  paths: at = paths,
+  listen = everywhere,
+}: Pick<InfluxDbOptions, "paths" | "listen"> = {}): string =>
   renderScript("influxdb-health.sh", {
-    port: listen.port,
+    port: listen.writePort,
     data: at.data,
     // A worn or busy card takes its time.
-    mostSeconds: profile.sync + 60,
+    mostSeconds: syncSeconds + 60,
   });
 
 /** Runs {@link healthScript}. */

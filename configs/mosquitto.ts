@@ -52,8 +52,11 @@ export const database = "mosquitto.sqlite3";
 /** Seconds after which an idle broker is woken, for it writes its queue only then. */
 const wakeSeconds = 0.5;
 
-/** Most seconds after which an acknowledged message is on the disk. */
-export const writtenSeconds = ({ sync }: Profile): number => sync + wakeSeconds;
+/** Seconds between two writes of the queue, so that each is on the disk within `sync`. */
+const flushSeconds = ({ sync }: Profile): number => sync - 1;
+
+/** Most seconds after which the queue with an acknowledged message is written. */
+export const writtenSeconds = (profile: Profile): number => flushSeconds(profile) + wakeSeconds;
 
 /** Where the broker finds its files. */
 export type Places = Record<
@@ -93,11 +96,11 @@ const pageBytes = 1024;
 const logBytes = 16 * 2 ** 20;
 
 /** How the queue is kept. */
-const persistence = ({ sync }: Profile, at: Places) => [
+const persistence = (profile: Profile, at: Places) => [
   "# What a reader has not acknowledged is in a database, which survives a power cut.",
   `global_plugin ${at.plugin}`,
   "plugin_opt_sync full",
-  `plugin_opt_flush_period ${sync}`,
+  `plugin_opt_flush_period ${flushSeconds(profile)}`,
   `plugin_opt_page_size ${pageBytes}`,
   `persistence_location ${at.data}/`,
 ];
@@ -164,10 +167,19 @@ const quotedSession = ({ id, formerId, topics }: Session) => ({
 });
 
 /** Renders the script that removes a session, unless it is one of these. */
-export const sessionScript = (sessions: Session[], at: Places = paths): string => {
+export const sessionScript = (
+  profile: Profile,
+  sessions: Session[],
+  at: Places = paths,
+): string => {
   const { data, sessionClients: clients } = at;
-  const kept = sessions.map(({ id }) => ({ id: quoted(id) }));
-  return renderScript("mosquitto-session.sh", { data, clients, clockTopic, sessions: kept });
+  return renderScript("mosquitto-session.sh", {
+    data,
+    clients,
+    clockTopic,
+    sessions: sessions.map(({ id }) => ({ id: quoted(id) })),
+    writtenSeconds: writtenSeconds(profile),
+  });
 };
 
 /** Command lines that run {@link sessionScript} beside the engine of a site. */
@@ -177,7 +189,8 @@ export function sessionLines(site: string, { id, formerId, topics }: Session) {
     `docker exec ${container} sh ${paths.session} ${args.map(quoted).join(" ")}`;
   const stopped = `[ "$(docker inspect -f '{{.State.Running}}' ${container} 2> /dev/null)" != true ]`;
   return {
-    // Telegraf had another client id until 0.1; its session of today has had all since.
+    // Telegraf had another client id until 0.1; its session of today has had all since, and is written
+    // when this ends.
     create: line("drop", formerId),
     // A stack may go after its broker did.
     delete: `${line("remove", id, ...topics)} || ${stopped}`,

@@ -9,13 +9,10 @@ export interface Profile {
   memory: Record<Service, number>;
   /** Retention where a stack names none. */
   retention: string;
-  /**
-   * Seconds between two syncs of InfluxDB's volume, and two writes of the broker's queue: a power cut
-   * takes what is younger.
-   */
+  /** Seconds that a message which was acknowledged may take until no power cut takes it any more. */
   sync: number;
-  /** How long InfluxDB gathers writes for one file of its write-ahead log, as it spells a duration. */
-  walFlush: string;
+  /** Seconds that Telegraf gathers messages for one write, which is a file on InfluxDB's disk. */
+  flush: number;
 }
 
 /**
@@ -35,8 +32,8 @@ export const profiles = {
       simulator: 192,
     },
     retention: "30d",
-    sync: 1,
-    walFlush: "100ms",
+    sync: 2,
+    flush: 1,
   },
   pi: {
     meaning: "a Raspberry Pi with 4 GB",
@@ -51,7 +48,7 @@ export const profiles = {
     },
     retention: "90d",
     sync: 10,
-    walFlush: "1s",
+    flush: 2,
   },
   server: {
     meaning: "a server with 16 GB",
@@ -65,8 +62,8 @@ export const profiles = {
       simulator: 256,
     },
     retention: "365d",
-    sync: 1,
-    walFlush: "100ms",
+    sync: 2,
+    flush: 1,
   },
 } as const satisfies Record<string, Profile>;
 

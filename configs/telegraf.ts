@@ -4,10 +4,9 @@ import { stringify } from "smol-toml";
 import { countedTables, databases } from "./influxdb";
 import { first, type Model, pipelineTables } from "./model";
 import { clockTopic, mostRows, planOf, type Subscription, subscriptionsOf } from "./plan";
-import { outageSeconds } from "./profiles";
+import { outageSeconds, type Profile } from "./profiles";
 import { renderScript, scriptFolder } from "./scripts";
 import { isSsh } from "./ssh";
-import { durationSeconds } from "./units";
 
 /** Port of Telegraf's health output, inside its container only. */
 export const healthPort = 8080;
@@ -66,8 +65,10 @@ export interface TelegrafOptions {
   site: string;
   /** URL of the broker, such as `tcp://mosquitto:1883`. */
   broker: string;
-  /** URL of InfluxDB, such as `http://influxdb:8181`. */
+  /** URL of InfluxDB's relay, such as `http://influxdb:8182`. */
   influxdb: string;
+  /** How long it gathers messages. */
+  profile: Pick<Profile, "flush">;
   /** Where the program and the folder of the secret files lie; the container's paths by default. */
   paths?: Record<"program" | "secrets", string>;
   /** Port of the health output, 0 for any free one. Default: {@link healthPort}. */
@@ -183,13 +184,12 @@ export function telegrafConf(model: Model, options: TelegrafOptions): string {
   const output = { urls: [options.influxdb], token: secret(secrets.influxdb), timeout: "10s" };
   const subscriptions = subscriptionsOf(model);
   const rows = subscriptions.reduce((sum, subscription) => sum + holds(subscription).rows, 0);
-  const interval = Math.min(...model.measurements.map((m) => durationSeconds(m.interval)));
   const { program, secrets: secretFolder } = options.paths ?? paths;
   const healthAddress = `http://127.0.0.1:${options.healthPort ?? healthPort}`;
   return `${madeFrom(model)}\n${stringify({
     agent: {
       interval: "10s",
-      flush_interval: `${Math.min(1000, Math.round(interval * 1000))}ms`,
+      flush_interval: `${options.profile.flush}s`,
       flush_jitter: "0s",
       metric_batch_size: undelivered,
       // Room for all that the consumers may hold, so that nothing is ever dropped from the buffer.

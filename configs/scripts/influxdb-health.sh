@@ -1,5 +1,5 @@
 #!/bin/bash
-#: Health of InfluxDB's container: its API answers, and its volume was synced lately.
+#: Health of InfluxDB's container: its API answers through the relay, and its volume was synced lately.
 set -eu
 most=@mostSeconds@
 curl -fsS -o /dev/null -m 4 http://127.0.0.1:@port@/health

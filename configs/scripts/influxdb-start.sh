@@ -1,7 +1,7 @@
 #!/bin/bash
-#: Entrypoint of InfluxDB's container: repairs what a power cut has left, starts the server, and syncs
-#: its volume every few seconds beside it, because InfluxDB itself never does. A new volume takes the
-#: generated token, an old one keeps its own.
+#: Entrypoint of InfluxDB's container: repairs what a power cut has left, and starts the server, the relay
+#: that Telegraf writes through, and syncs of the volume, because InfluxDB itself never syncs. A new volume
+#: takes the generated token, an old one keeps its own.
 set -eu
 if [ ! -s @adminToken@ ]; then
   (umask 077 && cp @seed@ @adminToken@.new && sync @adminToken@.new && mv @adminToken@.new @adminToken@)
@@ -68,18 +68,24 @@ lookback_seconds() {
 ulimit -n "$(ulimit -Hn)"
 influxdb3 "$@" --gen1-lookback-duration="$(lookback_seconds)s" &
 server=$!
+perl @relay@ &
+relay=$!
 trap 'kill -TERM "$server" 2> /dev/null || true' TERM INT
 report_start &
 measure_at=@measureAfter@
-while kill -0 "$server" 2> /dev/null; do
+runs() { kill -0 "$1" 2> /dev/null; }
+while runs "$server" && runs "$relay"; do
   # A full disk must not end the script, and the server with it.
   sync_volume || true
   [ "$SECONDS" -lt "$measure_at" ] || { measure_at=$((SECONDS + 3600)); report_size & }
   sleep @syncSeconds@ &
-  # Ends at once when the server does, or when the container is stopped.
-  wait -n "$server" $! || true
+  # Ends at once when one of them does, or when the container is stopped.
+  wait -n "$server" "$relay" $! || true
 done
+kill -TERM "$server" 2> /dev/null || true
 ended=0
 wait "$server" || ended=$?
+# shellcheck disable=SC2046 # the relay, and what waits
+kill $(jobs -p) 2> /dev/null || true
 sync_volume || true
 exit "$ended"

@@ -52,3 +52,6 @@ keep() { # topics
 [ "$action" = drop ] || keep "$@"
 # A clean session under its client id ends it.
 mosquitto_sub -i "$id" -t "$marker" -E
+#: Telegraf has just come up. Until the session that takes this one's place is written, a power cut would
+#: take it, and with it what comes before Telegraf makes it again.
+[ "$action" != drop ] || sleep @writtenSeconds@

@@ -20,7 +20,8 @@ const update = process.env.UPDATE_GOLDEN === "1";
 const options: TelegrafOptions = {
   site: "golden",
   broker: "tcp://mosquitto:1883",
-  influxdb: "http://influxdb:8181",
+  influxdb: "http://influxdb:8182",
+  profile: profiles.dev,
 };
 
 const folder = temporaryFolder();

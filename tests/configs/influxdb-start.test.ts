@@ -7,13 +7,13 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   utimesSync,
   writeFileSync,
 } from "node:fs";
 import { createServer, type Server } from "node:http";
 import { join } from "node:path";
 import * as influxdb from "../../configs/influxdb";
-import { profiles } from "../../configs/profiles";
 import * as made from "../support/influxdb-files";
 import { freePort, temporaryFolder, until } from "../support/programs";
 
@@ -25,16 +25,17 @@ const paths = {
   seed: at("seed"),
   adminToken: join(data, ".admin-token"),
   size: join(data, ".size"),
+  relay: at("relay.pl"),
 };
 const { names } = made;
 
 /** The answers of a server that is up, and the points that were written to it. */
 let api: Server;
 let written: { url: string; body: string; authorization: string | undefined }[] = [];
-const listen = { address: "127.0.0.1", port: 0 };
+const listen = { address: "127.0.0.1", port: 0, writePort: 0 };
 
 beforeAll(async () => {
-  listen.port = await freePort();
+  [listen.port, listen.writePort] = [await freePort(), await freePort()];
   api = createServer(async (request, response) => {
     let body = "";
     for await (const chunk of request) body += String(chunk);
@@ -60,11 +61,15 @@ beforeEach(() => {
   writeFileSync(paths.seed, '{"token":"apiv3_admin","name":"_admin"}');
 });
 
-const options = { node: "kiel-1", retention: "90d", profile: profiles.dev, paths, listen };
+const options = { node: "kiel-1", retention: "90d", paths, listen };
 
 /** A running start script, as the container has it. */
-function start(args = ["serve"], choices: { retention?: string; measureAfter?: number } = {}) {
+function start(
+  args = ["serve"],
+  choices: { retention?: string; measureAfter?: number; sync?: number } = {},
+) {
   writeFileSync(at("start.sh"), influxdb.startScript({ ...options, ...choices }));
+  writeFileSync(paths.relay, influxdb.relayProgram(options));
   const child = spawn("bash", [at("start.sh"), ...args], {
     env: { ...process.env, PATH: `${at("bin")}:${process.env.PATH}` },
   });
@@ -147,18 +152,18 @@ describe("InfluxDB's start script", () => {
 
   test("syncs again and again, and is unhealthy once that has stopped", async () => {
     writeFileSync(at("health.sh"), influxdb.healthScript(options));
-    const running = start();
+    const running = start(["serve"], { sync: 1 });
     const synced = () => statSync(join(data, ".synced")).mtimeMs;
     await until("the first sync", () => isThere(".synced") && synced() > Date.now() - 60_000);
     const first = synced();
     await until("another sync", () => synced() > first);
     expect(await health()).toEqual({ code: 0, output: "" });
     running.child.kill("SIGSTOP");
-    const long = Date.now() / 1000 - 62 - profiles.dev.sync;
+    const long = Date.now() / 1000 - 122;
     utimesSync(join(data, ".synced"), long, long);
     expect(await health()).toEqual({
       code: 1,
-      output: expect.stringMatching(/^the volume was last synced 6\d s ago\n$/),
+      output: expect.stringMatching(/^the volume was last synced 12\d s ago\n$/),
     });
     running.child.kill("SIGCONT");
     running.child.kill("SIGTERM");
@@ -192,6 +197,43 @@ describe("InfluxDB's start script", () => {
     expect(bytes).toBeGreaterThanOrEqual(1_000_000);
     expect(bytes).toBeLessThan(2_000_000);
     expect(size()?.body).toBe(`influxdb_size bytes=${bytes}i`);
+  });
+});
+
+describe("what Telegraf writes", () => {
+  const write = (body: string) =>
+    fetch(`http://127.0.0.1:${listen.writePort}/api/v2/write`, { method: "POST", body });
+  let running: ReturnType<typeof start>;
+  beforeEach(async () => {
+    mkdirSync(join(data, names.wal(1), ".."), { recursive: true });
+    running = start();
+    await until("the relay", () =>
+      write("").then(
+        () => true,
+        () => false,
+      ),
+    );
+    written = [];
+  });
+  afterEach(async () => {
+    running.child.kill("SIGTERM");
+    await running.ended;
+  });
+
+  test("comes to InfluxDB, however much at once, and is answered", async () => {
+    const bodies = Array.from({ length: 20 }, (_, i) => String(i).repeat(200_000));
+    made.put(data, names.wal(1), made.walFile());
+    const answers = await Promise.all(bodies.map(write));
+    expect(answers.map(({ status }) => status)).toEqual(bodies.map(() => 200));
+    expect(new Set(written.map(({ body }) => body))).toEqual(new Set(bodies));
+  });
+
+  test("is not answered unless it can be put on the disk, and the service starts again", async () => {
+    // The kernel has no disk for this file.
+    symlinkSync("/proc/version", join(data, names.wal(2)));
+    await expect(write("a value=1")).rejects.toThrow();
+    expect(await running.ended).toBe(7);
+    expect(running.output).toMatch(/relay: cannot sync .*2\.wal: Invalid argument/);
   });
 });
 

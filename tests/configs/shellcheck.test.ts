@@ -58,7 +58,7 @@ const rendered: [file: string, of: string, script: string][] = [
   ["gate-check.sh", "any site", checkScript(gateMessage(model, "90d", 0), gateArgs)],
   ["gate-publish.sh", "any site", `#!/bin/sh\n${publishScript()}`],
   ["grafana-start.sh", "any site", grafanaStart()],
-  ["mosquitto-session.sh", "any site", sessionScript(sessions("kiel-1", model))],
+  ["mosquitto-session.sh", "any site", sessionScript(profiles.pi, sessions("kiel-1", model))],
   ["mosquitto-start.sh", "any site", mosquittoStart(profiles.dev, sessions("kiel-1", model))],
   [
     "mosquitto-start.sh",
@@ -85,11 +85,11 @@ const rendered: [file: string, of: string, script: string][] = [
   ["influxdb-revoke-token.sh", "any site", influxdb.revokeTokenScript()],
   ["influxdb-schema.sh", "the default model", schema("configs/telemetry.yaml")],
   ["influxdb-schema.sh", "the m5bat model", schema("configs/models/m5bat.yaml")],
-  ["influxdb-health.sh", "the profile pi", influxdb.healthScript({ profile: profiles.pi })],
+  ["influxdb-health.sh", "any site", influxdb.healthScript()],
   [
     "influxdb-start.sh",
-    "the profile pi",
-    influxdb.startScript({ node: "kiel-1", retention: "90d", profile: profiles.pi }),
+    "a retention of 90 d",
+    influxdb.startScript({ node: "kiel-1", retention: "90d" }),
   ],
   ["telegraf-start.sh", "a site over SSH", telegrafStart(holdSeconds)],
   ["service-ready.sh", "any site", `#!/bin/sh\n${readyScript()}`],

@@ -317,7 +317,7 @@ export class Broker {
     const { migration: migrationPort, mqtt: port } = this.ports;
     const start = startScript(profiles.dev, read, { at: paths, migrationPort, reserve });
     writeFileSync(this.at("start.sh"), start);
-    writeFileSync(this.at("session.sh"), sessionScript(read, paths));
+    writeFileSync(this.at("session.sh"), sessionScript(profiles.dev, read, paths));
     const clients = (user: "sessions" | "clock", client: string) =>
       writeFileSync(this.at(`${user}/${client}`), clientOptions(user, this.passwords[user], port));
     clients("sessions", "mosquitto_sub");

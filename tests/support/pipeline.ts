@@ -2,6 +2,7 @@ import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { delimiter } from "node:path";
 import type { Model } from "../../configs/model";
 import { subscriptionsOf } from "../../configs/plan";
+import { profiles } from "../../configs/profiles";
 import { readingProgram, secrets, startScript, telegrafConf } from "../../configs/telegraf";
 import { Broker } from "./broker";
 import { program, Running, until } from "./programs";
@@ -109,6 +110,7 @@ export class Pipeline {
       site: "test",
       broker: `tcp://127.0.0.1:${broker.ports.mqtt}`,
       influxdb: endpoint.url,
+      profile: profiles.dev,
       paths,
       healthPort: 0,
     };

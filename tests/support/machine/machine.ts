@@ -97,14 +97,19 @@ export class Machine {
     return container;
   }
 
-  /** Deploys the site, as `up` does: the database with its tables and a token, then what needs them. */
+  /**
+   * Deploys the site, as `up` does: the database with its tables and a token, then what needs them, and
+   * at last Telegraf's sessions.
+   */
   async deploy(): Promise<void> {
     const database = this.containers.get("influxdb");
     if (database) {
       database.start();
       await this.healthy(["influxdb"]);
-      await this.script(influxdb.schemaScript(influxdb.schema(this.model, this.profile.retention)));
-      const token = await this.script(influxdb.createTokenScript());
+      const schema = influxdb.schema(this.model, this.profile.retention);
+      await this.run("influxdb", ["bash", "-s"], influxdb.schemaScript(schema));
+      const create = influxdb.createTokenScript();
+      const token = await this.run("influxdb", ["bash", "-s"], create);
       this.containers
         .get("telegraf")
         ?.upload(`${telegraf.paths.secrets}/${telegraf.secrets.influxdb}`, token.trim());
@@ -112,6 +117,13 @@ export class Machine {
     for (const [service, container] of this.containers)
       if (service !== "influxdb") container.start();
     await this.healthy();
+    const sessions = telegraf.sessions("dev", this.model);
+    const former = this.containers.has("mosquitto") ? sessions : [];
+    await Promise.all(
+      former.map(({ formerId }) =>
+        this.run("mosquitto", ["sh", mosquitto.paths.session, "drop", formerId]),
+      ),
+    );
   }
 
   /** Starts all services at once, as the engine does at a boot. */
@@ -254,13 +266,11 @@ export class Machine {
     this.namespace.run("sync", "--file-system", this.disk.path);
   }
 
-  /** Runs a script in the database's container, as `up` does. @returns what it printed. */
-  private async script(text: string): Promise<string> {
+  /** Runs a script in a service's container, as `up` does. @returns what it printed. */
+  private async run(service: DataService, command: string[], input = ""): Promise<string> {
     const environment = { TOKEN_NAME: "telegraf-1" };
-    const ended = await this.containers
-      .get("influxdb")
-      ?.execute(["bash", "-s"], { input: text, environment });
-    if (ended?.code !== 0) throw new Error(`the script failed: ${ended?.stderr}`);
+    const ended = await this.container(service).execute(command, { input, environment });
+    if (ended.code !== 0) throw new Error(`the script failed: ${ended.stderr}`);
     return ended.stdout;
   }
 }

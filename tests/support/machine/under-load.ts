@@ -70,10 +70,7 @@ export class SiteUnderLoad {
     return this.gateway.acknowledged.size;
   }
 
-  /**
-   * Makes the site anew on an empty disk, and begins to publish. The site is there once the broker has
-   * written the sessions that Telegraf has made: until then it keeps nothing for it.
-   */
+  /** Makes the site anew on an empty disk, and begins to publish. */
   async deploy(): Promise<void> {
     this.gateway.cutOff();
     await this.machine.renew();
@@ -82,9 +79,6 @@ export class SiteUnderLoad {
     await this.machine.deploy();
     this.made = this.booted = Date.now();
     await this.gateway.start(this.rate);
-    await this.stores(this.made);
-    await sleep(writtenSeconds(this.machine.profile) * 1000);
-    this.gateway.acknowledged.clear();
   }
 
   /**
