@@ -9,6 +9,7 @@ import { gunzipSync } from "node:zlib";
 import { program } from "commander";
 import { buildMessages } from "../configs/message";
 import { loadModel, type Model } from "../configs/model";
+import { profiles } from "../configs/profiles";
 import { secrets, type TelegrafOptions } from "../configs/telegraf";
 import { Broker } from "../tests/support/broker";
 import { program as pathOf, Running, until } from "../tests/support/programs";
@@ -98,6 +99,7 @@ async function measure(name: string, checkout: string, options: Options) {
       site: "bench",
       broker: `tcp://127.0.0.1:${broker.ports.mqtt}`,
       influxdb: counter.url,
+      profile: profiles.server,
       paths,
       healthPort: 0,
     });

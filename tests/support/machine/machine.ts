@@ -114,9 +114,11 @@ export class Machine {
         .get("telegraf")
         ?.upload(`${telegraf.paths.secrets}/${telegraf.secrets.influxdb}`, token.trim());
     }
-    for (const [service, container] of this.containers)
+    // One after the other: Telegraf comes back to a broker that was not there after ten seconds.
+    for (const [service, container] of this.containers) {
       if (service !== "influxdb") container.start();
-    await this.healthy();
+      await this.healthy([service]);
+    }
     const sessions = telegraf.sessions("dev", this.model);
     const former = this.containers.has("mosquitto") ? sessions : [];
     await Promise.all(
