@@ -32,7 +32,7 @@ ifPossible(noDisk)("a broker whose disk is filled to the last byte", () => {
       return reader.received;
     };
     site = new SiteUnderLoad(machine, stored, rate);
-    await site.deploy();
+    await site.deploy(() => reader.settle());
   });
   afterAll(async () => {
     await site.stop();

@@ -31,7 +31,7 @@ ifPossible(noDisk)(`a power cut of the broker under load, seed ${seed},`, () => 
       return reader.received;
     };
     site = new SiteUnderLoad(machine, stored, 200);
-    await site.deploy();
+    await site.deploy(() => reader.settle());
   });
   afterAll(async () => {
     await site.stop();

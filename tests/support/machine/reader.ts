@@ -1,5 +1,7 @@
 import { topicsOf } from "../../../configs/model";
+import { setTimeout as sleep } from "node:timers/promises";
 import mqtt, { type MqttClient } from "mqtt";
+import { writtenSeconds } from "../../../configs/mosquitto";
 import type { Machine } from "./machine";
 
 /** A reader with a persistent session at the broker, like one of Telegraf's. */
@@ -31,6 +33,12 @@ export class Reader {
     client.on("error", () => undefined);
     const topics = this.machine.model.measurements.flatMap(topicsOf);
     await client.subscribeAsync(topics, { qos: 1 });
+  }
+
+  /** Makes its session, and waits until the broker has written it. */
+  async settle(): Promise<void> {
+    await this.connect();
+    await sleep(writtenSeconds(this.machine.profile) * 1000);
   }
 
   /** Leaves: what comes now waits in its session. */

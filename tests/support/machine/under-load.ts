@@ -70,13 +70,17 @@ export class SiteUnderLoad {
     return this.gateway.acknowledged.size;
   }
 
-  /** Makes the site anew on an empty disk, and begins to publish. */
-  async deploy(): Promise<void> {
+  /**
+   * Makes the site anew on an empty disk, and begins to publish.
+   * @param prepare what else is to be there before the first message.
+   */
+  async deploy(prepare?: () => Promise<void>): Promise<void> {
     this.gateway.cutOff();
     await this.machine.renew();
     this.gateway = new Gateway(this.machine);
     this.setAside = new Set();
     await this.machine.deploy();
+    await prepare?.();
     this.made = this.booted = Date.now();
     await this.gateway.start(this.rate);
   }
