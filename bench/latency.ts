@@ -33,6 +33,15 @@ async function latencies(machine: Machine, messages: number): Promise<number[]> 
   return found;
 }
 
+/** How many rows the site has stored since then, in ms. To count them costs less than to read them. */
+async function count(machine: Machine, since: number): Promise<number> {
+  const from = `'${new Date(since).toISOString()}'`;
+  const tables = machine.model.measurements.map(({ name }) =>
+    machine.query<{ rows: number }>(`SELECT count(*) AS rows FROM "${name}" WHERE time >= ${from}`),
+  );
+  return (await Promise.all(tables)).flat().reduce((sum, { rows }) => sum + rows, 0);
+}
+
 /** Publishes as fast as is asked, and waits for all. @returns how many are stored, and after how long. */
 async function flood(machine: Machine, { rate, seconds }: Options) {
   const gateway = new Gateway(machine);
@@ -46,9 +55,8 @@ async function flood(machine: Machine, { rate, seconds }: Options) {
     until(
       () => `all of ${acknowledged.size} messages are stored, not ${stored}`,
       async () => {
-        const times = await inDatabase(machine)(began);
-        stored = [...acknowledged.keys()].filter((time) => times.has(time)).length;
-        return stored === acknowledged.size;
+        stored = await count(machine, began);
+        return stored >= acknowledged.size;
       },
       120,
     ),

@@ -6,8 +6,9 @@ import { InputError } from "./validation";
 
 /**
  * MiB of InfluxDB beside its index, and bytes for each snapshot that it reads at its start and each
- * Parquet file that they list. Measured on InfluxDB 3.10.1 after a start: 157 to 190 MiB with 12,956
- * snapshots of one file, 279 MiB with 52,554; 200,000 files of few snapshots took 0.75 to 1.0 KB each.
+ * Parquet file that they list. Measured on InfluxDB 3.10.1 after a start: 151 to 207 MiB with 12,957
+ * snapshots of one file, 279 MiB with 52,554, and 143 to 174 MiB with 10,510 of five; 200,000 files of few
+ * snapshots took 0.75 to 1.0 KB each.
  */
 const measured = { mebibytes: 128, perSnapshot: 3 * 1024, perFile: 1024 } as const;
 
