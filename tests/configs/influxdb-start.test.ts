@@ -365,6 +365,20 @@ describe("InfluxDB reads", () => {
     expect(read()).toBe(Math.ceil(90 * 144 * 1.1) + 288);
   });
 
+  test("no more than 15,000 over a year, for each takes several blocks", async () => {
+    await startAndStop("365d");
+    expect(read()).toBeLessThan(15_000);
+    const snapshotSize = (retention: string) => {
+      const profile = { flush: 1 };
+      const args = influxdb.serveArguments({ ...options, retention, profile, memoryMiB: 1024 });
+      return args.find((argument) => argument.startsWith("--wal-snapshot-size="));
+    };
+    expect(["90d", "365d"].map(snapshotSize)).toEqual([
+      "--wal-snapshot-size=600",
+      "--wal-snapshot-size=2400",
+    ]);
+  });
+
   test("more of them where the site has made more", async () => {
     await startAndStop("1h");
     const few = read();
