@@ -27,7 +27,14 @@ function* blocks(rows: number): Generator<string> {
 const peak = (pid: number): number =>
   Number(/^VmHWM:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]) / 1024;
 
-/** Replays a file of so many rows, and prints its memory at each tenth. */
+/** What a process has computed, which other work on the machine does not change. */
+function processorSeconds(pid: number): number {
+  const [, fields = ""] = /\) (.*)/.exec(readFileSync(`/proc/${pid}/stat`, "utf8")) ?? [];
+  const [user, system] = fields.split(" ").slice(11, 13).map(Number);
+  return Math.round(((user ?? 0) + (system ?? 0)) / 100);
+}
+
+/** Replays a file of so many rows, and prints what it takes on the way. */
 async function measure({ rows }: { rows: number }): Promise<void> {
   const broker = await Broker.start(loadModel(join(root, model)));
   try {
@@ -35,16 +42,7 @@ async function measure({ rows }: { rows: number }): Promise<void> {
     reader.client.removeAllListeners("message");
     const file = broker.at("rows.csv");
     await pipeline(Readable.from(blocks(rows)), createWriteStream(file));
-    const args = [
-      ...(process.env.NODEARGS?.split(" ") ?? []),
-      "cli/bess.js",
-      "replay",
-      file,
-      "--model",
-      model,
-      "--url",
-      broker.url,
-    ];
+    const args = ["cli/bess.js", "replay", file, "--model", model, "--url", broker.url];
     const child = spawn(process.execPath, args, {
       cwd: root,
       env: { ...process.env, MQTT_PASSWORD: broker.passwords.gateway },
@@ -53,7 +51,10 @@ async function measure({ rows }: { rows: number }): Promise<void> {
     const { pid } = child;
     if (pid === undefined) throw new Error("the replay does not start");
     child.stderr.on("data", (line: Buffer) =>
-      console.log(`${Math.round(peak(pid))} MiB at most; ${line.toString().trim()}`),
+      console.log(
+        `${Math.round(peak(pid))} MiB at most, ${processorSeconds(pid)} s of processor; ` +
+          line.toString().trim(),
+      ),
     );
     await new Promise((resolve) => child.once("close", resolve));
   } finally {
@@ -62,7 +63,7 @@ async function measure({ rows }: { rows: number }): Promise<void> {
 }
 
 program
-  .description("Replays a CSV file into the real broker: rows a second, and memory.")
+  .description("Replays a CSV file into the real broker: rows a second, processor and memory.")
   .option("--rows <n>", "rows of the file", Number, 1_000_000)
   .action(measure)
   .parseAsync()

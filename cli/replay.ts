@@ -3,8 +3,10 @@ import { SingleBar } from "cli-progress";
 import { InvalidArgumentError, Option } from "commander";
 import { isWatched } from "../automation";
 import { loadModel } from "../configs/model";
+import { profiles } from "../configs/profiles";
 import type { SiteConfig } from "../configs/site";
 import { findSite, siteConfig } from "../configs/sites";
+import { durationSeconds } from "../configs/units";
 import { InputError } from "../configs/validation";
 import { acting, bessCommand, number, pairs, stackOption } from "./command";
 import { parseDelimiter } from "./replay/csv";
@@ -43,9 +45,9 @@ Whether it is gzipped, its encoding, delimiter and decimal mark are found in its
 where they are not UTF-8, a comma and a point.
 
 To record a broker: mosquitto_sub -h HOST -t '#' -F %J > fleet.ndjson
-Of a recording, lines that are no message of the model are skipped and counted. A bad row of another
-file ends the replay, unless --skip-bad names a file for such rows. That file can be mended and
-replayed.
+Of a recording, lines that are no message of the model are skipped and counted, and a row without a
+time of its own gets that of its recording. A bad row of another file ends the replay, unless
+--skip-bad names a file for such rows. That file can be mended and replayed.
 
 With --stack the broker's address and password are the stack's; a site behind SSH is reached through
 a tunnel. --password-file comes before the stack's password, and MQTT_PASSWORD is taken without a
@@ -252,6 +254,16 @@ async function replay(file: string, asked: Options): Promise<boolean> {
   }
 }
 
+/** Says that a site keeps no row of this age: it is acknowledged all the same. */
+function tellAge(site: SiteConfig, { number, message: { time } }: Row): void {
+  const kept = site.retention ?? profiles[site.profile].retention;
+  if (Date.now() - time > durationSeconds(kept) * 1000)
+    console.error(
+      `row ${number} is of ${new Date(time).toISOString()}, and ${site.name} keeps ${kept}: it drops ` +
+        "such rows, or stores them at their arrival if the model says so",
+    );
+}
+
 async function replayTo(
   site: SiteConfig | undefined,
   file: string,
@@ -280,6 +292,7 @@ async function replayTo(
       `it has no row ${from}${skipped.count > 0 ? " that can be sent" : ""}`,
     ]);
   }
+  if (site) tellAge(site, first.value[0]);
   const password = readPassword(options);
   const { url, tunnel } =
     options.url === undefined && site

@@ -345,6 +345,7 @@ describe("bess replay", () => {
         const { code, stdout, stderr } = await checkout.bess("replay", day, ...args);
         expect([code, stdout]).toEqual([0, expect.stringContaining("3 acknowledged")]);
         expect(stderr).not.toContain(broker.passwords.gateway);
+        expect(stderr).toContain(`row 1 is of 2023-04-13T00:00:01.000Z, and ${stack} keeps 30d: `);
       }
       expect(sshd.connections()).toBe(1);
       await sshd.stop();
