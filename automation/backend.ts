@@ -3,9 +3,20 @@ import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { findSite, readStackFile, siteConfig } from "../configs/sites";
+import { isDeepStrictEqual } from "node:util";
+import type { Settings } from "../configs/inventory";
+import { withSecretPlaceholders } from "../configs/secret-placeholders";
+import {
+  findSite,
+  openedSite,
+  readStackFile,
+  siteConfig,
+  siteKey,
+  type StackSite,
+} from "../configs/sites";
 import { InputError } from "../configs/validation";
 import { eventLog } from "./events";
+import { checkStack } from "./check";
 import { environment, setUp } from "./programs";
 import { sshTargetOf, withTunnel } from "./tunnel";
 
@@ -192,6 +203,21 @@ function select(env: NodeJS.ProcessEnv, { stack, make }: Required<BackendUse>): 
 }
 
 /**
+ * Checks a site again with its secrets opened: a key must fit its certificate.
+ * @throws InputError with every finding.
+ */
+function checkSecrets(env: NodeJS.ProcessEnv, site: StackSite): void {
+  if (isDeepStrictEqual(withSecretPlaceholders(site.settings), site.settings)) return;
+  const args = ["config", "--show-secrets", "--json", "--stack", site.stack];
+  const { status, stdout } = spawnSync("pulumi", args, { cwd: root, env, encoding: "utf8" });
+  // What keeps Pulumi from opening them, it tells itself when it runs the program.
+  if (status !== 0) return;
+  const config = JSON.parse(stdout) as Partial<Record<string, { objectValue?: Settings }>>;
+  const stack = site.stack.split("/").at(-1) ?? site.stack;
+  checkStack({ ...site, settings: openedSite(stack, config[siteKey]?.objectValue) });
+}
+
+/**
  * Runs the Pulumi CLI on a stack with all that it needs. A user who is logged in to a backend keeps
  * it; anybody else has a local one in the project, which `make` lets be made.
  * @param args what it is told, asked for once the stack is there.
@@ -220,6 +246,7 @@ export async function runPulumi(
   const env = { ...pulumiEnvironment(use), ...log?.variables };
   const selected = select(env, use);
   if (selected !== 0) return selected;
+  if (runs) checkSecrets(env, site);
   // An SSH server lets one connection run ten commands at once; more would each open a connection
   // of their own.
   const pace = overSsh ? ["--parallel", "4"] : [];

@@ -5,8 +5,8 @@ import { transformOf } from "../transform";
 
 /**
  * Checks all that a stack's site is made from, before Pulumi is started: the program would refuse
- * the same, after the stack is made and its file is written to. Only an encrypted value is left to
- * the program.
+ * the same, after the stack is made and its file is written to. A secret that is still encrypted is
+ * taken for right.
  * @throws InputError with every finding.
  */
 export function checkStack(found: StackSite): CheckedSite {

@@ -4,7 +4,9 @@ import { join } from "node:path";
 import { bess } from "../../cli/program";
 import { exitCodes } from "../../cli/exit-codes";
 import type { BessCommand } from "../../cli/command";
+import { localBackend } from "../../automation";
 import { Checkout } from "../support/checkout";
+import { keyPair } from "../support/key-pairs";
 
 const root = join(__dirname, "../..");
 // A whole deployment is rehearsed below.
@@ -128,6 +130,30 @@ describe("a site that is in the inventory alone", () => {
     expect(stderr).not.toMatch(/Pulumi\.kiel-1\.yaml|^\s+at /m);
     expect(code).toBe(1);
   });
+});
+
+test("a key that fits no certificate is told once its secret can be opened", async () => {
+  checkout.pretendPulumi();
+  const up = () => checkout.bess("up", "--yes", "--stack", "kiel-2");
+  await up();
+  const [pair, other] = [keyPair(), keyPair()];
+  const tls = "bess-telemetry:site.mqtt.tls";
+  const env = { ...checkout.person, ...localBackend(checkout.at(".pulumi-state")) };
+  const set = (...args: string[]) =>
+    execFileSync("pulumi", ["config", "set", "--stack", "kiel-2", "--path", ...args], {
+      cwd: checkout.at("."),
+      env,
+    });
+  set(`${tls}.certificate`, "--", pair.certificate);
+  set("--secret", `${tls}.key`, "--", other.key);
+  const { code, stdout, stderr } = await up();
+  rmSync(checkout.at("Pulumi.kiel-2.yaml"));
+  expect(stderr.split("\n").filter((line) => !line.startsWith("found  "))).toEqual([
+    expect.stringMatching(/^bess-telemetry:site of kiel-2 .* is refused:$/),
+    "  - mqtt.tls.key is [secret]: it is not the key of mqtt.tls.certificate",
+    "",
+  ]);
+  expect([code, stdout]).toEqual([1, ""]);
 });
 
 test("a name that no site has is one line everywhere, with the nearest names", async () => {

@@ -753,7 +753,11 @@ const replays: Row[] = [
   ["a unit of two levels", "replay day.csv --unit a/b", "Write one topic level"],
   ["half a tag", "replay day.csv --tag a", "Write NAME=VALUE, such as group_id=bess-1."],
   ["the row before the first", "replay day.csv --from 0", "Write a whole number of at least 1."],
-  ["a line that is no JSON", "replay day.ndjson", "row 1 of day.ndjson is refused:"],
+  [
+    "a line that is no JSON",
+    "replay day.ndjson --measurement battery",
+    "row 1 of day.ndjson is refused:",
+  ],
 ];
 
 const groups = {
