@@ -756,7 +756,7 @@ const replays: Row[] = [
   [
     "a line that is no JSON",
     "replay day.ndjson --measurement battery",
-    "row 1 of day.ndjson is refused:",
+    "row 1 of day.ndjson (line 1) is refused:",
   ],
 ];
 
