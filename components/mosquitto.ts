@@ -4,6 +4,7 @@ import * as mosquitto from "../configs/mosquitto";
 import type { Model } from "../configs/model";
 import { holdOf, sessions } from "../configs/telegraf";
 import type { Profile } from "../configs/profiles";
+import { bridgeConf, type Bridges, keepalivesOf } from "../configs/bridges";
 import { everyUser, type Gateways, type User } from "../configs/broker-users";
 import { password } from "./secrets";
 import type { LateValues } from "./site-values";
@@ -51,6 +52,15 @@ export interface MosquittoArgs extends ServiceContext {
    * ```
    */
   gateways?: Gateways | undefined;
+  /**
+   * Brokers that this one fetches from, by a name.
+   * @default none
+   * @example
+   * ```ts
+   * { bridge: { victron: { address: "192.168.1.30", topics: ["N/+/battery/#"] } } }
+   * ```
+   */
+  bridge?: Bridges | undefined;
   /**
    * Whether the data volume is deleted with the stack.
    * @example
@@ -105,7 +115,7 @@ export class Mosquitto extends pulumi.ComponentResource {
   constructor(name: string, args: MosquittoArgs, opts: pulumi.ComponentResourceOptions) {
     super("bess:index:Mosquitto", name, {}, opts);
     const own = mosquitto
-      .usersOf(args.model)
+      .usersOf(args.model, args.bridge)
       .map((user) => this.createUser(name, user, { rotation: rotationOf(user, args) }));
     const gateways = Object.entries(args.mqtt.gateways ?? {}).map(([user, given]) =>
       this.createUser(name, user, given),
@@ -158,13 +168,14 @@ export class Mosquitto extends pulumi.ComponentResource {
   }
 
   private files(args: MosquittoArgs, users: BrokerUser[]): File[] {
-    const { site, model, profile, mqtt, engine, gateways } = args;
+    const { site, model, profile, mqtt, engine, gateways, bridge = {} } = args;
     const { anonymous, websocket, tls } = mqtt;
     const config = mosquitto.mosquittoConf({
       profile,
       anonymous,
       websocket: websocket.enabled,
       tls: tls !== undefined,
+      bridged: Object.keys(bridge).length > 0,
     });
     const passwordFile = pulumi.concat(...users.map((user) => user.line));
     const read = pulumi.output(site).apply((name) => sessions(name, model));
@@ -179,10 +190,18 @@ export class Mosquitto extends pulumi.ComponentResource {
     };
     return [
       { path: mosquitto.paths.config, content: config },
-      { path: mosquitto.paths.acl, content: mosquitto.mosquittoAcl(model, anonymous, gateways) },
+      {
+        path: mosquitto.paths.acl,
+        content: mosquitto.mosquittoAcl(model, anonymous, { gateways, bridge }),
+      },
       {
         path: mosquitto.paths.start,
-        content: read.apply((now) => mosquitto.startScript(profile, now, { hold: holdOf(engine) })),
+        content: read.apply((now) =>
+          mosquitto.startScript(profile, now, {
+            hold: holdOf(engine),
+            keepalives: keepalivesOf(bridge),
+          }),
+        ),
         executable: true,
       },
       { path: mosquitto.paths.trial, content: mosquitto.trialConf(profile) },
@@ -194,6 +213,7 @@ export class Mosquitto extends pulumi.ComponentResource {
       { path: mosquitto.paths.passwords, content: passwordFile, secret: true },
       ...clients("monitor", mosquitto.paths.clientConfig, ["mosquitto_sub"]),
       ...clients("sessions", mosquitto.paths.sessionClients, ["mosquitto_sub", "mosquitto_pub"]),
+      ...Object.entries(bridge).flatMap(([peer, chosen]) => bridgeFiles(site, peer, chosen, mqtt)),
       ...clients("clock", mosquitto.paths.clockClients, ["mosquitto_pub"]),
       ...(tls
         ? [
@@ -208,6 +228,25 @@ export class Mosquitto extends pulumi.ComponentResource {
 /** A script's own user never needs another password: it does not leave the container. */
 const rotationOf = (user: User, { rotate }: MosquittoArgs) =>
   user === "sessions" || user === "clock" ? undefined : rotate[user];
+
+/** Files of a bridge; its password is in its configuration, for Mosquitto takes it from nowhere else. */
+function bridgeFiles(
+  site: pulumi.Input<string>,
+  name: string,
+  bridge: Bridges[string],
+  { bridge: late }: LateValues["mqtt"],
+): File[] {
+  const path = (file: string) => `${mosquitto.paths.bridges}/${name}.${file}`;
+  const content = pulumi
+    .all([site, late?.[name]?.password])
+    .apply(([prefix, password]) =>
+      bridgeConf(prefix, name, { ...bridge, password: password ?? bridge.password }, path("crt")),
+    );
+  return [
+    { path: path("conf"), content, secret: true },
+    ...(bridge.ca === undefined ? [] : [{ path: path("crt"), content: bridge.ca }]),
+  ];
+}
 
 const passwordsOf = (users: BrokerUser[]) =>
   Object.fromEntries(users.map((user) => [user.name, user.password]));

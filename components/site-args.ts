@@ -371,6 +371,15 @@ export interface MqttArgs {
    */
   gateways?: Record<string, GatewayArgs> | undefined;
   /**
+   * Brokers of devices or plants that the site's broker fetches from, by a name.
+   * @default none
+   * @example
+   * ```ts
+   * { mqtt: { bridge: { victron: { address: "192.168.1.30", topics: ["N/+/battery/#"] } } } }
+   * ```
+   */
+  bridge?: Record<string, BridgeArgs> | undefined;
+  /**
    * MQTT over WebSocket.
    * @default `{}`: off
    * @example
@@ -428,6 +437,73 @@ export interface GatewayArgs {
    * ```
    */
   rotation?: string | undefined;
+}
+
+/** Another broker, and what is fetched from it. */
+export interface BridgeArgs {
+  /**
+   * Its host, and its port with a `:`.
+   * @example
+   * ```ts
+   * { address: "plant.example:8883" }
+   * ```
+   */
+  address: string;
+  /**
+   * Topic patterns that are fetched.
+   * @example
+   * ```ts
+   * { topics: ["N/+/battery/#"] }
+   * ```
+   */
+  topics: string[];
+  /**
+   * What is put before the topics at the site's broker.
+   * @default nothing
+   * @example
+   * ```ts
+   * { prefix: "north/" }
+   * ```
+   */
+  prefix?: string | undefined;
+  /**
+   * User at the other broker.
+   * @default none
+   * @example
+   * ```ts
+   * { username: "telemetry" }
+   * ```
+   */
+  username?: string | undefined;
+  /**
+   * Its password.
+   * @default none
+   * @example
+   * ```ts
+   * { password: config.requireSecret("plantPassword") }
+   * ```
+   */
+  password?: pulumi.Input<string> | undefined;
+  /**
+   * Certificate by which the other broker's is checked, PEM.
+   * @default no TLS
+   * @example
+   * ```ts
+   * { ca: readFileSync("plant.pem", "utf8") }
+   * ```
+   */
+  ca?: string | undefined;
+  /**
+   * A message that the device wants regularly: its topic there, its text, and the time between two.
+   * @default none
+   * @example
+   * ```ts
+   * { keepalive: { topic: "R/c0619ab12345/keepalive", interval: "50s" } }
+   * ```
+   */
+  keepalive?:
+    | { topic: string; payload?: string | undefined; interval?: string | undefined }
+    | undefined;
 }
 
 /** MQTT over TLS. */

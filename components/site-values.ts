@@ -6,7 +6,8 @@ import type { RotateArgs, SiteArgs } from "./site-args";
 
 /** Values of a site that may be known later than the rest. */
 export interface LateValues {
-  mqtt: Omit<SiteConfig["mqtt"], "tls" | "gateways"> & {
+  mqtt: Omit<SiteConfig["mqtt"], "tls" | "gateways" | "bridge"> & {
+    bridge?: Record<string, { password?: pulumi.Input<string> | undefined }> | undefined;
     gateways?:
       | Record<
           string,
@@ -40,15 +41,12 @@ const lateKeys: Partial<Record<string, LateKey>> = {
   ),
 };
 
-/** The late value of a key: one that every site has, or a gateway's password. */
+/** The late value of a key: one that every site has, or the password of a gateway or a bridge. */
 function lateKeyOf(key: string): LateKey | undefined {
-  const gateway = /^mqtt\.gateways\.([^.]+)\.password$/.exec(key)?.[1];
-  return gateway === undefined
-    ? lateKeys[key]
-    : {
-        standIn: placeholder("later"),
-        read: ({ mqtt }) => mqtt.gateways?.[gateway]?.password,
-      };
+  const [, kind = "", name = ""] = /^mqtt\.(gateways|bridge)\.([^.]+)\.password$/.exec(key) ?? [];
+  return kind === "gateways" || kind === "bridge"
+    ? { standIn: placeholder("later"), read: ({ mqtt }) => mqtt[kind]?.[name]?.password }
+    : lateKeys[key];
 }
 
 /**
@@ -96,9 +94,17 @@ export function resolveSite(args: Omit<SiteArgs, "transform">): {
         { rotation, password: password && known(`mqtt.gateways.${name}.password`, password) },
       ]),
     );
+  const bridge =
+    mqtt.bridge &&
+    Object.fromEntries(
+      Object.entries(mqtt.bridge).map(([name, { password }]) => [
+        name,
+        { password: password && known(`mqtt.bridge.${name}.password`, password) },
+      ]),
+    );
   return {
     config,
-    late: { mqtt: { ...mqtt, tls, gateways }, rotate: Object.fromEntries(rotations) },
+    late: { mqtt: { ...mqtt, tls, gateways, bridge }, rotate: Object.fromEntries(rotations) },
   };
 }
 
@@ -122,7 +128,11 @@ function withoutOutputs(args: object) {
   const join = (key: string, name: string) => (key ? `${key}.${name}` : name);
   const plain = strip(args, "");
   if (findings.length > 0) {
-    const keys = [...Object.keys(lateKeys), "mqtt.gateways.<name>.password"];
+    const keys = [
+      ...Object.keys(lateKeys),
+      "mqtt.gateways.<name>.password",
+      "mqtt.bridge.<name>.password",
+    ];
     const allowed = `an Output is allowed at ${keys.join(", ")}`;
     throw new InputError("the site", [...findings, allowed]);
   }

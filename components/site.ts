@@ -147,12 +147,12 @@ export class Site extends pulumi.ComponentResource {
     const { model, profile } = this;
     const {
       purge,
-      mqtt: { gateways },
+      mqtt: { gateways, bridge },
     } = this.config;
     const { mqtt, rotate } = this.late;
     return new Mosquitto(
       `${name}-mosquitto`,
-      { ...this.context, model, profile, mqtt, gateways, purge, rotate, network },
+      { ...this.context, model, profile, mqtt, gateways, bridge, purge, rotate, network },
       { parent: this },
     );
   }

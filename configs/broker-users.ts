@@ -19,7 +19,8 @@ const isPattern = (text: string): boolean =>
       level === "#" ? i === levels.length - 1 : level === "+" || !/[#+]/.test(level),
     );
 
-const topic = z
+/** A topic pattern that a site's broker takes of others. */
+export const topicPattern = z
   .string()
   .min(1)
   .regex(
@@ -39,7 +40,7 @@ const gatewaySchema = z
         examples: [["battery"]],
       }),
     topics: z
-      .array(topic)
+      .array(topicPattern)
       .min(1)
       .optional()
       .meta({
@@ -107,13 +108,20 @@ function topicsOfGateway(model: Model, { measurements, topics }: Gateways[string
   return [...new Set([...chosen.flatMap(topicsOf), ...(topics ?? [])])];
 }
 
-/** What each gateway may publish: never another's, nor what is the model's and not its own. */
-export function rightsOf(model: Model, gateways: Gateways): GatewayRights[] {
+/**
+ * What each gateway may publish: never another's, nor what is the model's and not its own.
+ * @param fetched topics that come over bridges. Default: none.
+ */
+export function rightsOf(
+  model: Model,
+  gateways: Gateways,
+  fetched: string[] = [],
+): GatewayRights[] {
   const own = Object.entries(gateways).map(([name, gateway]) => ({
     name,
     topics: topicsOfGateway(model, gateway),
   }));
-  const all = new Set([...modelTopics(model), ...own.flatMap(({ topics }) => topics)]);
+  const all = new Set([...modelTopics(model), ...own.flatMap(({ topics }) => topics), ...fetched]);
   return own.map(({ name, topics }) => {
     const others = [...all].filter((other) => !topics.includes(other));
     // Mosquitto obeys a denial first: one that covers its own topics too would shut it out.
@@ -122,8 +130,15 @@ export function rightsOf(model: Model, gateways: Gateways): GatewayRights[] {
   });
 }
 
-/** What is wrong with the gateways of a site with this model. */
-export function gatewayFindings(model: Model, gateways: Gateways): string[] {
+/**
+ * What is wrong with the gateways of a site with this model.
+ * @param fetched topics that come over bridges. Default: none.
+ */
+export function gatewayFindings(
+  model: Model,
+  gateways: Gateways,
+  fetched: string[] = [],
+): string[] {
   const known = model.measurements.map(({ name }) => name);
   const unknown = Object.entries(gateways).flatMap(([name, { measurements = [] }]) =>
     measurements
@@ -150,5 +165,16 @@ export function gatewayFindings(model: Model, gateways: Gateways): string[] {
         ),
       ),
   );
-  return [...unknown, ...shared];
+  const twice = rights.flatMap(({ name, topics }) =>
+    topics.flatMap((topic) =>
+      fetched
+        .filter((other) => topicsOverlap(topic, other))
+        .map(
+          (other) =>
+            `mqtt.gateways.${name} may publish ${topic}, and mqtt.bridge fetches ${other}: ` +
+            "give the gateway other topics, or the bridge a prefix",
+        ),
+    ),
+  );
+  return [...unknown, ...shared, ...twice];
 }

@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { isAbsolute, join } from "node:path";
+import { localTopics } from "./bridges";
 import { gatewayFindings } from "./broker-users";
 import { checkMemory } from "./memory";
 import { loadModel, type Model } from "./model";
@@ -40,7 +41,11 @@ export function checkSite(config: SiteConfig, source = "bess-telemetry:site"): C
   const findings = [
     ...findingsOf(() => checkMemory(model, config)),
     ...findingsOf(() => storageBudget(model, config)),
-    ...gatewayFindings(model, config.mqtt.gateways ?? {}),
+    ...gatewayFindings(
+      model,
+      config.mqtt.gateways ?? {},
+      Object.values(config.mqtt.bridge ?? {}).flatMap(localTopics),
+    ),
     ...(certificate?.refusal ? [`mqtt.tls.certificate is refused: ${certificate.refusal}`] : []),
   ];
   if (findings.length > 0) throw new InputError(source, findings);

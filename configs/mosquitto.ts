@@ -1,5 +1,6 @@
 import { pbkdf2Sync } from "node:crypto";
 import { everyUser, type Gateways, rightsOf, type User } from "./broker-users";
+import { type Bridges, type Keepalive, keepalivesOf, localTopics } from "./bridges";
 import { first, type Model, topicsOf } from "./model";
 import { clockTopic, hearsClock, subscriptionsOf } from "./plan";
 import { outageSeconds, type Profile } from "./profiles";
@@ -17,9 +18,9 @@ const migrationPort = 1884;
 export const hasClock = (model: Model): boolean => subscriptionsOf(model).some(hearsClock);
 
 /** The users of a model's broker. */
-export const usersOf = (model: Model): User[] => [
+export const usersOf = (model: Model, bridges: Bridges = {}): User[] => [
   ...everyUser,
-  ...(hasClock(model) ? (["clock"] as const) : []),
+  ...(hasClock(model) || keepalivesOf(bridges).length > 0 ? (["clock"] as const) : []),
 ];
 
 /** Paths inside the broker's container. */
@@ -40,6 +41,8 @@ export const paths = {
   sessionClients: "/mosquitto/config/sessions",
   /** Options of the client that tells the time, in such a folder. */
   clockClients: "/mosquitto/config/clock",
+  /** Configuration of bridges, made by {@link bridgeConf}. */
+  bridges: "/mosquitto/config/bridges",
   /** Keeps the queue in a SQLite database; part of the image. */
   plugin: "/usr/lib/mosquitto_persist_sqlite.so",
   /** Options of the health check's mosquitto_sub, which finds them by XDG_CONFIG_HOME. */
@@ -58,12 +61,19 @@ const flushSeconds = ({ sync }: Profile): number => sync - 1;
 /** Most seconds after which the queue with an acknowledged message is written. */
 export const writtenSeconds = (profile: Profile): number => flushSeconds(profile) + wakeSeconds;
 
+/** Who publishes at a broker besides the site's own users. */
+export interface Others {
+  gateways?: Gateways | undefined;
+  bridge?: Bridges | undefined;
+}
+
 /** Where the broker finds its files. */
 export type Places = Record<
   | "config"
   | "trial"
   | "sessionClients"
   | "clockClients"
+  | "bridges"
   | "passwords"
   | "acl"
   | "certificate"
@@ -80,6 +90,8 @@ export interface BrokerOptions {
   anonymous: boolean;
   websocket: boolean;
   tls: boolean;
+  /** Whether it has bridges to other brokers. Default: none. */
+  bridged?: boolean;
   /** Where the files lie; the container's paths by default. */
   paths?: Places;
   /** Where it listens; on every address of the container at {@link ports} by default. */
@@ -128,14 +140,22 @@ export const trialConf = (profile: Profile, at: Places = paths): string =>
  * @param sessions of Telegraf's, which are taken over from a queue of the former kind.
  * @param options where the files lie, and the port of `127.0.0.1` that this uses; the container's
  * by default. `reserve`: bytes of a new queue; a day's by default. `hold`: the host's uptime, in
- * seconds, up to which a wrong clock is not told; none by default.
+ * seconds, up to which a wrong clock is not told; none by default. `keepalives`: what is published
+ * regularly; nothing by default.
  */
 export const startScript = (
   profile: Pick<Profile, "messageRate">,
   sessions: Session[],
-  options: { at?: Places; migrationPort?: number; reserve?: number; hold?: number } = {},
+  options: {
+    at?: Places;
+    migrationPort?: number;
+    reserve?: number;
+    hold?: number;
+    keepalives?: Keepalive[];
+  } = {},
 ): string => {
   const { config, trial, data, clockClients } = options.at ?? paths;
+  const { keepalives = [] } = options;
   const clock = {
     data,
     clients: clockClients,
@@ -157,6 +177,12 @@ export const startScript = (
     // One that hears the clock never was in a queue of the former kind.
     sessions: sessions.filter((session) => !hearsClock(session)).map(quotedSession),
     clock: sessions.some(hearsClock) ? [clock] : [],
+    bridged: keepalives.length > 0 ? [{ clients: clockClients }] : [],
+    keepalives: keepalives.map(({ topic, payload, seconds }) => ({
+      seconds,
+      topic: quoted(topic),
+      payload: quoted(payload),
+    })),
   });
 };
 
@@ -239,6 +265,7 @@ export function mosquittoConf(options: BrokerOptions): string {
           "tls_version tlsv1.2",
         ]
       : []),
+    ...(options.bridged ? ["", `include_dir ${at.bridges}`] : []),
     "",
   ].join("\n");
 }
@@ -247,11 +274,20 @@ export function mosquittoConf(options: BrokerOptions): string {
  * Renders the ACL. The gateway may publish in any topic but those with `$`, which `#` does not match:
  * MQTT 3.1.1 does not tell a client that it is refused, and so a wrong topic is let in, for `monitor` to
  * show. That user reads all that is not the model's, for a denial goes before any right.
+ * @param others who publishes besides the site's own users. Default: nobody.
  */
-export function mosquittoAcl(model: Model, anonymous: boolean, gateways: Gateways = {}): string {
+export function mosquittoAcl(
+  model: Model,
+  anonymous: boolean,
+  { gateways = {}, bridge = {} }: Others = {},
+): string {
   const topics = [...new Set(model.measurements.flatMap(topicsOf))];
   const clockRights = (access: "read" | "write") =>
     hasClock(model) ? [`topic ${access} ${clockTopic}`] : [];
+  const timed = [
+    ...clockRights("write"),
+    ...keepalivesOf(bridge).map(({ topic }) => `topic write ${topic}`),
+  ];
   const rights = (access: "read" | "write" | "deny") =>
     topics.map((topic) => `topic ${access} ${topic}`);
   return [
@@ -259,13 +295,15 @@ export function mosquittoAcl(model: Model, anonymous: boolean, gateways: Gateway
     "user gateway",
     "topic write #",
     "",
-    ...rightsOf(model, gateways).flatMap(({ name, topics: own, denied }) => [
-      `user ${name}`,
-      ...(denied
-        ? [...denied.map((topic) => `topic deny ${topic}`), "topic write #"]
-        : own.map((topic) => `topic write ${topic}`)),
-      "",
-    ]),
+    ...rightsOf(model, gateways, Object.values(bridge).flatMap(localTopics)).flatMap(
+      ({ name, topics: own, denied }) => [
+        `user ${name}`,
+        ...(denied
+          ? [...denied.map((topic) => `topic deny ${topic}`), "topic write #"]
+          : own.map((topic) => `topic write ${topic}`)),
+        "",
+      ],
+    ),
     "user telegraf",
     ...rights("read"),
     ...clockRights("read"),
@@ -280,7 +318,7 @@ export function mosquittoAcl(model: Model, anonymous: boolean, gateways: Gateway
     "topic readwrite #",
     ...clockRights("read"),
     "",
-    ...(hasClock(model) ? ["user clock", ...clockRights("write"), ""] : []),
+    ...(timed.length > 0 ? ["user clock", ...timed, ""] : []),
   ].join("\n");
 }
 

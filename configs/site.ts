@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { bridgesSchema } from "./bridges";
 import { gatewaysSchema } from "./broker-users";
 import { hostSchema } from "./host";
 import { fromMirror, images, pinnedImage, type Service } from "./images";
@@ -164,6 +165,12 @@ export const siteSchema = z
             "Gateways with a user and a password of their own. None may publish another's topics. " +
             "Without it: all use the user `gateway`.",
           examples: [{ bms: { measurements: ["battery"] } }],
+        }),
+        bridge: bridgesSchema.optional().meta({
+          description:
+            "Brokers of devices or plants that the site's broker fetches from, by a name. " +
+            "Without it: none.",
+          examples: [{ victron: { address: "192.168.1.30", topics: ["N/+/battery/#"] } }],
         }),
         websocket: z
           .strictObject({

@@ -7,6 +7,9 @@ set -eu
 #: each clock
 . ./mosquitto-clock.sh
 #: end
+#: each bridged
+. ./mosquitto-keepalive.sh
+#: end
 broker=''
 stopping=''
 # shellcheck disable=SC2086 # there may be several
@@ -93,6 +96,9 @@ broker=$!
 (while sleep @wakeSeconds@ && kill -USR1 "$broker"; do :; done) 2> /dev/null &
 #: each clock
 tell_time "$broker" 2> /dev/null &
+#: end
+#: each keepalives
+keep_alive "$broker" @seconds@ @topic@ @payload@ 2> /dev/null &
 #: end
 await
 wait "$filter" || true

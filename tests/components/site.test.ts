@@ -336,6 +336,40 @@ describe("gateways with users of their own", () => {
   });
 });
 
+describe("a bridge to a plant's broker", () => {
+  const file = "/bridges/plant.conf";
+  let containers: Record<Service, Container>;
+  beforeAll(async () => {
+    containers = await deploy({
+      ...dev,
+      mqtt: {
+        bridge: {
+          plant: {
+            address: "plant.example",
+            topics: ["battery/#"],
+            prefix: "north/",
+            username: "telemetry",
+            password: pulumi.secret("known only later"),
+            keepalive: { topic: "R/1/keepalive" },
+          },
+        },
+      },
+    });
+  });
+
+  test("is configured in a file of its own, with its password", () => {
+    expect(upload(containers.mosquitto, file)).toMatch(/^remote_password known only later$/m);
+    expect(upload(containers.mosquitto, "/mosquitto.conf")).not.toContain("remote_");
+    expect(upload(containers.mosquitto, "/mosquitto.conf")).toContain(
+      "include_dir /mosquitto/config/bridges\n",
+    );
+  });
+  test("has a user that publishes what the plant wants, and no more", () =>
+    expect(upload(containers.mosquitto, "/acl")).toContain(
+      "user clock\ntopic write north/R/1/keepalive\n",
+    ));
+});
+
 describe("a rotated password of Telegraf's", () => {
   let before: Record<Service, Container>;
   let after: Record<Service, Container>;

@@ -94,6 +94,13 @@ describe("gateways are refused", () => {
     expect(site(chosen)).toThrow(key);
   });
 
+  test("whose topics a bridge fetches too", () => {
+    expect(gatewayFindings(model, { a: { topics: ["n/#"] } }, ["n/1/soc"])).toEqual([
+      "mqtt.gateways.a may publish n/#, and mqtt.bridge fetches n/1/soc: " +
+        "give the gateway other topics, or the bridge a prefix",
+    ]);
+  });
+
   test("beside clients without a password", () => {
     expect(() => parseSite({ name: "a", mqtt: { anonymous: true, gateways: { a: {} } } })).toThrow(
       "mqtt.anonymous",

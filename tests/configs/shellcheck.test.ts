@@ -62,6 +62,13 @@ const rendered: [file: string, of: string, script: string][] = [
   ["mosquitto-start.sh", "any site", mosquittoStart(profiles.dev, sessions("kiel-1", model))],
   [
     "mosquitto-start.sh",
+    "a site with a keepalive",
+    mosquittoStart(profiles.dev, sessions("kiel-1", model), {
+      keepalives: [{ topic: "R/a b/keepalive", payload: "it's", seconds: 30 }],
+    }),
+  ],
+  [
+    "mosquitto-start.sh",
     "a site with a clock",
     mosquittoStart(profiles.dev, [
       ...sessions("kiel-1", model),

@@ -33,7 +33,7 @@ describe("a configuration is refused, with the key, its value and what is allowe
       named({ mqtt: { adress: "0.0.0.0" } }),
       "mqtt.adress",
       "no known key",
-      "allowed here: address, port, anonymous, gateways, websocket, tls",
+      "allowed here: address, port, anonymous, gateways, bridge, websocket, tls",
     ],
     [
       "an unknown key of TLS",

@@ -5,6 +5,7 @@ import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import mqtt, { type MqttClient } from "mqtt";
 import type { Model } from "../../configs/model";
+import { bridgeConf, type Bridges, keepalivesOf } from "../../configs/bridges";
 import type { Gateways, User } from "../../configs/broker-users";
 import {
   type BrokerOptions,
@@ -34,6 +35,8 @@ export interface BrokerChoices {
   websocket?: boolean;
   /** Gateways with a user of their own. Default: none. */
   gateways?: Gateways;
+  /** Brokers that it fetches from. Default: none. */
+  bridge?: Bridges;
   /** Certificate and key, in PEM form. Default: no TLS. */
   tls?: { certificate: string; key: string };
 }
@@ -289,15 +292,20 @@ export class Broker {
     execFileSync(program("busybox"), ["--install", "-s", this.at("bin")]);
     mkdirSync(this.at("sessions"));
     mkdirSync(this.at("clock"));
+    mkdirSync(this.at("bridges"));
   }
 
   /** Writes its files, for its next start. */
-  configure(model: Model, { websocket = false, tls, gateways = {} }: BrokerChoices = {}): void {
+  configure(
+    model: Model,
+    { websocket = false, tls, gateways = {}, bridge = {} }: BrokerChoices = {},
+  ): void {
     const paths: Places = {
       config: this.at("mosquitto.conf"),
       trial: this.at("trial.conf"),
       sessionClients: this.at("sessions"),
       clockClients: this.at("clock"),
+      bridges: this.at("bridges"),
       plugin: program("mosquitto_persist_sqlite.so"),
       passwords: this.at("passwords"),
       acl: this.at("acl"),
@@ -310,12 +318,18 @@ export class Broker {
       anonymous: false,
       websocket,
       tls: tls !== undefined,
+      bridged: Object.keys(bridge).length > 0,
       paths,
       listen: { address: "127.0.0.1", ports: this.ports },
     };
     const read = sessions("test", model);
     const { migration: migrationPort, mqtt: port } = this.ports;
-    const start = startScript(profiles.dev, read, { at: paths, migrationPort, reserve });
+    const start = startScript(profiles.dev, read, {
+      at: paths,
+      migrationPort,
+      reserve,
+      keepalives: keepalivesOf(bridge),
+    });
     writeFileSync(this.at("start.sh"), start);
     writeFileSync(this.at("session.sh"), sessionScript(profiles.dev, read, paths));
     const clients = (user: "sessions" | "clock", client: string) =>
@@ -324,10 +338,15 @@ export class Broker {
     clients("sessions", "mosquitto_pub");
     clients("clock", "mosquitto_pub");
     writeFileSync(paths.config, mosquittoConf(options));
+    for (const [name, peer] of Object.entries(bridge)) {
+      const ca = this.at(`bridges/${name}.crt`);
+      if (peer.ca !== undefined) writeFileSync(ca, peer.ca);
+      writeFileSync(this.at(`bridges/${name}.conf`), bridgeConf("test", name, peer, ca));
+    }
     writeFileSync(paths.trial, trialConf(profiles.dev, paths));
-    writeFileSync(paths.acl, mosquittoAcl(model, false, gateways));
+    writeFileSync(paths.acl, mosquittoAcl(model, false, { gateways, bridge }));
     for (const name of Object.keys(gateways)) this.passwords[name] ??= newPassword();
-    const lines = [...usersOf(model), ...Object.keys(gateways)].map((user) =>
+    const lines = [...usersOf(model, bridge), ...Object.keys(gateways)].map((user) =>
       passwordLine(user, this.passwords[user] ?? "", randomBytes(12)),
     );
     writeFileSync(paths.passwords, lines.join(""));
