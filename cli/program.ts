@@ -5,6 +5,7 @@ import { docs } from "./docs";
 import { down } from "./down";
 import { fleet } from "./fleet";
 import { imagesCommand } from "./images";
+import { learnCommand } from "./learn";
 import { list } from "./list";
 import { openCommand } from "./open";
 import { preview } from "./preview";
@@ -24,6 +25,7 @@ const commands = [
   openCommand,
   imagesCommand,
   checkCommand,
+  learnCommand,
   replayCommand,
   rehearseCommand,
   list,
