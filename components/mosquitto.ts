@@ -5,7 +5,7 @@ import type { Model } from "../configs/model";
 import { holdOf, sessions } from "../configs/telegraf";
 import type { Profile } from "../configs/profiles";
 import { bridgeConf, type Bridges, keepalivesOf } from "../configs/bridges";
-import { everyUser, type Gateways, type User } from "../configs/broker-users";
+import type { everyUser, Gateways, User } from "../configs/broker-users";
 import { password } from "./secrets";
 import type { LateValues } from "./site-values";
 import { dataVolume, type File, type PublishedPort, Service, type ServiceContext } from "./service";
