@@ -22,7 +22,9 @@ const shipped = [
   "Pulumi.pi.yaml",
   "fleet/fleet.yaml",
   "configs/telemetry.yaml",
-  ...readdirSync(join(root, "configs/models")).map((file) => `configs/models/${file}`),
+  ...readdirSync(join(root, "configs/models"))
+    .filter((file) => file.endsWith(".yaml"))
+    .map((file) => `configs/models/${file}`),
 ];
 
 describe("a shipped YAML file", () => {
