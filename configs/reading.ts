@@ -450,7 +450,16 @@ function converted(number: bigint | number, field: FieldPlan): Stored | Refused 
     const result = (Number(number) * factor + addend) / divisor;
     return Math.abs(result) < 9e18 ? result : { reason: reasons.bits };
   }
-  if (typeof number === "number" && !Number.isInteger(number)) return { reason: reasons.whole };
+  if (typeof number === "number" && !Number.isInteger(number)) {
+    // 1.5 kWh is 1500 Wh: what is sent need not be whole, but for the noise of its multiplication.
+    const exact = (number * factor + addend) / divisor;
+    const nearest =
+      Math.abs(exact) < 9e15 ? Math.floor(Math.abs(exact) + 0.5) * (exact < 0 ? -1 : 1) : 0;
+    const plain = factor === 1 && addend === 0 && divisor === 1;
+    return plain || Math.abs(exact - nearest) > 1e-9 * Math.max(1, Math.abs(exact))
+      ? { reason: reasons.whole }
+      : BigInt(nearest);
+  }
   const [a, b, d] = [factor, addend, divisor].map((part) => BigInt(part));
   const scaled = BigInt(number) * (a ?? 1n) + (b ?? 0n);
   if (scaled % (d ?? 1n) !== 0n) return { reason: reasons.whole };

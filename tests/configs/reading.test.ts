@@ -1,3 +1,4 @@
+import { modelSchema } from "../../configs/model";
 import { readerOf } from "../../configs/reading";
 import {
   type Case,
@@ -60,4 +61,44 @@ function readCase(given: Case, start: number) {
       ),
     ).toEqual([]);
   });
+});
+
+describe("a whole number is stored of", () => {
+  const model = modelSchema.parse({
+    name: "whole",
+    title: "Whole",
+    measurements: [
+      {
+        name: "meter",
+        title: "Meter",
+        meaning: "A meter.",
+        topic: "meter/+",
+        interval: "1s",
+        tags: [{ name: "id", segment: 1, meaning: "Meter." }],
+        fields: [
+          { name: "energy", type: "int", unit: "Wh", sent: "kWh", meaning: "Energy." },
+          { name: "count", type: "int", meaning: "Count." },
+        ],
+      },
+    ],
+  });
+  const stored = (payload: string) =>
+    readerOf(model)("meter/1", payload, 0n).points.map(({ fields }) => fields);
+
+  test.each([
+    ["kWh with a fraction", '{"energy":1.5}', [{ energy: 1500n }]],
+    [
+      "kWh with the noise of a multiplication",
+      '{"energy":0.28999999999999998}',
+      [{ energy: 290n }],
+    ],
+    ["a negative one", '{"energy":-2.3}', [{ energy: -2300n }]],
+    [
+      "one of 64 bits, to its last digit",
+      '{"count":9223372036854775807}',
+      [{ count: 9223372036854775807n }],
+    ],
+    ["none that a fraction of a Wh remains of", '{"energy":1.00005}', []],
+    ["none where nothing is converted", '{"count":1.5}', []],
+  ])("%s", (_, payload, expected) => expect(stored(payload)).toEqual(expected));
 });
