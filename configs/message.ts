@@ -1,5 +1,13 @@
 import { first, sourcesOf, type Field, type Measurement, type Source, type Tag } from "./model";
-import { parsePath, type Place, type Reading, type Time, tokensOf, unescaped } from "./payload";
+import {
+  parsePath,
+  partsOf,
+  type Place,
+  type Reading,
+  type Time,
+  tokensOf,
+  unescaped,
+} from "./payload";
 import { conversion } from "./plan";
 import type { Stored } from "./reading";
 import { transitionsOf } from "./zones";
@@ -219,9 +227,26 @@ function absolute(path: string, elements: Step[][]): Step[] {
 const same = (a: Place, b: Place): boolean =>
   (["path", "segment", "key", "index", "of"] as const).every((key) => a[key] === b[key]);
 
-/** A text of which only a part is meant may not be split itself. */
-const withoutSplit = ({ split }: Place, text: string): string =>
-  split === undefined ? text : text.replaceAll(split, split === "_" ? "-" : "_");
+/** A text of which only one part is meant may not be split itself. */
+const withoutSplit = ({ split, part }: Place, text: string): string =>
+  split === undefined || typeof part === "string"
+    ? text
+    : text.replaceAll(split, split === "_" ? "-" : "_");
+
+/** The parts that a text is of its place's, by their numbers. A range of a known length has as many as that. */
+function piecesOf({ split = "", part }: Place, text: string): { part: number; text: string }[] {
+  const [from, to] = partsOf(part);
+  if (from === to) return [{ part: from, text }];
+  const pieces = text.split(split);
+  const counted = to !== null && to < 0 === from < 0;
+  const count = counted ? to - from + 1 : pieces.length;
+  const padded = Array.from({ length: Math.max(1, count) }, (_, i) => pieces[i] ?? "x");
+  const rest = pieces.slice(padded.length);
+  return padded.map((piece, i) => ({
+    part: from + i,
+    text: i === padded.length - 1 ? [piece, ...rest].join(split === "_" ? "-" : "_") : piece,
+  }));
+}
 
 /** The least length of a list in which numbers, of which negative ones count from its end, differ. */
 function roomFor(numbers: number[], least: number): number {
@@ -236,7 +261,7 @@ function joined(found: { place: Place; text: string }[]): string {
   const [some] = found;
   const split = some?.place.split;
   if (split === undefined) return some?.text ?? "";
-  const parts = found.map(({ place: { part = 0 }, text }) => ({ part, text }));
+  const parts = found.flatMap(({ place, text }) => piecesOf(place, text));
   const length = roomFor(
     parts.map(({ part }) => part),
     1,

@@ -82,10 +82,15 @@ const placeKeys = {
     .optional()
     .meta({ description: "What the text is split at, to take one part of it.", examples: ["_"] }),
   part: z
-    .int()
+    .union([
+      z.int("write a whole number, or a range such as 1.."),
+      z.string().regex(/^(?:-?\d{1,4})?\.\.(?:-?\d{1,4})?$/, "write a range such as 0..1 or 1.."),
+    ])
     .optional()
     .meta({
-      description: "Which part is taken, counted from 0; -1 is the last one.",
+      description:
+        "Which part is taken, counted from 0; -1 is the last one. `0..1` takes the first two, and " +
+        "`1..` all from the second on, with what is between them.",
       examples: [1],
     }),
 };
@@ -96,8 +101,15 @@ const kindsOfPlace = ["path", "segment", "key", "index"] as const;
 const placesIn = (place: Partial<Record<(typeof kindsOfPlace)[number], unknown>>): number =>
   kindsOfPlace.filter((kind) => place[kind] !== undefined).length;
 
-const splitNeedsPart = (place: { split?: string | undefined; part?: number | undefined }) =>
+const splitNeedsPart = (place: { split?: string | undefined; part?: unknown }) =>
   (place.split === undefined) === (place.part === undefined);
+
+/** The first and the last part that are taken, counted as a place's `part`; null for the end. */
+export function partsOf(part: number | string = 0): [from: number, to: number | null] {
+  if (typeof part === "number") return [part, part];
+  const [from = "", to = ""] = part.split("..");
+  return [from === "" ? 0 : Number(from), to === "" ? null : Number(to)];
+}
 
 /** Schema of where a text is: in the payload, in the topic, or the element's key or number. */
 export const placeSchema = z

@@ -3,6 +3,7 @@ import { type Field, type Measurement, type Model, type Source, sourcesOf } from
 import {
   type NumberText,
   parsePath,
+  partsOf,
   type Place,
   type Reading,
   type Time,
@@ -39,7 +40,8 @@ export type PlacePlan = [
   /** First number of an `index`. */
   first: number,
   split: string | null,
-  part: number,
+  from: number,
+  to: number | null,
 ];
 
 export interface FieldPlan {
@@ -204,11 +206,12 @@ const numberPlan = ({ decimal, group, suffix, base }: NumberText): FieldPlan["nu
 ];
 
 function placePlan(place: Place, pattern: string, depth: number): PlacePlan {
-  const { path, segment, index, of = depth - 1, split = null, part = 0 } = place;
-  if (path !== undefined) return ["path", pathPlan(path), 0, 0, split, part];
-  if (segment === "#") return ["rest", null, pattern.split("/").length - 1, 0, split, part];
-  if (segment !== undefined) return ["segment", null, segment, 0, split, part];
-  return [index === undefined ? "key" : "index", null, of, index ?? 0, split, part];
+  const { path, segment, index, of = depth - 1, split = null } = place;
+  const parts = partsOf(place.part);
+  if (path !== undefined) return ["path", pathPlan(path), 0, 0, split, ...parts];
+  if (segment === "#") return ["rest", null, pattern.split("/").length - 1, 0, split, ...parts];
+  if (segment !== undefined) return ["segment", null, segment, 0, split, ...parts];
+  return [index === undefined ? "key" : "index", null, of, index ?? 0, split, ...parts];
 }
 
 const one = rational(1);

@@ -300,7 +300,7 @@ class Reader {
   }
 
   /** Where a text is, in words. */
-  private origin([kind, path, number, , split, part]: PlacePlan, element: Element): string {
+  private origin([kind, path, number, , split, from, to]: PlacePlan, element: Element): string {
     const level = number < 0 ? this.levels.length + number : number;
     const around = pathText(element.paths[number + 1] ?? []);
     const whole = {
@@ -310,16 +310,19 @@ class Reader {
       key: `key of ${around}`,
       index: `number of ${around}`,
     }[kind];
+    const part = from === to ? `${from}` : `${from}..${to ?? ""}`;
     return split === null ? whole : `${whole}, part ${part} of it`;
   }
 
   /** The text at a place; "" if there is none. */
   private text(place: PlacePlan, element: Element): string {
-    const [, , , , split, part] = place;
+    const [, , , , split, from, to] = place;
     const whole = this.whole(place, element);
     if (split === null) return trim(whole) === "" ? "" : whole;
     const parts = whole.split(split);
-    return parts.at(part) ?? "";
+    const counted = (n: number) => (n < 0 ? parts.length + n : n);
+    const [begin, end] = [counted(from), to === null ? parts.length - 1 : counted(to)];
+    return begin < 0 || end >= parts.length ? "" : parts.slice(begin, end + 1).join(split);
   }
 
   private whole([kind, path, number, first]: PlacePlan, element: Element): string {

@@ -75,6 +75,12 @@ const forms: Record<string, object> = {
     tags: [tag("id", { segment: 1 })],
     names: { segment: -1, split: "_", part: 0 },
   },
+  "a unit and a name in one level": {
+    topic: "u/+",
+    tags: [tag("id", { segment: 1, split: "_", part: "..-2" })],
+    names: { segment: 1, split: "_", part: -1 },
+    value: "v",
+  },
   "a name in the payload": {
     topic: "u/+",
     tags: [tag("id", { segment: 1 })],

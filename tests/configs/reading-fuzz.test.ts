@@ -70,6 +70,7 @@ const model = modelSchema.parse({
       tags: [
         { name: "n", segment: 1, meaning: "N." },
         { name: "id", path: "id", split: "_", part: -1, meaning: "Id." },
+        { name: "rest", path: "id", split: "_", part: "1..", optional: true, meaning: "Rest." },
       ],
       sources: [
         { topic: "list/+", each: "list" },

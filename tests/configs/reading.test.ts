@@ -102,3 +102,35 @@ describe("a whole number is stored of", () => {
     ["none where nothing is converted", '{"count":1.5}', []],
   ])("%s", (_, payload, expected) => expect(stored(payload)).toEqual(expected));
 });
+
+describe("a part of a level is", () => {
+  /** The tag that a place of the topic's second level gives. */
+  const tagOf = (part: number | string, level: string) => {
+    const model = modelSchema.parse({
+      name: "parts",
+      title: "Parts",
+      measurements: [
+        {
+          name: "unit",
+          title: "Unit",
+          meaning: "A unit.",
+          topic: "gw/+",
+          interval: "1s",
+          tags: [{ name: "id", segment: 1, split: "_", part, optional: true, meaning: "Unit." }],
+          fields: [{ name: "value", path: "$", type: "float", meaning: "Value." }],
+        },
+      ],
+    });
+    return readerOf(model)(`gw/${level}`, "1", 0n).points[0]?.tags.id;
+  };
+
+  test.each([
+    [1, "battery_1_voltage", "1"],
+    [-1, "battery_1_voltage", "voltage"],
+    ["0..1", "battery_1_state_of_charge", "battery_1"],
+    ["2..", "battery_1_state_of_charge", "state_of_charge"],
+    ["..-2", "battery_1_voltage", "battery_1"],
+    ["0..1", "battery", undefined],
+    [2, "battery_1", undefined],
+  ])("%p of %s", (part, level, expected) => expect(tagOf(part, level)).toBe(expected));
+});
