@@ -134,3 +134,96 @@ describe("a part of a level is", () => {
     [2, "battery_1", undefined],
   ])("%p of %s", (part, level, expected) => expect(tagOf(part, level)).toBe(expected));
 });
+
+describe("an event's time", () => {
+  /** Reads one message of a model with this time, as if it arrived then. */
+  const readAt = (time: object, payload: object, arrival: string, retention?: string) => {
+    const model = modelSchema.parse({
+      name: "times",
+      title: "Times",
+      measurements: [
+        {
+          name: "unit",
+          title: "Unit",
+          meaning: "A unit.",
+          topic: "u/+",
+          interval: "1s",
+          time,
+          tags: [{ name: "id", segment: 1, meaning: "Unit." }],
+          fields: [{ name: "soc", type: "float", meaning: "State of charge." }],
+        },
+      ],
+    });
+    const now = BigInt(Date.parse(arrival)) * 1_000_000n;
+    const { points, drops } = readerOf(model, retention)(
+      "u/1",
+      JSON.stringify({ ...payload, soc: 1 }),
+      now,
+    );
+    const at = points.map(({ time: ns }) =>
+      ns === undefined ? "arrival" : new Date(Number(ns / 1_000_000n)).toISOString(),
+    );
+    return [...at, ...drops.map(({ reason }) => reason)];
+  };
+  const berlin = { path: "t", format: "DD.MM.YYYY HH:mm:ss", zone: "Europe/Berlin" };
+
+  test.each([
+    ["in winter", "13.11.2026 13:05:07", "2026-11-13T12:05:08Z", "2026-11-13T12:05:07.000Z"],
+    ["in summer", "13.07.2026 14:05:07", "2026-07-13T12:05:08Z", "2026-07-13T12:05:07.000Z"],
+    [
+      "the first time at the end of summer",
+      "25.10.2026 02:30:00",
+      "2026-10-25T00:31:00Z",
+      "2026-10-25T00:30:00.000Z",
+    ],
+    ["the second time", "25.10.2026 02:30:00", "2026-10-25T01:31:00Z", "2026-10-25T01:30:00.000Z"],
+    [
+      "that summer leaves out",
+      "29.03.2026 02:30:00",
+      "2026-03-29T01:31:00Z",
+      "2026-03-29T01:30:00.000Z",
+    ],
+  ])("of a zone is read %s", (_, t, arrival, expected) =>
+    expect(readAt(berlin, { t }, arrival)).toEqual([expected]),
+  );
+
+  const iso = { path: "t", format: "iso8601" };
+  const now = "2026-11-27T12:00:00Z";
+  const outside = "time outside the believed";
+
+  test.each<
+    [what: string, time: object, t: string, retention: string | undefined, result: string[]]
+  >([
+    ["within the retention", iso, "2026-08-30T12:00:00Z", "90d", ["2026-08-30T12:00:00.000Z"]],
+    ["older than the retention: dropped", iso, "2026-08-28T12:00:00Z", "90d", [outside]],
+    [
+      "older, stored at its arrival",
+      { ...iso, outside: "arrival" },
+      "1970-01-01T00:29:54Z",
+      "90d",
+      ["arrival", outside],
+    ],
+    [
+      "of any age without a retention",
+      iso,
+      "1970-01-02T00:00:00Z",
+      undefined,
+      ["1970-01-02T00:00:00.000Z"],
+    ],
+    [
+      "within the lead",
+      { ...iso, lead: "10m" },
+      "2026-11-27T12:09:00Z",
+      "90d",
+      ["2026-11-27T12:09:00.000Z"],
+    ],
+    ["ahead of the lead", { ...iso, lead: "10m" }, "2026-11-27T12:11:00Z", "90d", [outside]],
+  ])("is believed %s", (_, time, t, retention, result) =>
+    expect(readAt(time, { t }, now, retention)).toEqual(result),
+  );
+
+  test("that is missing is counted, unless it is optional", () => {
+    expect(readAt(iso, {}, now)).toEqual(["arrival", "no time"]);
+    expect(readAt({ ...iso, optional: true }, {}, now)).toEqual(["arrival"]);
+  });
+});
