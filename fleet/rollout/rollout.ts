@@ -225,7 +225,11 @@ export class Rollout {
       if (deployed) await session.recordRevision({ ...deployed, verified: false, updating });
       const changes = await session.up().catch(async (error) => {
         if (error instanceof SiteError && error.kind === "failed")
-          await session.recordRevision({ revision, ...previous, verified: false });
+          // The state of a killed update may not be readable yet; its failure is what counts, and the
+          // tag says already that the site is verified at neither.
+          await session
+            .recordRevision({ revision, ...previous, verified: false })
+            .catch(() => undefined);
         throw error;
       });
       const findings = await session.verify();
