@@ -318,11 +318,12 @@ function numberText(value: number | bigint, { number }: Reading): number | strin
     : Number(value);
 }
 
-/** The value at a dotted JSON path, or undefined. */
+/** The value at a JSON path below an object, or undefined. */
 export function valueAt(object: Json, path: string): unknown {
-  return path
-    .split(".")
-    .reduce<unknown>((at, key) => (at as Json | null | undefined)?.[key], object);
+  return parsePath(path).keys.reduce<unknown>(
+    (at, key) => (at as Json | null | undefined)?.[key],
+    object,
+  );
 }
 
 /** Units of each format in a millisecond, as a fraction: a factor of 0.001 would not be exact. */
@@ -397,7 +398,7 @@ export function fillTopic(
   return levels.map((part, i) => (part === "+" || part === "#" ? level(tagAt(i)) : part)).join("/");
 }
 
-/** Puts `value` at a dotted JSON path, and makes the objects on the way. */
+/** Puts `value` at a JSON path below an object, and makes the objects on the way. */
 export function place(object: Json, path: string, value: unknown): void {
   const { keys } = parsePath(path);
   let parent = object;

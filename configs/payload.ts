@@ -126,7 +126,7 @@ export const placeShape = placeKeys;
 export { placesIn, splitNeedsPart };
 
 /** Named spellings of a time. */
-export const timeFormats = ["iso8601", "http", "unix", "unix_ms", "unix_us", "unix_ns"] as const;
+const timeFormats = ["iso8601", "http", "unix", "unix_ms", "unix_us", "unix_ns"] as const;
 
 /** Parts of a declared spelling, longest first. */
 const timeTokens = [

@@ -84,11 +84,11 @@ export interface MessageRead extends Read {
 }
 
 /** Lists and objects that one payload may have. */
-export const mostBrackets = 20_000;
+const mostBrackets = 20_000;
 /** Bytes of a text that is stored, as a tag or a field. */
-export const mostText = 10_000;
+const mostText = 10_000;
 /** Characters of an example. */
-export const mostExample = 80;
+const mostExample = 80;
 
 /** Marks a number as the text that was sent. JSON has no such character in a text. */
 const mark = "\u0001";
@@ -483,7 +483,8 @@ function wholeText(text: string): string {
   return typeof number === "number" && Number.isInteger(number) ? String(BigInt(number)) : text;
 }
 
-const words: Partial<Record<string, boolean>> = {
+/** Words for true and false, in lower case, that need no declaration. */
+export const booleanWords: Partial<Record<string, boolean>> = {
   true: true,
   on: true,
   "1": true,
@@ -505,7 +506,7 @@ function booleanOf(value: Value, field: FieldPlan): Stored | Refused {
   const text = trim(textOf(value) ?? "");
   const listed = field.values?.[text] ?? field.values?.[wholeText(text)];
   if (typeof listed === "boolean") return listed;
-  return words[wholeText(text).toLowerCase()] ?? { reason: reasons.boolean };
+  return booleanWords[wholeText(text).toLowerCase()] ?? { reason: reasons.boolean };
 }
 
 /** The number that a value is or that its text says; undefined if it is none. */

@@ -1,7 +1,7 @@
 import { type Json, place } from "../../configs/message";
 import type { Field, Measurement, Source } from "../../configs/model";
 import { parsePath, type Reading, timeSchema, type Time } from "../../configs/payload";
-import { readerOf, recordedPayload, timeReader } from "../../configs/reading";
+import { booleanWords, readerOf, recordedPayload, timeReader } from "../../configs/reading";
 import {
   bad,
   type Choices,
@@ -40,15 +40,6 @@ const readWhole: Reader = (text, decimal) => {
   return Number.isSafeInteger(value) ? value : text;
 };
 
-const words: Partial<Record<string, boolean>> = {
-  true: true,
-  on: true,
-  "1": true,
-  false: false,
-  off: false,
-  "0": false,
-};
-
 /** How the cells of a column are read. */
 interface Cell {
   read: Reader;
@@ -60,7 +51,10 @@ const wholes: Cell = { read: readWhole, allowed: "write a whole number" };
 const cells: Record<Field["type"], Cell> = {
   float: { read: readNumber, allowed: "write a number" },
   int: wholes,
-  bool: { read: (text) => words[text.toLowerCase()], allowed: "write true, false, 1 or 0" },
+  bool: {
+    read: (text) => booleanWords[text.toLowerCase()],
+    allowed: `write ${Object.keys(booleanWords).join(", ")}`,
+  },
   string: texts,
 };
 

@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { buildMessages } from "../../configs/message";
+import { buildMessages, place, valueAt } from "../../configs/message";
 import { type Measurement, modelSchema } from "../../configs/model";
 import { readerOf, type Stored } from "../../configs/reading";
 
@@ -252,3 +252,10 @@ test.each(pairs)(
     );
   },
 );
+
+test("a value is found where it was put, whatever is in its keys", () => {
+  const object = {};
+  place(object, "head.serial\\.number", "42");
+  expect(object).toEqual({ head: { "serial.number": "42" } });
+  expect(valueAt(object, "head.serial\\.number")).toBe("42");
+});

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { loadModel, type Model } from "../../configs/model";
 
 /** Folder of the cases, beside the project; it is not part of it. */
-export const casesFolder = join(__dirname, "../../../shared/cases");
+const casesFolder = join(__dirname, "../../../shared/cases");
 
 /** Whether the cases are on this machine. */
 export const casesAreHere = existsSync(casesFolder);
