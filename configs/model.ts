@@ -51,7 +51,7 @@ const isPipelineTable = (name: string) =>
   );
 
 /** Columns that InfluxDB 3 Core takes in a table: the time, tags and fields. */
-const mostColumns = 500;
+export const mostColumns = 500;
 
 const identifierPattern = /^[a-z][a-z0-9_]{0,62}$/;
 

@@ -1,7 +1,10 @@
 import type { Builder, Dataquery } from "@grafana/grafana-foundation-sdk/cog";
 import type { countedTables } from "../configs/influxdb";
-import { circuits, type Field, type Measurement } from "../configs/model";
+import type { Field, Measurement } from "../configs/model";
+import { isFlag, type PoweredCircuit, poweredCircuits } from "../configs/rollups";
 import { durationSeconds, type Unit } from "../configs/units";
+
+export { isFlag, isState, poweredCircuits } from "../configs/rollups";
 
 /** uids of Grafana's data sources. Dashboards read the two InfluxQL ones; `sql` is for Explore. */
 export const sources = {
@@ -117,24 +120,6 @@ export interface Power {
   query: string;
 }
 
-/** A circuit whose power can be derived, and what it is derived from. */
-export interface PoweredCircuit {
-  circuit: Field["circuit"];
-  /** In V. */
-  voltage: Field;
-  /** In A. */
-  current: Field;
-}
-
-/** Circuits whose power can be derived: both voltage and current are measured, in V and A. */
-export const poweredCircuits = (m: Measurement): PoweredCircuit[] =>
-  circuits.flatMap((circuit) => {
-    const find = (quantity: Field["quantity"], unit: Unit) =>
-      m.fields.find((f) => f.quantity === quantity && f.circuit === circuit && f.unit === unit);
-    const [voltage, current] = [find("voltage", "V"), find("current", "A")];
-    return voltage && current ? [{ circuit, voltage, current }] : [];
-  });
-
 /**
  * Powers at a glance: those that are measured; without any, that of the DC side and that of all AC
  * phases together, as far as they can be derived.
@@ -231,13 +216,6 @@ export const countedLast = ({ table, tags, last }: Counted) =>
 
 /** A meaning as a title: without its full stop. */
 export const sentence = (meaning: string) => meaning.replace(/\.$/, "");
-
-/** Whether a field is an integer that is 0 or 1. */
-export const isFlag = (f: Field) => f.type === "int" && f.range?.[0] === 0 && f.range[1] === 1;
-
-/** Whether a field is drawn as states over time, not as a line. */
-export const isState = (f: Field) =>
-  f.type === "string" || f.type === "bool" || f.quantity === "mode" || isFlag(f);
 
 /** Flags of which each stands for one mode of the unit. */
 export function modeFlags(m: Measurement): Field[] {
