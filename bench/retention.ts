@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { Option, program } from "commander";
-import { blocks, blockSeconds, blocksPerSnapshot } from "../configs/influxdb";
+import { blocks, blockSeconds } from "../configs/influxdb";
 import { profiles } from "../configs/profiles";
 import { withOptions } from "../tests/support/machine/container";
 import { diskMissing } from "../tests/support/machine/disk";
@@ -48,16 +48,15 @@ class FilledSite {
 
   /**
    * Writes a block at a time, to one file of the log, where a deployed site fills hundreds: nobody could
-   * wait for them. A snapshot comes after as many blocks as there.
+   * wait for them. A snapshot comes after each block, as there.
    */
   async fill(): Promise<void> {
     const { machine } = this;
-    const perSnapshot = blocksPerSnapshot(machine.profile.retention);
     const container = machine.container("influxdb");
     const quickly = withOptions(container.command, {
       "--wal-flush-interval": "5ms",
-      "--wal-snapshot-size": String(perSnapshot),
-      "--snapshotted-wal-files-to-keep": String(3 * perSnapshot),
+      "--wal-snapshot-size": "1",
+      "--snapshotted-wal-files-to-keep": "3",
     });
     container.start(quickly);
     await machine.healthy();

@@ -137,14 +137,16 @@ export class InfluxDb extends pulumi.ComponentResource {
   }
 
   private files(): File[] {
-    const { site, retention } = this.args;
+    const { site } = this.args;
     const adminToken = this.adminToken().apply(influxdb.adminTokenFile);
     const node = pulumi.output(site);
-    const start = node.apply((name) => influxdb.startScript({ node: name, retention }));
+    const start = node.apply((name) => influxdb.startScript({ node: name }));
     const relay = node.apply((name) => influxdb.relayProgram({ node: name }));
+    const snapshots = node.apply((name) => influxdb.snapshotsProgram({ node: name }));
     return [
       { path: influxdb.paths.start, content: start, executable: true },
       { path: influxdb.paths.relay, content: relay },
+      { path: influxdb.paths.snapshots, content: snapshots },
       { path: influxdb.paths.health, content: influxdb.healthScript(), executable: true },
       { path: influxdb.paths.seed, content: adminToken, secret: true },
     ];

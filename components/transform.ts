@@ -20,7 +20,12 @@ export const transformableFiles = {
     mosquitto.paths.session,
   ],
   telegraf: [telegraf.paths.config, telegraf.paths.program, telegraf.paths.start],
-  influxdb: [influxdb.paths.start, influxdb.paths.relay, influxdb.paths.health],
+  influxdb: [
+    influxdb.paths.start,
+    influxdb.paths.relay,
+    influxdb.paths.snapshots,
+    influxdb.paths.health,
+  ],
   explorer: [explorer.paths.start],
   grafana: [grafana.paths.start],
   simulator: [simulator.paths.program, simulator.paths.config],

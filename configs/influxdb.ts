@@ -23,6 +23,7 @@ export const paths = {
   start: "/etc/influxdb3/start.sh",
   health: "/etc/influxdb3/health.sh",
   relay: "/etc/influxdb3/relay.pl",
+  snapshots: "/etc/influxdb3/snapshots.pl",
   /** Bytes that the volume takes, as of the last hour. */
   size: "/var/lib/influxdb3/.size",
 } as const;
@@ -81,30 +82,21 @@ export const blocks = (span: string): number => Math.ceil(durationSeconds(span) 
 export const queryFileLimit = (retention: string) =>
   Math.max(432, Math.ceil(blocks(retention) * 1.1));
 
-/** Snapshots that a site has at most: at its start InfluxDB opens all of them at once. */
-const mostSnapshots = 13_200;
-
 /**
- * Blocks that a snapshot takes: one, up to three months of retention. The rows of one and a half times
- * as many are in memory, and are read from the write-ahead log at a start.
- * @param retention such as `90d`.
+ * The newest snapshots, which stay as they are: those of the time that the pipeline's own metrics are
+ * kept. Of older ones, `group` are made one.
  */
-export const blocksPerSnapshot = (retention: string): number =>
-  Math.ceil(keptSeconds(retention) / blockSeconds / mostSnapshots);
+export const snapshots = {
+  untouched: blocks(pipelineRetention) + blocks("2d"),
+  group: 1024,
+} as const;
 
 /**
- * Snapshots that InfluxDB reads at its start; rows of older ones are in no query. A tenth and two days
- * of blocks are for those that a lack of memory forces. Where a site has made more of them in its
- * retention, as those of a former version have, its start script reads more.
- * @param retention such as `90d`.
+ * Snapshots that InfluxDB reads at its start, where there is one for each block.
+ * @param retention the longest of a site, such as `90d`.
  */
 export const snapshotsToRead = (retention: string): number =>
-  Math.ceil((keptSeconds(retention) / blockSeconds / blocksPerSnapshot(retention)) * 1.1) +
-  blocks("2d");
-
-/** Seconds that a site keeps its telemetry, or the pipeline's own metrics if those stay longer. */
-const keptSeconds = (retention: string): number =>
-  Math.max(durationSeconds(retention), durationSeconds(pipelineRetention));
+  snapshots.untouched + snapshots.group + Math.ceil(blocks(retention) / snapshots.group);
 
 /**
  * Seconds that InfluxDB gathers writes for one file of its write-ahead log. Telegraf gathers for longer,
@@ -113,12 +105,12 @@ const keptSeconds = (retention: string): number =>
 const walFlush = 0.1;
 
 /**
- * Files of the write-ahead log that a snapshot takes: one for each of Telegraf's writes. A snapshot
- * comes when there are one and a half times as many.
+ * Files of the write-ahead log that a snapshot takes: a block's, one for each of Telegraf's writes. A
+ * snapshot comes when there are one and a half times as many.
  * @param flush how long Telegraf gathers, in seconds.
  */
-export const walFilesPerSnapshot = ({ flush }: Pick<Profile, "flush">, retention: string): number =>
-  Math.ceil((blockSeconds * blocksPerSnapshot(retention)) / flush);
+export const walFilesPerSnapshot = ({ flush }: Pick<Profile, "flush">): number =>
+  Math.ceil(blockSeconds / flush);
 
 /** Seconds between two syncs of the volume, for what is made from the write-ahead log. */
 const syncSeconds = 60;
@@ -139,7 +131,7 @@ export interface InfluxDbOptions {
   memoryMiB: number;
   profile: Pick<Profile, "flush">;
   /** Where it lies; the container's paths by default. */
-  paths?: Record<"data" | "seed" | "adminToken" | "size" | "relay", string>;
+  paths?: Record<"data" | "seed" | "adminToken" | "size" | "relay" | "snapshots", string>;
   /**
    * Where it listens, and its relay; on every address of the container, at {@link port} and
    * {@link writePort}, by default.
@@ -169,7 +161,7 @@ export function serveArguments({
   paths: at = paths,
   listen = everywhere,
 }: InfluxDbOptions): string[] {
-  const perSnapshot = walFilesPerSnapshot(profile, retention);
+  const perSnapshot = walFilesPerSnapshot(profile);
   return [
     "serve",
     `--node-id=${node}`,
@@ -179,6 +171,8 @@ export function serveArguments({
     `--admin-token-file=${at.adminToken}`,
     // The health check holds no token; the API itself stays closed.
     "--disable-authz=health,ping",
+    // It reads its newest snapshots alone, as many as this time has blocks: all that there are.
+    "--gen1-lookback-duration=36500d",
     `--wal-flush-interval=${walFlush * 1000}ms`,
     `--wal-snapshot-size=${perSnapshot}`,
     // If a power cut takes the last snapshot, the log that it was made from makes it again.
@@ -203,22 +197,19 @@ export const startTable = "influxdb_start";
  */
 export const startScript = ({
   node,
-  retention,
   paths: at = paths,
   listen = everywhere,
   measureAfter = 300,
   sync = syncSeconds,
-}: Omit<InfluxDbOptions, "memoryMiB" | "profile">): string =>
+}: Omit<InfluxDbOptions, "memoryMiB" | "profile" | "retention">): string =>
   renderScript("influxdb-start.sh", {
     node,
     data: at.data,
     seed: at.seed,
     adminToken: at.adminToken,
     port: listen.port,
-    snapshotsToRead: snapshotsToRead(retention),
-    blockSeconds,
-    retentionSeconds: keptSeconds(retention),
     relay: at.relay,
+    snapshots: at.snapshots,
     syncSeconds: sync,
     startTable,
     sizeFile: at.size,
@@ -234,6 +225,15 @@ export const relayProgram = ({
   listen = everywhere,
 }: Pick<InfluxDbOptions, "node" | "paths" | "listen">): string =>
   renderScript("influxdb-relay.pl", { ...listen, node, data: at.data });
+
+/** The program that makes one of many old snapshots, for Perl. */
+export const snapshotsProgram = ({
+  node,
+  paths: at = paths,
+  merge = snapshots,
+}: Pick<InfluxDbOptions, "node" | "paths"> & {
+  merge?: Record<keyof typeof snapshots, number>;
+}): string => renderScript("influxdb-snapshots.pl", { ...merge, node, data: at.data });
 
 /** Proves that the API answers, also through the relay, and that the volume is synced. */
 export const healthScript = ({

@@ -122,16 +122,15 @@ repair_snapshots() {
   set_aside "half written, or younger than such a snapshot; it is made again" "${newer[@]}"
 }
 
-#: An index of the snapshots, and made anew from them: one that was made from too few hides rows for good.
+#: An index of the snapshots, and made anew from them. That of a former version was made from those of the
+#: retention alone; one that was made from too few hides rows for good.
 repair_checkpoints() {
-  local made_for wanted=@retentionSeconds@
-  made_for=$(cat @data@/.retention 2> /dev/null || echo 0)
   if [ -n "$(suspects "$node/snapshot-checkpoints" | damaged json)" ]; then
     set_aside "half written; they are made anew" "$node/snapshot-checkpoints"
-  elif [ "$made_for" -lt "$wanted" ]; then
-    set_aside "made from the snapshots of $made_for s, not of $wanted s (0: a month at most); they are made anew" "$node/snapshot-checkpoints"
+  elif [ "$(cat @data@/.retention 2> /dev/null)" != all ]; then
+    set_aside "made from few of the snapshots; they are made anew from all" "$node/snapshot-checkpoints"
   fi
-  [ "$made_for" = "$wanted" ] || { echo "$wanted" > @data@/.retention.new && mv @data@/.retention.new @data@/.retention; }
+  echo all > @data@/.retention.new && mv @data@/.retention.new @data@/.retention
 }
 
 #: What retention needs to find expired files. Without the marker it is made anew from the snapshots.

@@ -53,31 +53,27 @@ report_size() {
   report "@sizeTable@ bytes=${bytes}i"
 }
 
-#: InfluxDB reads its newest snapshots alone, and is told how many by a time: one for each block.
-lookback_seconds() {
-  local block=@blockSeconds@ read=@snapshotsToRead@ retention=@retentionSeconds@ kept=0
-  [ ! -d "$node/snapshots" ] ||
-    kept=$(find "$node/snapshots" -type f -newermt "@$((EPOCHSECONDS - retention))" | wc -l)
-  kept=$((kept * 11 / 10))
-  [ "$kept" -le "$read" ] || read=$kept
-  echo $((read * block))
-}
+#: InfluxDB never deletes a snapshot, and reads them all at its start.
+merge_snapshots() { nice -n 19 perl @snapshots@ || true; }
 
-#: At its start InfluxDB may open every snapshot at once, one for each block. Where an engine allows
-#: 1,024 open files, as recent ones do, it would end after a week of blocks.
+#: At its start InfluxDB opens every snapshot at once. Where an engine allows 1,024 open files, as recent
+#: ones do, it would end after a week of blocks.
 ulimit -n "$(ulimit -Hn)"
-influxdb3 "$@" --gen1-lookback-duration="$(lookback_seconds)s" &
+merge_snapshots
+influxdb3 "$@" &
 server=$!
 perl @relay@ &
 relay=$!
 trap 'kill -TERM "$server" 2> /dev/null || true' TERM INT
 report_start &
 measure_at=@measureAfter@
+merge_at=86400
 runs() { kill -0 "$1" 2> /dev/null; }
 while runs "$server" && runs "$relay"; do
   # A full disk must not end the script, and the server with it.
   sync_volume || true
   [ "$SECONDS" -lt "$measure_at" ] || { measure_at=$((SECONDS + 3600)); report_size & }
+  [ "$SECONDS" -lt "$merge_at" ] || { merge_at=$((SECONDS + 86400)); merge_snapshots & }
   sleep @syncSeconds@ &
   # Ends at once when one of them does, or when the container is stopped.
   wait -n "$server" "$relay" $! || true

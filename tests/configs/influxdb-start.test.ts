@@ -26,6 +26,7 @@ const paths = {
   adminToken: join(data, ".admin-token"),
   size: join(data, ".size"),
   relay: at("relay.pl"),
+  snapshots: at("snapshots.pl"),
 };
 const { names } = made;
 
@@ -61,15 +62,15 @@ beforeEach(() => {
   writeFileSync(paths.seed, '{"token":"apiv3_admin","name":"_admin"}');
 });
 
-const options = { node: "kiel-1", retention: "90d", paths, listen };
+const options = { node: "kiel-1", paths, listen };
 
 /** A running start script, as the container has it. */
-function start(
-  args = ["serve"],
-  choices: { retention?: string; measureAfter?: number; sync?: number } = {},
-) {
+function start(args = ["serve"], choices: { measureAfter?: number; sync?: number } = {}) {
   writeFileSync(at("start.sh"), influxdb.startScript({ ...options, ...choices }));
   writeFileSync(paths.relay, influxdb.relayProgram(options));
+  // Of a few where a deployed site makes one of a thousand.
+  const merge = { untouched: 20, group: 10 };
+  writeFileSync(paths.snapshots, influxdb.snapshotsProgram({ ...options, merge }));
   const child = spawn("bash", [at("start.sh"), ...args], {
     env: { ...process.env, PATH: `${at("bin")}:${process.env.PATH}` },
   });
@@ -81,10 +82,10 @@ function start(
 }
 
 /** Starts, waits until the server is up, and stops it. */
-async function startAndStop(retention = options.retention): Promise<string> {
+async function startAndStop(): Promise<string> {
   const began = Date.now();
   rmSync(at("arguments"), { force: true });
-  const running = start(["serve"], { retention });
+  const running = start();
   await until("the server is started", () => existsSync(at("arguments")));
   await until("the start's report", () => running.output.includes("InfluxDB answers"));
   const synced = () => statSync(join(data, ".synced"), { throwIfNoEntry: false })?.mtimeMs ?? 0;
@@ -129,7 +130,7 @@ function syncedSite(): void {
   made.put(data, names.snapshot(1), made.snapshotFile(1, listed), 60);
   made.put(data, names.checkpoint(1), "{}", 50);
   made.put(data, ".synced", "", 10);
-  made.put(data, ".retention", `${90 * 86_400}\n`, 50);
+  made.put(data, ".retention", "all\n", 50);
 }
 
 describe("InfluxDB's start script", () => {
@@ -138,7 +139,7 @@ describe("InfluxDB's start script", () => {
     await until("the server", () => existsSync(at("arguments")));
     running.child.kill("SIGTERM");
     expect(await running.ended).toBe(7);
-    expect(readFileSync(at("arguments"), "utf8")).toMatch(/^serve --node-id=kiel-1 /);
+    expect(readFileSync(at("arguments"), "utf8")).toBe("serve --node-id=kiel-1\n");
     expect(await start(["dies"]).ended).toBe(3);
   });
 
@@ -355,55 +356,142 @@ describe("what a power cut has left half written is set aside", () => {
   });
 });
 
-describe("InfluxDB reads", () => {
-  const read = () =>
-    Number(/--gen1-lookback-duration=(\d+)s/.exec(readFileSync(at("arguments"), "utf8"))?.[1]) /
-    600;
+describe("the snapshots", () => {
+  /** A file that a snapshot lists, and whose rows are still there. */
+  const file = (number: number, db = 1, table = 1) => {
+    const path = `kiel-1/dbs/${db}/${table}/2026-11-27/10-00/${String(number).padStart(10, "0")}.parquet`;
+    return { path, size: 500 };
+  };
+  const there = (number: number, db = 1, table = 1) => {
+    const written = file(number, db, table);
+    made.put(data, written.path, made.parquetFile(), 90);
+    return written;
+  };
+  const snapshotNumbers = () =>
+    readdirSync(join(data, "kiel-1/snapshots"))
+      .map((name) => Number(2n ** 64n - 1n - BigInt(name.replace(".info.json", ""))))
+      .sort((a, b) => a - b);
+  interface Listed {
+    snapshot_sequence_number: number;
+    databases: [number, { tables: [number, { path: string }[]][] }][];
+    removed_files: unknown[];
+  }
+  const read = (number: number) =>
+    JSON.parse(readFileSync(join(data, names.snapshot(number)), "utf8")) as Listed;
+  const listed = (number: number) =>
+    read(number).databases.flatMap(([db, { tables }]) =>
+      tables.flatMap(([table, files]) =>
+        files.map(({ path }) => ({ path, below: `kiel-1/dbs/${db}/${table}/` })),
+      ),
+    );
+  const pathsOf = (number: number) => listed(number).map(({ path }) => path);
+  const numbers = (from: number, to: number) =>
+    Array.from({ length: to - from + 1 }, (_, i) => from + i);
 
-  test("the snapshots of its retention, and some more", async () => {
+  /** 50 snapshots, each with a file of a tier that is there and one that has expired. */
+  function fiftySnapshots(): void {
+    syncedSite();
+    for (const number of numbers(1, 50))
+      made.put(
+        data,
+        names.snapshot(number),
+        made.snapshotFile(number, [there(number, 2, number % 3), file(number, 3)]),
+        1000 - number,
+      );
+  }
+
+  test("of long ago become few, which list what is still there", async () => {
+    fiftySnapshots();
+    expect(await startAndStop()).toContain("26 snapshots merged");
+    // Ten each, but for the newest 20 and those whose ten are not complete.
+    expect(snapshotNumbers()).toEqual([9, 19, 29, ...numbers(30, 50)]);
+    expect(pathsOf(19).sort()).toEqual(
+      numbers(10, 19)
+        .map((number) => file(number, 2, number % 3).path)
+        .sort(),
+    );
+    for (const { path, below } of listed(19)) expect(path.startsWith(below)).toBe(true);
+    expect(read(19)).toMatchObject({ snapshot_sequence_number: 19, removed_files: [] });
+    expect(pathsOf(30)).toHaveLength(2);
+    expect(setAside()).toEqual([]);
+  });
+
+  test("that were merged are looked at again after a month, for what has expired meanwhile", async () => {
+    fiftySnapshots();
     await startAndStop();
-    expect(read()).toBe(Math.ceil(90 * 144 * 1.1) + 288);
+    for (const number of numbers(10, 19)) rmSync(join(data, file(number, 2, number % 3).path));
+    rmSync(join(data, file(5, 2, 2).path));
+    await startAndStop();
+    expect(pathsOf(19)).toHaveLength(10);
+    const longAgo = Date.now() / 1000 - 31 * 86_400;
+    utimesSync(join(data, ".snapshots-looked"), longAgo, longAgo);
+    await startAndStop();
+    expect(snapshotNumbers()).toEqual([9, 29, ...numbers(30, 50)]);
+    expect(pathsOf(9)).toHaveLength(8);
   });
 
-  test("no more than 15,000 over a year, for each takes several blocks", async () => {
-    await startAndStop("365d");
-    expect(read()).toBeLessThan(15_000);
-    const snapshotSize = (retention: string) => {
-      const profile = { flush: 1 };
-      const args = influxdb.serveArguments({ ...options, retention, profile, memoryMiB: 1024 });
-      return args.find((argument) => argument.startsWith("--wal-snapshot-size="));
-    };
-    expect(["90d", "365d"].map(snapshotSize)).toEqual([
-      "--wal-snapshot-size=600",
-      "--wal-snapshot-size=2400",
-    ]);
+  test("are merged by the next run where a power cut has left some", async () => {
+    fiftySnapshots();
+    const left = numbers(10, 14).map((number): [string, string] => {
+      const name = names.snapshot(number);
+      return [name, readFileSync(join(data, name), "utf8")];
+    });
+    await startAndStop();
+    const before = pathsOf(19);
+    for (const [name, content] of left) made.put(data, name, content, 1000);
+    made.put(data, `${names.snapshot(19)}#1`, "{", 1000);
+    await startAndStop();
+    expect(snapshotNumbers().slice(0, 3)).toEqual([9, 19, 29]);
+    expect(pathsOf(19)).toEqual(before);
   });
 
-  test("more of them where the site has made more", async () => {
-    await startAndStop("1h");
-    const few = read();
-    const day = 86_400;
-    for (let count = 0; count < few; count++) made.put(data, names.snapshot(count), "{}", 100);
-    for (let count = 0; count < 50; count++)
-      made.put(data, names.snapshot(9e6 + count), "{}", 40 * day);
-    await startAndStop("1h");
-    expect(read()).toBe(Math.floor(few * 1.1));
+  test("keep their time, so that no power cut makes them suspect", async () => {
+    fiftySnapshots();
+    const time = () => statSync(join(data, names.snapshot(19))).mtimeMs;
+    const before = time();
+    await startAndStop();
+    expect(time()).toBeCloseTo(before, -4);
+  });
+
+  test("of another format stay, and the server starts", async () => {
+    fiftySnapshots();
+    const other = readFileSync(join(data, names.snapshot(12)), "utf8").replace(
+      '"databases"',
+      '"by_table": [], "databases"',
+    );
+    made.put(data, names.snapshot(12), other, 900);
+    expect(await startAndStop()).toMatch(/snapshots stay as they are: .* has another format/);
+    expect(snapshotNumbers()).toEqual([9, ...numbers(10, 50)]);
+    expect(readFileSync(join(data, names.snapshot(12)), "utf8")).toBe(other);
+  });
+
+  test("are all read by InfluxDB, and their index is made anew once they are merged", async () => {
+    fiftySnapshots();
+    await startAndStop();
+    expect(isThere(names.checkpoint(1))).toBe(false);
+    made.put(data, names.checkpoint(50), "{}");
+    await startAndStop();
+    expect(isThere(names.checkpoint(50))).toBe(true);
+    const args = influxdb.serveArguments({
+      ...options,
+      retention: "90d",
+      profile: { flush: 1 },
+      memoryMiB: 1024,
+    });
+    expect(args).toContain("--gen1-lookback-duration=36500d");
   });
 });
 
 describe("the index of the snapshots", () => {
   beforeEach(syncedSite);
 
-  test("is set aside once, if it was made for a shorter retention", async () => {
-    rmSync(join(data, ".retention"));
-    expect(await startAndStop()).toContain("made from the snapshots of 0 s, not of 7776000 s");
+  test("is set aside once, if a former version made it", async () => {
+    made.put(data, ".retention", "7776000\n", 50);
+    expect(await startAndStop()).toContain("made from few of the snapshots");
     expect(setAside()).toEqual([names.checkpoint(1)]);
     made.put(data, names.checkpoint(2), "{}");
     await startAndStop();
-    await startAndStop("30d");
     expect(isThere(names.checkpoint(2))).toBe(true);
-    await startAndStop("365d");
-    expect(isThere(names.checkpoint(2))).toBe(false);
   });
 
   test("is set aside if it is half written", async () => {

@@ -93,11 +93,7 @@ const rendered: [file: string, of: string, script: string][] = [
   ["influxdb-schema.sh", "the default model", schema("configs/telemetry.yaml")],
   ["influxdb-schema.sh", "the m5bat model", schema("configs/models/m5bat.yaml")],
   ["influxdb-health.sh", "any site", influxdb.healthScript()],
-  [
-    "influxdb-start.sh",
-    "a retention of 90 d",
-    influxdb.startScript({ node: "kiel-1", retention: "90d" }),
-  ],
+  ["influxdb-start.sh", "any site", influxdb.startScript({ node: "kiel-1" })],
   ["telegraf-start.sh", "a site over SSH", telegrafStart(holdSeconds)],
   ["service-ready.sh", "any site", `#!/bin/sh\n${readyScript()}`],
   ["service-status.sh", "any site", `#!/bin/sh\n${statusScript("pi")}`],
