@@ -27,6 +27,7 @@ import {
   sharedOptions,
   sshLine,
 } from "../configs/ssh";
+import { Refused } from "./refused";
 
 /** A host that is reached over SSH, and what the site asks of it. */
 export interface HostArgs extends SshTarget {
@@ -64,16 +65,6 @@ export interface HostArgs extends SshTarget {
    * ```
    */
   tunnel?: Forward | undefined;
-}
-
-/** A host that is refused. */
-class HostRefused extends pulumi.ResourceError {
-  constructor(message: string, host: pulumi.Resource) {
-    super(message, host, true);
-    // Pulumi writes every property that the error passes through into its message; a person needs
-    // the reasons alone.
-    Object.defineProperty(this, "message", { get: () => message, set: () => {} });
-  }
 }
 
 /** Command line that runs a command at the host as root. Default: a script by standard input. */
@@ -136,14 +127,13 @@ export class Host extends pulumi.ComponentResource {
     return `${read}${forward} || printf '${unreachableMarker}\\t%s\\n' $?`;
   }
 
-  /** @throws HostRefused with every reason, where the host cannot carry the site. */
+  /** @throws Refused with every reason, where the host cannot carry the site. */
   private evaluate(answer: command.local.RunResult, preparing: boolean): string {
     const { engine, required } = this.args;
     const now = Date.now() / 1000;
     const requirements = { ...required, preparing };
     const { errors, warnings } = evaluatePreflight(answer, this.args, requirements, now);
-    if (errors.length > 0)
-      throw new HostRefused(preflightErrorMessage(engine, required.site, errors), this);
+    if (errors.length > 0) throw new Refused(preflightErrorMessage(engine, required.site, errors));
     for (const warning of warnings) void pulumi.log.warn(`The host ${engine}: ${warning}`, this);
     return engine;
   }

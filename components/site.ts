@@ -2,6 +2,7 @@ import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 import { checkSite } from "../configs/checks";
 import { labels } from "../configs/containers";
+import { schema } from "../configs/influxdb";
 import type { Model } from "../configs/model";
 import { profiles, type Profile } from "../configs/profiles";
 import {
@@ -20,6 +21,7 @@ import { InfluxDb } from "./influxdb";
 import { Mosquitto } from "./mosquitto";
 import type { ServiceContext } from "./service";
 import { Simulator } from "./simulator";
+import { withTablesCompared } from "./tables";
 import type { SiteArgs } from "./site-args";
 import { type LateValues, resolveSite } from "./site-values";
 import { Telegraf } from "./telegraf";
@@ -95,7 +97,7 @@ export class Site extends pulumi.ComponentResource {
       "bess:index:Site",
       name,
       {},
-      { ...opts, providers: [dockerProvider(name, config, host)] },
+      { ...opts, providers: [dockerProvider(name, config, model, host)] },
     );
     for (const warning of certificate?.warnings ?? [])
       void pulumi.log.warn(`mqtt.tls.certificate: ${warning}`, this);
@@ -157,9 +159,8 @@ export class Site extends pulumi.ComponentResource {
     );
   }
 
-  /** How long rows are kept, such as `90d`. */
   private get retention(): string {
-    return this.config.retention ?? this.profile.retention;
+    return retentionOf(this.config);
   }
 
   private createInfluxDb(name: string, network: pulumi.Input<string>) {
@@ -259,9 +260,23 @@ export class Site extends pulumi.ComponentResource {
   }
 }
 
-/** The site's engine, which is reached once the host has been checked. */
-const dockerProvider = (name: string, { engine }: SiteConfig, host: Host | undefined) =>
-  new docker.Provider(name, { host: host?.engine ?? engine, sshOpts: host?.sshOptions });
+/** How long rows are kept, such as `90d`. */
+const retentionOf = ({ retention, profile }: SiteConfig) =>
+  retention ?? profiles[profile].retention;
+
+/** The site's engine, which is reached once the host and the tables that are there have been checked. */
+function dockerProvider(name: string, config: SiteConfig, model: Model, host: Host | undefined) {
+  const { engine, ssh, name: site } = config;
+  const wanted = schema(model, retentionOf(config));
+  const compared = withTablesCompared(host?.engine ?? engine, {
+    site,
+    stack: name,
+    wanted,
+    engine,
+    ssh,
+  });
+  return new docker.Provider(name, { host: compared, sshOpts: host?.sshOptions });
+}
 
 /** Where each service is reached on the host. */
 function addressesOf({ mqtt, influxdb, explorer, grafana }: SiteConfig): Record<string, string> {

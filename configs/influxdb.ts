@@ -306,18 +306,34 @@ export const schema = (model: Model, retention: string): Schema => ({
   stored: storedTables(model),
 });
 
-const quotedJson = (value: unknown) => `'${JSON.stringify(value).replaceAll("'", `'\\''`)}'`;
+const inQuotes = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`;
+const quotedJson = (value: unknown) => inQuotes(JSON.stringify(value));
+
+const anyValue = { float64: "0", int64: "0i", bool: "f", utf8: '""' } as const;
+
+/** A line of every field of a table, and of its first one in another type too: it is never stored. */
+function rejectedLine({ table, fields }: Table): string {
+  const values = fields.map(({ name, type }) => `${name}=${anyValue[type]}`);
+  const [first] = fields;
+  const contradiction = first ? [`${first.name}=${first.type === "utf8" ? "0" : '""'}`] : [];
+  return `${table} ${[...values, ...contradiction].join()}`;
+}
 
 /**
- * A bash script for InfluxDB's container that makes the databases and tables. It may run any number
- * of times. An existing table gets a new field by the first write of it; a field whose type has
- * changed is refused.
+ * A bash script for InfluxDB's container that makes the databases and tables, and adds columns to
+ * tables that are there. It may run any number of times.
  */
 export const schemaScript = (wanted: Schema, api = apiPlaceholders): string =>
   renderScript("influxdb-schema.sh", {
     ...api,
     databases: wanted.databases.map((body) => ({ database: quotedJson(body), name: body.db })),
-    tables: wanted.tables.map((body) => ({ table: quotedJson(body), name: body.table })),
+    tables: wanted.tables.map((body) => ({
+      table: quotedJson(body),
+      name: body.table,
+      db: body.db,
+      line: inQuotes(rejectedLine(body)),
+      field: body.fields[0]?.name ?? "",
+    })),
     stored: storedLines(wanted.stored).map((line) => ({ line })),
   });
 

@@ -23,6 +23,7 @@ interface HostRead {
 
 let registered: Registered[] = [];
 let hostReads: HostRead[] = [];
+let tableReads: HostRead[] = [];
 
 /** What was made on the host when it was read first. */
 let touchedBefore: string[] = [];
@@ -31,10 +32,15 @@ let touchedBefore: string[] = [];
 function mockHost(answers: { stdout: string; stderr?: string }[]): void {
   registered = [];
   hostReads = [];
+  tableReads = [];
   touchedBefore = [];
   pulumi.runtime.setMocks({
     call: async ({ token, inputs }) => {
       if (token !== "command:local:run") return { ...inputs, id: `sha256:${inputs.name}` };
+      if (inputs.stdin.includes("tables-read")) {
+        tableReads.push(inputs);
+        return { stdout: "", stderr: "" };
+      }
       hostReads.push(inputs);
       await new Promise((resolve) => setTimeout(resolve, 50));
       if (hostReads.length === 1) touchedBefore = touched();
@@ -200,12 +206,12 @@ describe("the link budget of an update, on a real SSH server with a stand-in for
         env: { ...process.env, ...env },
         encoding: "utf8",
       });
-    for (const { command, stdin } of hostReads) run(command, stdin);
+    for (const { command, stdin } of [...hostReads, ...tableReads]) run(command, stdin);
     for (const { inputs } of commands())
       run(inputs.create ?? "false", inputs.stdin ?? "", inputs.environment);
-    // The preflight, InfluxDB's schema and three tokens, whether each of five services is ready, and
+    // The preflight, InfluxDB's tables, its schema and three tokens, whether each of five services is ready, and
     // the former session of each of three measurements.
-    await until("the server's log", () => sshd.sessions() >= 13);
-    expect([sshd.connections(), sshd.sessions()]).toEqual([1, 13]);
+    await until("the server's log", () => sshd.sessions() >= 14);
+    expect([sshd.connections(), sshd.sessions()]).toEqual([1, 14]);
   });
 });

@@ -18,6 +18,7 @@ import {
   updatesScript,
 } from "../../configs/prepare";
 import { renderScript, scriptFolder } from "../../configs/scripts";
+import { tablesScript } from "../../configs/tables";
 import { holdSeconds, sessions, startScript as telegrafStart } from "../../configs/telegraf";
 import { checkScript, gateMessage, publishScript } from "../../fleet/rollout/gate";
 import { program } from "../support/programs";
@@ -92,6 +93,11 @@ const rendered: [file: string, of: string, script: string][] = [
   ["influxdb-revoke-token.sh", "any site", influxdb.revokeTokenScript()],
   ["influxdb-schema.sh", "the default model", schema("configs/telemetry.yaml")],
   ["influxdb-schema.sh", "the m5bat model", schema("configs/models/m5bat.yaml")],
+  [
+    "influxdb-tables.sh",
+    "any site",
+    tablesScript({ databases: [{ db: "bess", retention_period: "90d" }] }),
+  ],
   ["influxdb-health.sh", "any site", influxdb.healthScript()],
   ["influxdb-start.sh", "any site", influxdb.startScript({ node: "kiel-1" })],
   ["telegraf-start.sh", "a site over SSH", telegrafStart(holdSeconds)],
