@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fleetSchema } from "../configs/inventory";
 import { loadModel, modelSchema } from "../configs/model";
@@ -6,10 +6,20 @@ import { siteSchema } from "../configs/site";
 import { changeRules, rules } from "../policy";
 import { cliReference } from "./cli-reference";
 import { acting, type BessCommand, bessCommand } from "./command";
-import { modelReference, policyReference, schemaReference } from "./reference";
+import { modelReference, policyReference, scenarioReference, schemaReference } from "./reference";
 import { editorSchemas } from "./schemas";
 
 const root = join(__dirname, "..");
+
+const defaultModel = () => loadModel(join(root, "configs/telemetry.yaml"));
+
+/** The models of the project, the default one first. */
+const models = () => [
+  defaultModel(),
+  ...readdirSync(join(root, "configs/models"))
+    .filter((file) => file.endsWith(".yaml"))
+    .map((file) => loadModel(join(root, "configs/models", file))),
+];
 
 /** Every generated file of docs/, by its path in the project. */
 export const pages = (program: BessCommand): Record<string, string> => ({
@@ -32,6 +42,7 @@ export const pages = (program: BessCommand): Record<string, string> => ({
     "fleet/fleet.yaml",
   ),
   "docs/policy.md": policyReference([...rules, ...changeRules]),
+  "docs/simulator.md": scenarioReference(models()),
   "docs/telemetry-model.md": schemaReference(
     "Telemetry model",
     "Keys of a model file, such as [configs/telemetry.yaml](../configs/telemetry.yaml). Names " +
@@ -39,7 +50,7 @@ export const pages = (program: BessCommand): Record<string, string> => ({
     modelSchema,
     "configs/telemetry.yaml",
   ),
-  "docs/telemetry.md": modelReference(loadModel(join(root, "configs/telemetry.yaml"))),
+  "docs/telemetry.md": modelReference(defaultModel()),
   ...Object.fromEntries(
     Object.entries(editorSchemas).map(([path, schema]) => [
       path,

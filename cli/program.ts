@@ -12,6 +12,7 @@ import { preview } from "./preview";
 import { refresh } from "./refresh";
 import { rehearseCommand } from "./rehearse";
 import { replayCommand } from "./replay";
+import { simulateCommand } from "./simulate";
 import { lint, test } from "./test";
 import { status } from "./status";
 import { strays } from "./strays";
@@ -28,6 +29,7 @@ const commands = [
   learnCommand,
   replayCommand,
   rehearseCommand,
+  simulateCommand,
   list,
   status,
   strays,

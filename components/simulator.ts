@@ -85,6 +85,7 @@ function files({ broker, model, simulator, password }: SimulatorArgs, intervalMs
     units: simulator.units,
     intervalMs,
     seed: 1,
+    fault: simulator.scenario && { scenario: simulator.scenario, unit: 1 },
   });
   return [
     { path: paths.program, content: simulatorBundle() },

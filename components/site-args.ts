@@ -1,6 +1,7 @@
 import type * as pulumi from "@pulumi/pulumi";
 import type { Service } from "../configs/images";
 import type { profiles } from "../configs/profiles";
+import type { Scenario } from "../configs/scenarios";
 import type { SiteTransform } from "./transform";
 
 /**
@@ -223,6 +224,15 @@ export interface SimulationArgs {
    * ```
    */
   interval?: string | undefined;
+  /**
+   * Fault that its first unit has: docs/simulator.md.
+   * @default none
+   * @example
+   * ```ts
+   * { simulator: { scenario: "cell-overheats" } }
+   * ```
+   */
+  scenario?: Scenario | undefined;
 }
 
 /** Grafana: where it listens, and what it allows without a login. */

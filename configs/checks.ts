@@ -4,6 +4,7 @@ import { localTopics } from "./bridges";
 import { gatewayFindings } from "./broker-users";
 import { checkMemory } from "./memory";
 import { loadModel, type Model } from "./model";
+import { scenarioFindings } from "./scenarios";
 import type { SiteConfig } from "./site";
 import { storageBudget, type StorageBudget } from "./storage";
 import { certificateReport, type CertificateReport } from "./tls";
@@ -38,6 +39,7 @@ export function checkSite(config: SiteConfig, source = "bess-telemetry:site"): C
   const model = loadModel(file, config.model);
   const { tls } = config.mqtt;
   const certificate = tls && certificateReport(tls.certificate);
+  const { scenario } = config.simulator;
   const findings = [
     ...findingsOf(() => checkMemory(model, config)),
     ...findingsOf(() => storageBudget(model, config)),
@@ -46,6 +48,7 @@ export function checkSite(config: SiteConfig, source = "bess-telemetry:site"): C
       config.mqtt.gateways ?? {},
       Object.values(config.mqtt.bridge ?? {}).flatMap(localTopics),
     ),
+    ...(scenario ? scenarioFindings("simulator.scenario", scenario, model) : []),
     ...(certificate?.refusal ? [`mqtt.tls.certificate is refused: ${certificate.refusal}`] : []),
   ];
   if (findings.length > 0) throw new InputError(source, findings);

@@ -33,6 +33,8 @@ export interface MessageContent {
   tag: (tag: Tag) => string | undefined;
   /** Level of the topic for a `+` that is no tag. */
   level: string;
+  /** Number of the unit, from 0: which of the topics is its own, where they name the units. Default: 0. */
+  unit?: number;
   /** Value of each field, as it is stored. A field that is left out is not sent. */
   fields: Iterable<readonly [field: Field, value: Stored]>;
 }
@@ -64,6 +66,23 @@ export function buildMessages(measurement: Measurement, content: MessageContent)
   }
   return messages;
 }
+
+/** Whether the topics of a form name the units: a tag's level is no `+` in them. */
+const namesUnits = ({ topics, tags }: Source): boolean =>
+  tags.some(({ place }) => {
+    const { segment } = place ?? {};
+    return (
+      typeof segment === "number" && !/^[+#]/.test(first(topics).split("/").at(segment) ?? "+")
+    );
+  });
+
+/** Units that a measurement's topics have room for. */
+export const mostUnits = (measurement: Measurement): number =>
+  Math.min(
+    ...sourcesOf(measurement).map((s) =>
+      namesUnits(s) ? s.topics.length : Number.POSITIVE_INFINITY,
+    ),
+  );
 
 const isWhole = (path: string): boolean => parsePath(path).keys.length === 0;
 
@@ -154,7 +173,9 @@ class Writer {
   }
 
   private topic(): string {
-    const levels = first(this.source.topics).split("/");
+    const { topics } = this.source;
+    const own = namesUnits(this.source) ? topics[this.content.unit ?? 0] : undefined;
+    const levels = (own ?? first(topics)).split("/");
     const open = levels.at(-1) === "#";
     const rest = this.textAt(({ segment }) => segment === "#")?.split("/");
     const segments = this.texts.flatMap(({ place: { segment } }) =>

@@ -24,6 +24,7 @@ export const quantities = [
   "current_in",
   "current_out",
   "voltage",
+  "cell_voltage",
   "power",
   "power_set_point",
   "reactive_power",
@@ -137,6 +138,14 @@ const field = z
         description:
           "Physical quantity. Dashboards and the simulator go by it, never by a field's name.",
         examples: ["voltage"],
+      }),
+    extreme: z
+      .enum(["highest", "lowest"])
+      .optional()
+      .meta({
+        description:
+          "Which of a unit's cells or sensors the value is of. Without it: a certain one, or all together.",
+        examples: ["highest"],
       }),
     circuit: z
       .enum(circuits)

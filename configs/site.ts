@@ -4,6 +4,7 @@ import { gatewaysSchema } from "./broker-users";
 import { hostSchema } from "./host";
 import { fromMirror, images, pinnedImage, type Service } from "./images";
 import { profiles } from "./profiles";
+import { scenarioNames } from "./scenarios";
 import { text, validate } from "./validation";
 import { isSsh, sshSchema } from "./ssh";
 import { pairFindings } from "./tls";
@@ -263,6 +264,15 @@ export const siteSchema = z
             description: "Time between two messages of one unit.",
             unit: durationUnit,
             examples: ["100ms"],
+          }),
+        scenario: z
+          .enum(scenarioNames)
+          .optional()
+          .meta({
+            description:
+              "Fault that its first unit has ([simulator.md](simulator.md)). Without it: none. " +
+              "`npx bess simulate` asks a running simulator for one.",
+            examples: ["cell-overheats"],
           }),
       })
       .prefault({}),

@@ -29,5 +29,6 @@ export {
   verifySite,
 } from "./operate";
 export { checksToRepeat, servicesAt, type ServiceStatus } from "./services";
+export { orderAt } from "./simulate";
 export { plansSince, renderInto } from "./since";
 export { type Stray, straysAt } from "./strays";

@@ -7,10 +7,19 @@ import {
   type Tag,
 } from "../configs/model";
 import type { Reading } from "../configs/payload";
+import { batteryMeasurements, freezableField } from "../configs/scenarios";
+import { durationSeconds } from "../configs/units";
 import { conversion } from "../configs/plan";
-import { buildMessages, sentNumber } from "../configs/message";
-import { basePerUnit, type Unit } from "./units";
-import { noise, phases, type BatteryState } from "./physics";
+import { buildMessages, mostUnits, sentNumber } from "../configs/message";
+import { basePerUnit, fromCelsius, type Unit } from "./units";
+import {
+  type BatteryState,
+  cellTemperatureOf,
+  cellVoltageOf,
+  linkIsDown,
+  noise,
+  phases,
+} from "./physics";
 
 /** A message that is published. */
 export type Message = [topic: string, payload: string];
@@ -19,7 +28,6 @@ export type Message = [topic: string, payload: string];
 const typical: Partial<Record<Field["quantity"], number>> = {
   state_of_health: 98,
   frequency: 50,
-  temperature: 25,
   quality: 0,
 };
 
@@ -30,18 +38,56 @@ const firstSlot = 16;
 const lineCurrent = (state: BatteryState): number =>
   phases.reduce((sum, phase) => sum + Math.abs(state.phases[phase].current), 0) / phases.length;
 
-/** A field's value by the physics in base units (W, not kW); undefined where it has none. */
-function physicalValue(field: Field, state: BatteryState): number | undefined {
+/** Which of the cells or sensors a field is of: an extreme one, or the one by its place. */
+const whichOf = (field: Field, { fields }: Measurement): number | "highest" | "lowest" =>
+  field.extreme ??
+  fields
+    .filter(({ quantity, extreme }) => quantity === field.quantity && extreme === undefined)
+    .indexOf(field) + 1;
+
+/** Whether an AC current has no sign: it is a magnitude then. */
+const isMagnitude = ({ circuit, range }: Field) => circuit !== "dc" && range?.[0] === 0;
+
+/** A temperature, in °C: of the cells, or of what is no battery. */
+const temperatureOf = (
+  field: Field,
+  measurement: Measurement,
+  model: Model,
+  { unit, state }: Unit,
+) =>
+  batteryMeasurements(model).includes(measurement)
+    ? cellTemperatureOf(unit, state, whichOf(field, measurement))
+    : state.inverterTemperature;
+
+/** A field's value by the physics, in the field's unit; undefined where it has none. */
+function physicalValue(
+  field: Field,
+  measurement: Measurement,
+  model: Model,
+  one: Unit,
+): number | undefined {
+  if (field.quantity === "temperature")
+    return fromCelsius(temperatureOf(field, measurement, model, one), field.unit);
+  const base =
+    field.quantity === "cell_voltage"
+      ? cellVoltageOf(one.unit, one.state, whichOf(field, measurement))
+      : electricalValue(field, one.state);
+  return base === undefined ? undefined : base / basePerUnit(field.unit);
+}
+
+/** An electrical value in base units (W, not kW); undefined where it is none. */
+function electricalValue(field: Field, state: BatteryState): number | undefined {
   const { quantity, circuit, positive } = field;
   const { voltage, current } = circuit === "dc" ? state : state.phases[circuit];
   const sign = positive === "charging" ? -1 : 1;
   switch (quantity) {
+    // No battery management system counts further.
     case "state_of_charge":
-      return state.soc;
+      return Math.min(Math.max(state.soc + state.countError, 0), 100);
     case "voltage":
       return voltage;
     case "current":
-      return sign * current;
+      return isMagnitude(field) ? Math.abs(current) : sign * current;
     // A unit draws from the grid or feeds it, never both.
     case "current_in":
       return state.mode === "charging" ? lineCurrent(state) : 0;
@@ -73,16 +119,13 @@ const readingOf = (field: Field, measurement: Measurement): Reading =>
   first(sourcesOf(measurement)).fields.find((entry) => entry.field === field)?.reading ?? field;
 
 /**
- * A value as it is stored once a gateway has sent it: clamped to the range, and with no more digits than
- * it sends. A scale below 1 means a finer unit such as mA, which gateways send as whole numbers.
+ * A value as it is stored once a gateway has sent it, with no more digits than it sends. A scale below 1 means a finer unit such as mA, which gateways send as whole numbers.
  */
 function storedValue(field: Field, reading: Reading, value: number): number {
-  const { type, range } = field;
-  const clamped = range ? Math.min(Math.max(value, range[0]), range[1]) : value;
-  if (type === "int") return Math.round(clamped);
+  if (field.type === "int") return Math.round(value);
   const { factor, addend, divisor } = conversion(field, reading);
   const digits = factor < divisor ? 1 : 1000;
-  const sent = Math.round(Number(sentNumber(field, reading, clamped)) * digits) / digits;
+  const sent = Math.round(Number(sentNumber(field, reading, value)) * digits) / digits;
   return (sent * factor + addend) / divisor;
 }
 
@@ -92,10 +135,17 @@ function modeFlag(field: Field, measurement: Measurement, state: BatteryState): 
   return flags.indexOf(field) === (state.mode === "standby" ? 1 : 0);
 }
 
+/** The unit as a field's sensor sees it: a frozen one keeps what it saw when it froze. */
+const seenBy = (field: Field, model: Model, one: Unit): Unit =>
+  one.fault?.scenario === "sensor-frozen" && freezableField(model) === field
+    ? { ...one, state: one.fault.begin }
+    : one;
+
 function valueOf(
   field: Field,
   measurement: Measurement,
-  { unit, state }: Unit,
+  model: Model,
+  { unit, state, ...others }: Unit,
 ): number | string | boolean {
   if (field.quantity === "mode") {
     if (field.type === "string") return state.mode;
@@ -104,12 +154,12 @@ function valueOf(
   }
   if (field.type === "bool") return false;
   if (field.type === "string") return "ok";
-  const base = physicalValue(field, state);
   const wobble = noise(unit.seed, state.tick, firstSlot + measurement.fields.indexOf(field));
   return storedValue(
     field,
     readingOf(field, measurement),
-    base === undefined ? plausibleValue(field, wobble) : base / basePerUnit(field.unit),
+    physicalValue(field, measurement, model, { unit, state, ...others }) ??
+      plausibleValue(field, wobble),
   );
 }
 
@@ -136,16 +186,50 @@ function messagesOfPart(
     time,
     tag: (tag) => tagValue(model, measurement, unit, tag),
     level: idOf(measurement, unit),
-    fields: measurement.fields.map((field) => [field, valueOf(field, measurement, unit)] as const),
+    unit: unit.number - 1,
+    fields: measurement.fields.map(
+      (field) => [field, valueOf(field, measurement, model, seenBy(field, model, unit))] as const,
+    ),
   }).map(({ topic, payload }) => [topic, payload]);
 }
 
+/** Where a clock begins that has lost its battery. */
+const firstOfClock = Date.UTC(2000, 0, 1);
+
+/** The time on a unit's own clock, in ms since 1970. */
+const ownTime = ({ fault, state }: Unit, time: number): number =>
+  fault?.scenario === "clock-wrong"
+    ? firstOfClock + (state.elapsed - fault.begin.elapsed) * 1000
+    : time;
+
+/** Part of a payload that is left of one that is cut off. */
+const leftOf = 0.6;
+
+/** A payload as broken firmware sends it: JSON is cut off, and a number is an error. */
+function malformed(payload: string): string {
+  if (/^[[{]/.test(payload)) return payload.slice(0, Math.floor(payload.length * leftOf));
+  return payload === "" || Number.isNaN(Number(payload)) ? payload : "#ERR";
+}
+
+/** Whether a measurement's messages are lost, or the unit has no topic for them. */
+function isLost(model: Model, measurement: Measurement, one: Unit): boolean {
+  const { number, unit, state, fault } = one;
+  if (number > mostUnits(measurement)) return true;
+  if (fault?.scenario === "pack-silent") return batteryMeasurements(model).includes(measurement);
+  const longest = Math.max(...model.measurements.map((m) => durationSeconds(m.interval)));
+  return fault?.scenario === "link-flaps" && linkIsDown(unit, state, longest);
+}
+
 /**
- * The messages of a unit: one for each of the model's measurements, or for each of its values.
+ * The messages of a unit: one for each of the model's measurements, or for each of its values. A fault
+ * of the unit takes some away, or breaks them.
  * @param time time of the measurement, in ms since 1970.
  */
 export function messagesOf(model: Model, unit: Unit, time: number): Message[] {
-  return model.measurements.flatMap((measurement) =>
-    messagesOfPart(model, measurement, unit, time),
-  );
+  const messages = model.measurements
+    .filter((measurement) => !isLost(model, measurement, unit))
+    .flatMap((measurement) => messagesOfPart(model, measurement, unit, ownTime(unit, time)));
+  return unit.fault?.scenario === "payload-malformed" && unit.state.tick % 3 === 0
+    ? messages.map(([topic, payload]) => [topic, malformed(payload)])
+    : messages;
 }

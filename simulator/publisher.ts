@@ -2,7 +2,8 @@ import { performance } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
 import { connect, type MqttClient } from "mqtt";
 import type { Model } from "../configs/model";
-import { startSimulation, advance } from "./units";
+import { normal, type Order } from "../configs/simulator";
+import { advance, type FaultOrder, startSimulation, withFault } from "./units";
 import { messagesOf } from "./payload";
 
 /** The simulator's config file. */
@@ -20,6 +21,8 @@ export interface SimulatorConfig {
   intervalMs: number;
   /** Seed of all noise. */
   seed: number;
+  /** Fault that the site's configuration asks for. */
+  fault?: FaultOrder | undefined;
 }
 
 /** What the simulator tells its process, and by what the process ends it. */
@@ -28,6 +31,8 @@ export interface SimulatorHooks {
   signal: AbortSignal;
   /** Called when the broker has acknowledged a message, at most once per interval. */
   alive(): void;
+  /** What is asked for meanwhile; undefined: what the config file says. */
+  order?(): Order | undefined;
   log(line: string): void;
 }
 
@@ -97,6 +102,20 @@ function logOutages(client: MqttClient, log: SimulatorHooks["log"]): void {
   });
 }
 
+/** The fault at a time, in ms since 1970: of an order that has not ended, else of the config file. */
+export function faultAt(
+  order: Order | undefined,
+  configured: FaultOrder | undefined,
+  now: number,
+): FaultOrder | undefined {
+  if (!order || (order.until !== null && order.until <= now)) return configured;
+  const { scenario, unit } = order;
+  return scenario === normal ? undefined : { scenario, unit };
+}
+
+const faultText = (fault: FaultOrder | undefined): string =>
+  fault ? `unit ${fault.unit}: ${fault.scenario}` : "no fault";
+
 /** Resolves after `ms`, or at once when the signal is aborted. */
 const pause = (ms: number, signal: AbortSignal): Promise<void> =>
   sleep(ms, undefined, { signal }).catch(() => undefined);
@@ -131,7 +150,7 @@ async function disconnect(client: MqttClient, outbox: Outbox): Promise<void> {
 export async function simulate(
   config: SimulatorConfig,
   password: string,
-  { signal, alive, log }: SimulatorHooks,
+  { signal, alive, order, log }: SimulatorHooks,
 ): Promise<void> {
   const { model, units, intervalMs, seed } = config;
   const client = connect(config.url, {
@@ -147,10 +166,13 @@ export async function simulate(
   );
   const reporter = setInterval(() => log(outbox.report()), reportInterval);
   let simulated = startSimulation(model, units, seed);
+  let told = faultText(undefined);
   await everyInterval(intervalMs, signal, (seconds) => {
-    simulated = advance(simulated, seconds);
-    outbox.nextInterval();
     const now = Date.now();
+    const fault = faultAt(order?.(), config.fault, now);
+    if (faultText(fault) !== told) log((told = faultText(fault)));
+    simulated = advance(withFault(simulated, fault), seconds);
+    outbox.nextInterval();
     for (const unit of simulated) {
       for (const [topic, payload] of messagesOf(model, unit, now)) outbox.publish(topic, payload);
     }

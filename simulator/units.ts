@@ -1,4 +1,5 @@
-import type { Field, Model } from "../configs/model";
+import type { Field, Measurement, Model } from "../configs/model";
+import { batteryMeasurements, type Scenario } from "../configs/scenarios";
 import { units } from "../configs/units";
 import {
   cycleSeconds,
@@ -7,11 +8,19 @@ import {
   noise,
   type BatteryParameters,
   type BatteryState,
+  type Heating,
 } from "./physics";
 
 type Quantity = Field["quantity"];
 type Circuit = Field["circuit"];
 type Range = readonly [low: number, high: number];
+
+/** A fault that a unit has. */
+export interface Fault {
+  scenario: Scenario;
+  /** The unit's state when it began. */
+  begin: BatteryState;
+}
 
 /** One simulated unit and its present state. */
 export interface Unit {
@@ -20,6 +29,7 @@ export interface Unit {
   /** Parameters of its battery and inverter. */
   unit: BatteryParameters;
   state: BatteryState;
+  fault?: Fault | undefined;
 }
 
 /** Share of a normal range that the dispatch uses; the rest is for noise and imbalance. */
@@ -34,7 +44,14 @@ const preset = {
   dcVoltage: [650, 850],
   dcCurrent: 150,
   phaseVoltage: 230,
+  cellVoltage: [2.8, 3.65],
 } as const;
+
+/** Surroundings and losses where no normal range asks for others: °C and K. */
+const heating: Heating = { ambient: 22, swing: 3, rise: 8 };
+
+/** How far a fault goes beyond a normal range: a share of the range. */
+const beyond = 0.2;
 
 const efficiency = 0.96;
 const acCircuits: Circuit[] = ["ac_a", "ac_b", "ac_c"];
@@ -58,6 +75,50 @@ function rangesOf(model: Model, quantities: Quantity[], circuits?: Circuit[]): R
   return fitting.flatMap((f): Range[] =>
     f.range ? [[f.range[0] * basePerUnit(f.unit), f.range[1] * basePerUnit(f.unit)]] : [],
   );
+}
+
+/** A temperature in °C. */
+const celsius = (value: number, unit: Field["unit"]): number =>
+  value * fraction(units[unit].factor) +
+  fraction(units[unit].offset) -
+  fraction(units["°C"].offset);
+
+/** A temperature in a field's unit. */
+export const fromCelsius = (value: number, unit: Field["unit"]): number =>
+  (value + fraction(units["°C"].offset) - fraction(units[unit].offset)) /
+  fraction(units[unit].factor);
+
+/** A number that is written as a decimal or a fraction. */
+function fraction(text: string): number {
+  const [numerator, denominator = "1"] = text.split("/");
+  return Number(numerator) / Number(denominator);
+}
+
+/** Normal range of all temperatures of these measurements, in °C; undefined where none has one. */
+function temperatureRange(measurements: Measurement[]): Range | undefined {
+  const ranges = measurements
+    .flatMap((m) => m.fields)
+    .flatMap(({ quantity, range, unit }): Range[] =>
+      quantity === "temperature" && range
+        ? [[celsius(range[0], unit), celsius(range[1], unit)]]
+        : [],
+    );
+  return ranges.length > 0 ? intersection(ranges) : undefined;
+}
+
+/** What warms a body within its normal range. */
+function heatingWithin(range: Range | undefined): Heating {
+  if (!range) return heating;
+  const [low, high] = range;
+  const { ambient, swing, rise } = heating;
+  const margin = 2;
+  if (low + margin <= ambient - swing && ambient + swing + rise + margin <= high) return heating;
+  const scale = Math.min(1, (0.6 * (high - low)) / (2 * swing + rise));
+  return {
+    ambient: low + 0.2 * (high - low) + swing * scale,
+    swing: swing * scale,
+    rise: rise * scale,
+  };
 }
 
 /** The intersection of ranges; the first range where it is empty. */
@@ -102,17 +163,40 @@ export function sizeUnit(model: Model, seed: number): BatteryParameters {
     (power * efficiency) / highest,
   );
   const dispatchCurrent = headroom * (Number.isFinite(current) ? current : preset.dcCurrent);
+  const cellRanges = rangesOf(model, ["cell_voltage"]);
+  const cellVoltage = cellRanges.length > 0 ? intersection(cellRanges) : preset.cellVoltage;
+  const openCircuit = inner([lowest, highest]);
+  const cellOpenCircuit = inner(cellVoltage);
+  const battery = batteryMeasurements(model);
+  const others = model.measurements.filter((m) => !battery.includes(m));
+  const normal = temperatureRange(battery) ?? [0, 45];
   return {
     seed,
     capacity: dispatchCurrent / cRate,
     socBounds: intersection([...rangesOf(model, ["state_of_charge"]), preset.socBounds]),
-    openCircuit: [lowest + 0.15 * span, highest - 0.15 * span],
+    openCircuit,
     resistance: (0.1 * span) / dispatchCurrent,
     efficiency,
     dispatchCurrent,
     phaseVoltage: nominal,
+    cells: Math.max(1, Math.round(openCircuit[1] / cellOpenCircuit[1])),
+    cellOpenCircuit,
+    cellHeating: heatingWithin(temperatureRange(battery)),
+    inverterHeating: heatingWithin(temperatureRange(others)),
+    runawayTemperature: normal[1] + Math.max(15, beyond * (normal[1] - normal[0])),
+    // At rest, when the charge has ended, beyond the range by a fifth of it.
+    overchargeShare: (1 + beyond - edge) / (1 - 2 * edge),
   };
 }
+
+/** Part of a voltage's range at either end that a unit at rest keeps off. */
+const edge = 0.15;
+
+/** A range without its ends. */
+const inner = ([low, high]: Range): Range => [
+  low + edge * (high - low),
+  high - edge * (high - low),
+];
 
 /**
  * Units at rest, spread over the dispatch cycle and around half charge.
@@ -130,4 +214,22 @@ export function startSimulation(model: Model, count: number, seed: number): Unit
 
 /** The units `seconds` later. */
 export const advance = (units: readonly Unit[], seconds: number): Unit[] =>
-  units.map((one) => ({ ...one, state: nextState(one.unit, one.state, seconds) }));
+  units.map((one) => ({
+    ...one,
+    state: nextState(one.unit, one.state, seconds, one.fault?.scenario),
+  }));
+
+/** What is to befall a unit. */
+export interface FaultOrder {
+  scenario: Scenario;
+  /** Number of the unit, from 1. */
+  unit: number;
+}
+
+/** The units with one fault, or none. A fault that goes on keeps its beginning. */
+export const withFault = (units: readonly Unit[], order: FaultOrder | undefined): Unit[] =>
+  units.map(({ fault, ...one }) => {
+    if (!order || one.number !== order.unit) return one;
+    const goesOn = fault?.scenario === order.scenario;
+    return { ...one, fault: goesOn ? fault : { scenario: order.scenario, begin: one.state } };
+  });

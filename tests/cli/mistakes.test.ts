@@ -245,6 +245,19 @@ const sites: Row[] = [
     "simulator.units is 0: write 1 or more",
     siteOf("simulator: { units: 0 }"),
   ],
+  [
+    "a fault that no simulator knows",
+    up,
+    'simulator.scenario is "explosion": allowed here: cell-overheats, cell-drifts, ',
+    siteOf("simulator: { scenario: explosion }"),
+  ],
+  [
+    "a fault that the model cannot show",
+    up,
+    'simulator.scenario is "cell-overheats": it needs a temperature of a battery, which the model ' +
+      "bess-fleet has not; it shows pack-silent, ",
+    siteOf("simulator: { scenario: cell-overheats }"),
+  ],
 ];
 
 const certificates: Row[] = [

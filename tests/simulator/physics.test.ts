@@ -28,6 +28,12 @@ const parametersArbitrary: fc.Arbitrary<BatteryParameters> = fc
     openCircuit: [empty, empty * 1.2],
     resistance: (0.02 * empty) / dispatchCurrent,
     phaseVoltage: 230,
+    cells: 200,
+    cellOpenCircuit: [3, 3.5],
+    cellHeating: { ambient: 22, swing: 3, rise: 8 },
+    inverterHeating: { ambient: 22, swing: 3, rise: 8 },
+    runawayTemperature: 60,
+    overchargeShare: 1.5,
   }));
 
 /** A unit, where it starts, and the lengths of the steps that it runs. */

@@ -5,6 +5,7 @@ import type { Readable } from "node:stream";
 import { buildSync } from "esbuild";
 import { loadModel } from "../../configs/model";
 import { until } from "../support/programs";
+import { type Order, paths } from "../../configs/simulator";
 import type { SimulatorConfig } from "../../simulator";
 import { Broker, type Reader } from "../support/broker";
 
@@ -68,7 +69,7 @@ describe("the simulator", () => {
   afterEach(async () => {
     await simulator?.stop();
     await broker?.stop();
-    rmSync(alive, { force: true });
+    for (const file of [alive, paths.order]) rmSync(file, { force: true });
   });
 
   test("publishes all units without drift, and loses nothing at SIGTERM", async () => {
@@ -124,5 +125,39 @@ describe("the simulator", () => {
     );
     expect(statSync(alive, { throwIfNoEntry: false })).toBeUndefined();
     expect(await simulator.stop()).toBe(0);
+  });
+
+  test("has a fault from its configuration, and takes an order for another while it runs", async () => {
+    const running = (simulator = new Simulator(broker, {
+      fault: { scenario: "pack-silent", unit: 1 },
+    }));
+    const batteries = () =>
+      new Set(
+        reader.received
+          .splice(0)
+          .flatMap(({ topic }) => (topic.startsWith("battery") ? [topic] : [])),
+      );
+    const order = (asked: Order | string) =>
+      writeFileSync(paths.order, typeof asked === "string" ? asked : JSON.stringify(asked));
+    const seen = async (what: string, ...topics: string[]) => {
+      batteries();
+      const all = new Set<string>();
+      await until(what, () => {
+        batteries().forEach((topic) => all.add(topic));
+        return topics.every((topic) => all.has(topic));
+      });
+      return all;
+    };
+    const [first, second] = ["battery/battery-1/status", "battery/battery-2/status"];
+    expect(await seen("the other unit", second)).toEqual(new Set([second]));
+    order({ scenario: "pack-silent", unit: 2, until: Date.now() + 1500 });
+    await until("it is told", () => running.output.includes("unit 2: pack-silent"));
+    expect(await seen("the first unit", first)).toEqual(new Set([first]));
+    await until("its end is told", () => /unit 2.*[^]*unit 1: pack-silent/.test(running.output));
+    order("{");
+    await until("a broken order is told", () => running.output.includes("is no order"));
+    order({ scenario: "normal", unit: 1, until: null });
+    await seen("both units", first, second);
+    expect(running.output).toContain("no fault\n");
   });
 });
