@@ -26,6 +26,8 @@ export const paths = {
   snapshots: "/etc/influxdb3/snapshots.pl",
   /** Bytes that the volume takes, as of the last hour. */
   size: "/var/lib/influxdb3/.size",
+  /** Folder in which the relay notes for the rollups what was written: a volume of its own. */
+  notes: "/var/lib/rollup-notes",
 } as const;
 
 /** How long the pipeline's own metrics are kept. */
@@ -218,13 +220,33 @@ export const startScript = ({
     pipeline: databases.pipeline,
   });
 
-/** The program that Telegraf's writes pass, for Perl. Its answers wait until all is on the disk. */
+/** How the relay notes what was written: how often a block at most, in seconds, and for how many days. */
+export const noting = { seconds: 30, days: 31 } as const;
+
+/**
+ * The program that Telegraf's writes pass, for Perl. Its answers wait until all is on the disk. It notes
+ * into which blocks of the telemetry's tables was written, a line for each:
+ * `<seconds since 1970> <database> <table> <beginning of the block>`.
+ */
 export const relayProgram = ({
   node,
   paths: at = paths,
   listen = everywhere,
-}: Pick<InfluxDbOptions, "node" | "paths" | "listen">): string =>
-  renderScript("influxdb-relay.pl", { ...listen, node, data: at.data });
+  noteSeconds = noting.seconds,
+}: Pick<InfluxDbOptions, "node" | "listen"> & {
+  paths?: { data: string; notes?: string };
+  noteSeconds?: number;
+}): string =>
+  renderScript("influxdb-relay.pl", {
+    ...listen,
+    node,
+    data: at.data,
+    notes: at.notes ?? paths.notes,
+    database: databases.telemetry,
+    blockSeconds,
+    noteSeconds,
+    noteDays: noting.days,
+  });
 
 /** The program that makes one of many old snapshots, for Perl. */
 export const snapshotsProgram = ({

@@ -1,4 +1,4 @@
-import { blockSeconds, databases } from "./influxdb";
+import { blockSeconds, databases, noting, paths as influxdbPaths } from "./influxdb";
 import { circuits, type Field, type Measurement, type Model, mostColumns } from "./model";
 import { durationSeconds, type Unit } from "./units";
 
@@ -262,14 +262,11 @@ export const chunkSeconds = ({ interval }: Pick<Measurement, "interval">): numbe
       .map((blocks) => blocks * blockSeconds),
   );
 
-/** Seconds after which what is noted or over is rolled up. */
-export const dueSeconds = { note: 60, window: 120 } as const;
-
-/** Days of notes that the relay keeps. */
-export const noteDays = 31;
-
-/** Seconds in which the relay notes a block once. */
-export const noteSeconds = 30;
+/**
+ * Seconds after which what is noted or over is rolled up. A note stands for what is written until the
+ * relay notes the block again.
+ */
+export const dueSeconds = { note: 2 * noting.seconds, window: 120 } as const;
 
 /** Table of the pipeline's database that tells of the rollups, and how far they have come. */
 export const rollupsTable = "rollups";
@@ -283,7 +280,7 @@ export const paths = {
   config: "/opt/rollup/config.json",
   token: "/run/secrets/influxdb_token",
   /** Folder with the relay's notes, a volume that it only reads. */
-  notes: "/var/lib/rollup-notes",
+  notes: influxdbPaths.notes,
 } as const;
 
 /** What the container's program reads: a file in JSON. */

@@ -181,7 +181,13 @@ const madeFrom = ({ name }: Model) => `# Made by bess-telemetry from the telemet
 /** Renders telegraf.conf for a model. The agent logs warnings, but no line for each flush. */
 export function telegrafConf(model: Model, options: TelegrafOptions): string {
   const names = model.measurements.map((m) => m.name);
-  const output = { urls: [options.influxdb], token: secret(secrets.influxdb), timeout: "10s" };
+  const output = {
+    urls: [options.influxdb],
+    token: secret(secrets.influxdb),
+    timeout: "10s",
+    // The relay reads it, on the same machine.
+    content_encoding: "identity",
+  };
   const subscriptions = subscriptionsOf(model);
   const rows = subscriptions.reduce((sum, subscription) => sum + holds(subscription).rows, 0);
   const { program, secrets: secretFolder } = options.paths ?? paths;
