@@ -1,0 +1,534 @@
+import { createHash } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import { blockSeconds, databases } from "../configs/influxdb";
+import type { Measurement } from "../configs/model";
+import {
+  chunkSeconds,
+  dueSeconds,
+  holdSeconds,
+  rolledOf,
+  type RollupConfig,
+  rollupsTable,
+  type Span,
+  type Tier,
+  tierNames,
+  tiers,
+  tierTables,
+  windowOf,
+} from "../configs/rollups";
+import { durationSeconds } from "../configs/units";
+import { type Database, quote, sqlTime, type TableColumns } from "./database";
+import { line, type Point, type TagValues, TierLines } from "./lines";
+import { type Note, Notes } from "./notes";
+import { type Bucket, MergedBuckets, RowBuckets, type Value } from "./roll";
+import { parse, selected, tagValues, tierRows } from "./tier-rows";
+
+/** What the roller works with. */
+export interface RollerOptions {
+  config: RollupConfig;
+  database: Database;
+  /** Value of the header that it asks and writes with. */
+  authorization: string;
+  log: (line: string) => void;
+  /** Seconds since 1970. Default: the clock. */
+  now?: () => number;
+  /** Seconds of rest for each second of work on what has long been over. Default: 1. */
+  rest?: number;
+}
+
+/** What the roller has done since it last told of it. */
+interface Work {
+  blocks: number;
+  rows: number;
+  milliseconds: number;
+}
+
+/** The buckets of one unit. */
+interface Unit {
+  tags: TagValues;
+  buckets: Bucket[];
+}
+
+/** Bytes of line protocol that are written at once. */
+const mostBytes = 4_000_000;
+
+/** How far behind retention's end rows are taken, in seconds: none of a span may be gone. */
+const margin = 3600;
+
+/** Seconds between two records of how far the rollups are, where nothing happens. */
+const recordSeconds = 600;
+
+/** Keeps the tiers equal to the rows: new windows, and those that changed later. */
+export class Roller {
+  /** Before this moment the minutes are complete; seconds since 1970. Undefined until {@link load}. */
+  until: number | undefined;
+  /** What the tiers' databases have. */
+  readonly columns: Record<Tier, TableColumns> = {
+    minute: new Map(),
+    hour: new Map(),
+    day: new Map(),
+  };
+  /** When a pass was last complete, in seconds since 1970. */
+  passed = 0;
+  /** Where a second round over all rows is, after a change of what is rolled up. */
+  private again: number | undefined;
+  private raw: TableColumns = new Map();
+  private readonly notes: Notes;
+  private waiting: Note[] = [];
+  private readonly rolledAt = new Map<string, number>();
+  private work: Work = { blocks: 0, rows: 0, milliseconds: 0 };
+  private recorded = 0;
+  private readonly now: () => number;
+  private readonly due: { note: number; window: number };
+
+  constructor(private readonly options: RollerOptions) {
+    this.now = options.now ?? (() => Date.now() / 1000);
+    this.due = options.config.due ?? dueSeconds;
+    this.notes = new Notes(options.config.notes, databases.telemetry);
+  }
+
+  /** Rolls up until it is told to stop. What fails is tried again. */
+  async run(signal: AbortSignal): Promise<void> {
+    let pause = 1;
+    let told = "";
+    while (!signal.aborted) {
+      try {
+        if (this.until === undefined) await this.load();
+        await this.pass(signal);
+        pause = 1;
+        told = "";
+        await sleep(Math.min(30, this.due.note / 2) * 1000, undefined, { signal });
+      } catch (error) {
+        if (signal.aborted) return;
+        const { message } = error as Error;
+        if (message !== told) this.options.log(`rollups wait: ${message}`);
+        told = message;
+        await sleep(pause * 1000, undefined, { signal }).catch(() => undefined);
+        pause = Math.min(60, pause * 2);
+      }
+    }
+  }
+
+  /** Learns how far the rollups are. */
+  async load(): Promise<void> {
+    const now = this.now();
+    const found = await this.record();
+    // The oldest window of which all rows are still there.
+    const { start, end } = windowOf("minute", this.horizon(now));
+    const oldest = start >= this.horizon(now) ? start : end;
+    const layout = this.layout();
+    this.notes.rewind(found ? found.noted : now - 2 * recordSeconds);
+    const [first] = this.notes.days();
+    const lost =
+      found !== undefined && first !== undefined && Date.parse(first) / 1000 > found.noted;
+    this.again = found?.again;
+    if (found && (found.layout !== layout || lost)) this.again = oldest;
+    this.until = Math.max(found?.until ?? oldest, oldest);
+  }
+
+  /** Rolls up all that is due. */
+  async pass(signal?: AbortSignal): Promise<void> {
+    await this.refresh();
+    let behind = true;
+    while (behind && !signal?.aborted) {
+      await this.timed(() => this.rollNoted());
+      behind = (await this.timed(() => this.seal())) || (await this.timed(() => this.repeat()));
+    }
+    this.passed = this.now();
+    if (this.passed - this.recorded >= recordSeconds) await this.tell();
+  }
+
+  /** Before this moment all rows of a tier are there; seconds since 1970. */
+  complete(tier: Tier): number {
+    const until = this.until ?? 0;
+    return tier === "minute" ? until : windowOf(tier, until).start;
+  }
+
+  /** The oldest rows that retention leaves for long enough. */
+  private horizon(now: number): number {
+    return now - durationSeconds(this.options.config.retention.raw) + margin;
+  }
+
+  /** Text that changes with what is rolled up. */
+  private layout(): string {
+    const { model } = this.options.config;
+    const rolled = model.measurements.map((m) => [m.name, m.interval, rolledOf(m)]);
+    return createHash("sha256").update(JSON.stringify(rolled)).digest("hex").slice(0, 16);
+  }
+
+  private async timed<T>(work: () => Promise<T>): Promise<T> {
+    const began = performance.now();
+    const result = await work();
+    this.work.milliseconds += performance.now() - began;
+    return result;
+  }
+
+  private async refresh(): Promise<void> {
+    const { database, authorization } = this.options;
+    this.raw = await database.columns(authorization, databases.telemetry);
+    for (const tier of tierNames)
+      this.columns[tier] = await database.columns(authorization, tiers[tier].database);
+  }
+
+  /** Rolls up the next window that is over. @returns whether there was one. */
+  private async seal(): Promise<boolean> {
+    const now = this.now();
+    const window = windowOf("minute", this.until ?? now);
+    if (window.end + this.due.window > now) return false;
+    await this.rollWindow(window);
+    this.until = window.end;
+    await this.tell();
+    return true;
+  }
+
+  /** Rolls up a window once more, where all are. @returns whether there was one. */
+  private async repeat(): Promise<boolean> {
+    if (this.again === undefined) return false;
+    const window = windowOf("minute", this.again);
+    const done = window.end > (this.until ?? 0);
+    if (!done) await this.rollWindow(window);
+    this.again = done ? undefined : window.end;
+    await this.tell();
+    return !done;
+  }
+
+  private async rollWindow(window: Span): Promise<void> {
+    const began = this.now();
+    for (const m of this.options.config.model.measurements) {
+      const writer = new Writer(this.options, "minute", this.columns);
+      const fresh = !(await this.hasRows(tiers.minute.database, this.columns.minute, m, window));
+      if (await this.hasRows(databases.telemetry, this.raw, m, window))
+        await this.rollMinutes(m, window, writer, fresh);
+      await this.done(writer);
+    }
+    for (const tier of ["hour", "day"] as const) {
+      const over = windowOf(tier, window.start);
+      if (over.end !== window.end) break;
+      for (const m of this.options.config.model.measurements) await this.rollTier(tier, m, over);
+    }
+    this.rolledAt.set(`${window.start}`, began);
+    const seconds = this.now() - began;
+    // What has long been over gives way to what comes.
+    if (began - window.end > 86_400) await sleep(seconds * (this.options.rest ?? 1) * 1000);
+  }
+
+  private async hasRows(
+    db: string,
+    columns: TableColumns,
+    { name }: Measurement,
+    { start, end }: Span,
+  ): Promise<boolean> {
+    if (!columns.has(name)) return false;
+    const { database, authorization } = this.options;
+    const sql =
+      `SELECT 1 FROM ${quote(name)} WHERE time >= ${sqlTime(start)} ` +
+      `AND time < ${sqlTime(end)} LIMIT 1`;
+    return (await database.all(authorization, db, sql)).length > 0;
+  }
+
+  /** Rolls up the blocks that were noted and lie in windows that are complete. */
+  private async rollNoted(): Promise<void> {
+    this.waiting.push(...this.notes.read());
+    const now = this.now();
+    const isDue = ({ noted }: Note) => noted <= now - this.due.note || noted > now + this.due.note;
+    const due = this.waiting.filter(isDue);
+    this.waiting = this.waiting.filter((note) => !isDue(note));
+    if (due.length === 0) return;
+    for (const m of this.options.config.model.measurements) {
+      const blocks = due.filter((note) => note.table === m.name && !this.isKnown(note));
+      const hold = Math.ceil(holdSeconds(m) / 60) * 60;
+      const spans = joined(
+        [...new Set(blocks.map(({ block }) => block))].map((block) => ({
+          start: block,
+          end: block + blockSeconds + hold,
+        })),
+      );
+      for (const span of spans.flatMap(byWindow)) await this.rollAgain(m, span);
+      for (const { block } of blocks) this.rolledAt.set(`${m.name} ${block}`, now);
+    }
+    if (this.rolledAt.size > 20_000) this.rolledAt.clear();
+  }
+
+  /** Whether what a note tells of was rolled up after all the writes that it stands for. */
+  private isKnown({ table, block, noted }: Note): boolean {
+    const { start } = windowOf("minute", block);
+    const at = Math.max(
+      this.rolledAt.get(`${start}`) ?? 0,
+      this.rolledAt.get(`${table} ${block}`) ?? 0,
+    );
+    return noted <= at - this.due.note / 2;
+  }
+
+  /** Rolls up part of a window that is complete, and the hours and days over it. */
+  private async rollAgain(m: Measurement, noted: Span): Promise<void> {
+    const now = this.now();
+    // Rows that retention has taken must not take their rollups too.
+    const oldest = Math.ceil(this.horizon(now) / blockSeconds) * blockSeconds;
+    const span = { start: Math.max(noted.start, oldest), end: noted.end };
+    if (span.start >= Math.min(span.end, this.until ?? 0)) return;
+    const writer = new Writer(this.options, "minute", this.columns);
+    await this.rollMinutes(m, span, writer, false);
+    await this.done(writer);
+    let changed = [...writer.changed];
+    for (const tier of ["hour", "day"] as const) {
+      const finer = tier === "hour" ? "minute" : "hour";
+      const { seconds } = tiers[tier];
+      const starts = new Set(changed.map((at) => Math.floor(at / seconds) * seconds));
+      const spans = joined([...starts].map((at) => ({ start: at, end: at + seconds })));
+      changed = [];
+      for (const each of spans) {
+        if (each.end > this.complete(tier)) continue;
+        // What has left the finer tier is not rolled up any more.
+        const kept = now - durationSeconds(this.options.config.retention[finer]) + margin;
+        if (windowOf(finer, each.start).start < kept) continue;
+        changed.push(...(await this.rollTier(tier, m, each)));
+      }
+    }
+  }
+
+  /** Rolls up rows into minutes. @param fresh whether the tier has none of them. */
+  private async rollMinutes(m: Measurement, { start, end }: Span, writer: Writer, fresh: boolean) {
+    const length = chunkSeconds(m);
+    for (let from = start; from < end;) {
+      const to = Math.min(end, Math.floor(from / length + 1) * length);
+      const span = { start: from, end: to };
+      await this.rewrite("minute", m, span, this.minutes(m, span), writer, fresh);
+      this.work.blocks += Math.ceil((to - from) / blockSeconds);
+      from = to;
+    }
+  }
+
+  /** Rolls up a tier's finer one. @returns when the buckets begin that have changed. */
+  private async rollTier(tier: "hour" | "day", m: Measurement, span: Span): Promise<Set<number>> {
+    const writer = new Writer(this.options, tier, this.columns);
+    // A few hours, or a day, at a time: what is in memory stays small.
+    const length = tier === "hour" ? 6 * tiers.hour.seconds : tiers.day.seconds;
+    for (let from = span.start; from < span.end; from += length) {
+      const part = { start: from, end: Math.min(span.end, from + length) };
+      await this.rewrite(tier, m, part, this.merged(tier, m, part), writer, false);
+    }
+    await this.done(writer);
+    return writer.changed;
+  }
+
+  private async done(writer: Writer): Promise<void> {
+    await writer.flush();
+    this.work.rows += writer.count;
+  }
+
+  /** The minutes of each unit in a span, from its rows. */
+  private async *minutes(m: Measurement, span: Span): AsyncGenerator<Unit> {
+    const has = this.raw.get(m.name);
+    if (!has) return;
+    const { database, authorization } = this.options;
+    const rolled = rolledOf(m);
+    const hold = holdSeconds(m);
+    const before = rolled.some(({ states }) => states) ? hold : 0;
+    const columns = m.fields.flatMap(({ name, type }, index) => {
+      const stored = has.get(name);
+      const fits = stored === type || (stored === "int" && type === "float");
+      return fits ? [{ name, type, index }] : [];
+    });
+    const tags = m.tags.map(({ name }) => (has.get(name) === "tag" ? quote(name) : "''"));
+    const order = m.tags.filter(({ name }) => has.get(name) === "tag");
+    const sql =
+      `SELECT ${[
+        ...tags,
+        `CAST(time AS BIGINT) - ${span.start}000000000`,
+        ...columns.map(({ name, type }) => selected(name, type)),
+      ].join(", ")} FROM ${quote(m.name)} ` +
+      `WHERE time >= ${sqlTime(span.start - before)} AND time < ${sqlTime(span.end)} ` +
+      `ORDER BY ${[...order.map(({ name }) => quote(name)), "time"].join(", ")}`;
+    const count = tags.length;
+    let key: string | undefined;
+    let unit: TagValues = [];
+    let buckets = new RowBuckets(rolled, tiers.minute.seconds, span, hold);
+    for await (const rows of database.rows(authorization, databases.telemetry, sql))
+      for (const row of rows) {
+        const own = row.slice(0, count).join("\0");
+        if (own !== key) {
+          if (key !== undefined) yield { tags: unit, buckets: buckets.buckets };
+          key = own;
+          unit = tagValues(row, count);
+          buckets = new RowBuckets(rolled, tiers.minute.seconds, span, hold);
+        }
+        const values: (Value | undefined)[] = m.fields.map(() => undefined);
+        for (const [i, { index, type }] of columns.entries())
+          values[index] = parse(row[count + 1 + i] ?? "", type);
+        buckets.add(Number(row[count]), values);
+      }
+    if (key !== undefined) yield { tags: unit, buckets: buckets.buckets };
+  }
+
+  /** The buckets of each unit in a span, from those of the finer tier. */
+  private async *merged(tier: "hour" | "day", m: Measurement, span: Span): AsyncGenerator<Unit> {
+    const { database, authorization } = this.options;
+    const rolled = rolledOf(m);
+    const units = new Map<string, { tags: TagValues; buckets: MergedBuckets }>();
+    const finer = tier === "hour" ? "minute" : "hour";
+    const columns = this.columns[finer];
+    for await (const row of tierRows(database, authorization, columns, m, finer, span)) {
+      const key = row.tags.join("\0");
+      let unit = units.get(key);
+      if (!unit) {
+        const buckets = new MergedBuckets(rolled, tiers[tier].seconds);
+        units.set(key, (unit = { tags: row.tags, buckets }));
+      }
+      if ("values" in row) unit.buckets.merge(row.at, row.values);
+      else unit.buckets.mergeState(row.at, row.field, row.state, row.seconds);
+    }
+    for (const { tags, buckets } of units.values()) yield { tags, buckets: buckets.buckets };
+  }
+
+  /** Writes what a tier does not have yet, or not so, of a span. */
+  private async rewrite(
+    tier: Tier,
+    m: Measurement,
+    span: Span,
+    units: AsyncIterable<Unit>,
+    writer: Writer,
+    fresh: boolean,
+  ): Promise<void> {
+    const { database, authorization } = this.options;
+    const rolled = rolledOf(m);
+    const lines = new TierLines(m, rolled, tier, tierTables(m, this.columns[tier]));
+    const existing = new Map<string, string>();
+    const zeros = new Map<string, { point: Point; at: number }>();
+    const keyOf = ({ series, time }: Point) => `${series} ${time}`;
+    if (!fresh)
+      for await (const row of tierRows(database, authorization, this.columns[tier], m, tier, span))
+        if ("values" in row)
+          for (const point of lines.values(row.tags, row.at, row.values))
+            existing.set(keyOf(point), point.fields);
+        else {
+          const { tags, at, field, state, seconds } = row;
+          const point = lines.state(tags, at, field, state, seconds);
+          existing.set(keyOf(point), point.fields);
+          if (seconds !== 0)
+            zeros.set(keyOf(point), { point: lines.state(tags, at, field, state, 0), at });
+        }
+    const put = async (point: Point, at: number) => {
+      const key = keyOf(point);
+      zeros.delete(key);
+      if (existing.get(key) !== point.fields) await writer.add(point, at);
+    };
+    for await (const { tags, buckets } of units)
+      for (const { at, values, states } of buckets) {
+        for (const point of lines.values(tags, at, values)) await put(point, at);
+        for (const [field, times] of states)
+          for (const [state, seconds] of times)
+            await put(lines.state(tags, at, field, state, seconds), at);
+      }
+    // Nothing can be deleted: a state that the rows no longer have lasts no time.
+    for (const { point, at } of zeros.values()) await writer.add(point, at);
+  }
+
+  /** How far the rollups were when that was last recorded. */
+  private async record() {
+    const { database, authorization } = this.options;
+    const columns = await database.columns(authorization, databases.pipeline);
+    if (!columns.has(rollupsTable)) return undefined;
+    const has = columns.get(rollupsTable);
+    const names = ["until", "noted", "again", "layout"].map((name) =>
+      has?.has(name) ? quote(name) : "NULL",
+    );
+    for (const days of [0.1, 1, 31]) {
+      const sql =
+        `SELECT ${names.join(", ")} FROM ${quote(rollupsTable)} ` +
+        `WHERE time >= ${sqlTime(this.now() - days * 86_400)} ORDER BY time DESC LIMIT 1`;
+      const [row] = await database.all(authorization, databases.pipeline, sql);
+      if (!row) continue;
+      const [until, noted, again, layout] = row;
+      return {
+        until: Number(until),
+        noted: Number(noted),
+        again: again ? Number(again) : undefined,
+        layout,
+      };
+    }
+    return undefined;
+  }
+
+  /** Records how far the rollups are, and what was done since the last time. */
+  private async tell(): Promise<void> {
+    const { database, authorization } = this.options;
+    const now = this.now();
+    const { blocks, rows, milliseconds } = this.work;
+    const oldest = this.waiting.reduce((least, { noted }) => Math.min(least, noted), now);
+    const until = this.until ?? 0;
+    const fields = {
+      until: `${until}i`,
+      // A clock that is set back must not hide a note.
+      noted: `${Math.floor(oldest - recordSeconds)}i`,
+      again: this.again === undefined ? undefined : `${this.again}i`,
+      layout: `"${this.layout()}"`,
+      lag: Math.max(0, now - windowOf("minute", until).end - this.due.window, now - oldest),
+      blocks: `${blocks}i`,
+      rows: `${rows}i`,
+      milliseconds: `${Math.round(milliseconds)}i`,
+    };
+    const text = Object.entries(fields).flatMap(([name, value]) =>
+      value === undefined ? [] : [`${name}=${value}`],
+    );
+    const record = `${rollupsTable} ${text.join(",")} ${Math.floor(now)}\n`;
+    await database.write(authorization, databases.pipeline, record);
+    this.work = { blocks: 0, rows: 0, milliseconds: 0 };
+    this.recorded = now;
+  }
+}
+
+/** Gathers points of a tier, and writes them at once. */
+class Writer {
+  /** When the buckets begin of which points were written. */
+  readonly changed = new Set<number>();
+  count = 0;
+  private lines: string[] = [];
+  private bytes = 0;
+
+  constructor(
+    private readonly options: RollerOptions,
+    private readonly tier: Tier,
+    private readonly columns: Record<Tier, TableColumns>,
+  ) {}
+
+  async add(point: Point, at: number): Promise<void> {
+    const text = line(point);
+    this.lines.push(text);
+    this.bytes += text.length;
+    this.count += 1;
+    this.changed.add(at);
+    if (this.bytes >= mostBytes) await this.flush();
+  }
+
+  async flush(): Promise<void> {
+    if (this.lines.length === 0) return;
+    const { database, authorization } = this.options;
+    const { database: db } = tiers[this.tier];
+    await database.write(authorization, db, this.lines.join(""));
+    this.lines = [];
+    this.bytes = 0;
+    this.columns[this.tier] = await database.columns(authorization, db);
+  }
+}
+
+/** Spans that touch or overlap, as one. */
+export function joined(spans: readonly Span[]): Span[] {
+  const made: Span[] = [];
+  for (const span of [...spans].sort((a, b) => a.start - b.start)) {
+    const last = made.at(-1);
+    if (last && span.start <= last.end) last.end = Math.max(last.end, span.end);
+    else made.push({ ...span });
+  }
+  return made;
+}
+
+/** The parts of a span that lie in one window of minutes each. */
+export function byWindow({ start, end }: Span): Span[] {
+  const parts: Span[] = [];
+  for (let from = start; from < end;) {
+    const to = Math.min(end, windowOf("minute", from).end);
+    parts.push({ start: from, end: to });
+    from = to;
+  }
+  return parts;
+}
