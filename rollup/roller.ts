@@ -33,7 +33,7 @@ export interface RollerOptions {
   /** Seconds since 1970. Default: the clock. */
   now?: () => number;
   /** Seconds of rest for each second of work on what has long been over. Default: 1. */
-  rest?: number;
+  rest?: number | undefined;
 }
 
 /** What the roller has done since it last told of it. */
@@ -68,11 +68,12 @@ export class Roller {
     hour: new Map(),
     day: new Map(),
   };
-  /** When a pass was last complete, in seconds since 1970. */
-  passed = 0;
+  /** When it last came a step on, in seconds since 1970. */
+  alive = 0;
   /** Where a second round over all rows is, after a change of what is rolled up. */
   private again: number | undefined;
-  private raw: TableColumns = new Map();
+  /** What the database of the rows has. */
+  raw: TableColumns = new Map();
   private readonly notes: Notes;
   private waiting: Note[] = [];
   private readonly rolledAt = new Map<string, number>();
@@ -132,10 +133,13 @@ export class Roller {
     let behind = true;
     while (behind && !signal?.aborted) {
       await this.timed(() => this.rollNoted());
+      const began = performance.now();
       behind = (await this.timed(() => this.seal())) || (await this.timed(() => this.repeat()));
+      // What has long been over gives way to what comes.
+      if (behind) await sleep((performance.now() - began) * (this.options.rest ?? 1));
     }
-    this.passed = this.now();
-    if (this.passed - this.recorded >= recordSeconds) await this.tell();
+    this.alive = this.now();
+    if (this.alive - this.recorded >= recordSeconds) await this.tell();
   }
 
   /** Before this moment all rows of a tier are there; seconds since 1970. */
@@ -207,9 +211,6 @@ export class Roller {
       for (const m of this.options.config.model.measurements) await this.rollTier(tier, m, over);
     }
     this.rolledAt.set(`${window.start}`, began);
-    const seconds = this.now() - began;
-    // What has long been over gives way to what comes.
-    if (began - window.end > 86_400) await sleep(seconds * (this.options.rest ?? 1) * 1000);
   }
 
   private async hasRows(
@@ -474,6 +475,7 @@ export class Roller {
     await database.write(authorization, databases.pipeline, record);
     this.work = { blocks: 0, rows: 0, milliseconds: 0 };
     this.recorded = now;
+    this.alive = now;
   }
 }
 

@@ -1,6 +1,8 @@
-import type { RollupConfig } from "../configs/rollups";
+import { port, type RollupConfig } from "../configs/rollups";
 import { Database } from "./database";
+import { Reader } from "./reader";
 import { Roller } from "./roller";
+import { makeServer } from "./server";
 
 /** How the service is told to stop, and tells what it does. */
 export interface RollupHooks {
@@ -10,19 +12,31 @@ export interface RollupHooks {
   rest?: number;
 }
 
+/** Seconds without a complete pass after which the service is not healthy. */
+const longestPass = 1800;
+
 /** Rolls up, and answers queries, until it is told to stop. */
 export async function runRollup(
   config: RollupConfig,
   token: string,
-  hooks: RollupHooks,
+  { signal, log, rest }: RollupHooks,
 ): Promise<void> {
+  const began = Date.now() / 1000;
   const database = new Database(config.influxdb, config.relay);
-  const roller = new Roller({
-    config,
+  const authorization = `Bearer ${token}`;
+  const roller = new Roller({ config, database, authorization, log, rest });
+  const server = makeServer({
+    model: config.model,
     database,
-    authorization: `Bearer ${token}`,
-    log: hooks.log,
-    ...(hooks.rest !== undefined && { rest: hooks.rest }),
+    reader: new Reader(database, roller, config.retention),
+    healthy: () => Date.now() / 1000 - Math.max(began, roller.alive) < longestPass,
+    log,
   });
-  await roller.run(hooks.signal);
+  const { address, port: at } = config.listen ?? { address: "0.0.0.0", port };
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject).listen(at, address, resolve);
+  });
+  await roller.run(signal);
+  server.close();
+  server.closeAllConnections();
 }
