@@ -3,8 +3,10 @@ import { bessCommand, problem } from "./command";
 import { checkCommand } from "./check";
 import { docs } from "./docs";
 import { down } from "./down";
+import { exportCommand } from "./export";
 import { fleet } from "./fleet";
 import { imagesCommand } from "./images";
+import { importCommand } from "./import";
 import { learnCommand } from "./learn";
 import { list } from "./list";
 import { openCommand } from "./open";
@@ -28,6 +30,8 @@ const commands = [
   checkCommand,
   learnCommand,
   replayCommand,
+  exportCommand,
+  importCommand,
   rehearseCommand,
   simulateCommand,
   list,

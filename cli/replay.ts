@@ -1,7 +1,5 @@
 import { performance } from "node:perf_hooks";
-import { SingleBar } from "cli-progress";
 import { InvalidArgumentError, Option } from "commander";
-import { isWatched } from "../automation";
 import { loadModel } from "../configs/model";
 import { profiles } from "../configs/profiles";
 import type { SiteConfig } from "../configs/site";
@@ -9,7 +7,8 @@ import { findSite, siteConfig } from "../configs/sites";
 import { durationSeconds } from "../configs/units";
 import { InputError } from "../configs/validation";
 import { acting, bessCommand, number, pairs, stackOption } from "./command";
-import { parseDelimiter } from "./replay/csv";
+import { followWork, rate } from "./follow";
+import { delimiterOf, encodingName, list } from "./options";
 import { type Decimal, decimals, type Row } from "./replay/messages";
 import { loopback, reach, readPassword } from "./replay/login";
 import { open, send, type Progress } from "./replay/send";
@@ -77,23 +76,6 @@ function brokerUrl(text: string): string {
   return text;
 }
 
-function delimiter(text: string): string {
-  const found = parseDelimiter(text);
-  if (found === undefined)
-    throw new InvalidArgumentError("Write one character, such as ';', or tab.");
-  return found;
-}
-
-function encoding(text: string): string {
-  try {
-    return new TextDecoder(text).encoding;
-  } catch {
-    throw new InvalidArgumentError("Write an encoding such as utf-8, utf-16le, windows-1252.");
-  }
-}
-
-const list = (text: string, previous: string[]): string[] => [...previous, text];
-
 /** Replays a recorded file. */
 export const replayCommand = () =>
   bessCommand(
@@ -131,11 +113,11 @@ export const replayCommand = () =>
     .addOption(
       new Option("--format <format>", "what the file is (default: by its ending)").choices(formats),
     )
-    .option("--delimiter <character>", "between two cells (default: by the header)", delimiter)
+    .option("--delimiter <character>", "between two cells (default: by the header)", delimiterOf)
     .addOption(
       new Option("--decimal <mark>", "before a fraction (default: by the cells)").choices(decimals),
     )
-    .option("--encoding <name>", "how bytes are read (default: by the bytes)", encoding)
+    .option("--encoding <name>", "how bytes are read (default: by the bytes)", encodingName)
     .option("--skip-bad <path>", "go on at a bad row, and keep it in this new file")
     .option(
       "--url <url>",
@@ -180,43 +162,17 @@ async function* resumed(first: Row[], rest: AsyncIterable<Row[]>): AsyncGenerato
   yield* rest;
 }
 
-/** Time between two lines of progress where there is no terminal, in ms. */
-const reportInterval = 5000;
-
-/**
- * Shows the progress on the terminal, or prints it every few seconds where there is none.
- * @returns what ends that.
- */
+/** Shows the progress. @returns what ends that. */
 function show(progress: Progress, skipped: Skipped, share: () => number): () => void {
   const began = performance.now();
-  const text = () =>
-    `${progress.sent} rows sent, ${progress.acknowledged} acknowledged ` +
-    `(${rate(progress.acknowledged, began)}/s)` +
-    (skipped.count > 0 ? `, ${skipped.count} skipped` : "");
-  if (!isWatched()) {
-    const timer = setInterval(
-      () => console.error(`${Math.floor(share() * 100)} %: ${text()}`),
-      reportInterval,
-    );
-    return () => clearInterval(timer);
-  }
-  const bar = new SingleBar({
-    format: "{bar} {percentage} %: {text}",
-    gracefulExit: false,
-    clearOnComplete: true,
-  });
-  const update = () => bar.update(share(), { text: text() });
-  bar.start(1, 0, { text: text() });
-  const timer = setInterval(update, 100);
-  return () => {
-    clearInterval(timer);
-    update();
-    bar.stop();
-  };
+  return followWork(
+    share,
+    () =>
+      `${progress.sent} rows sent, ${progress.acknowledged} acknowledged ` +
+      `(${rate(progress.acknowledged, began)}/s)` +
+      (skipped.count > 0 ? `, ${skipped.count} skipped` : ""),
+  );
 }
-
-const rate = (rows: number, began: number): number =>
-  Math.round((rows * 1000) / Math.max(1, performance.now() - began));
 
 /** Says what became of the rows; true if the broker has acknowledged every one. */
 function summarize(

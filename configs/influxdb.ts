@@ -403,6 +403,18 @@ export const createTokenScript = (api = apiPlaceholders): string =>
 export const queryScript = (db: string, sql: string, api = apiPlaceholders): string =>
   renderScript("influxdb-query.sh", { ...api, query: quotedJson({ db, q: sql }) });
 
+/**
+ * A bash script that answers requests of `query_sql`, a line of its input each, for as long as that is
+ * open.
+ */
+export const askScript = (api = apiPlaceholders): string => renderScript("influxdb-ask.sh", api);
+
+/** A bash script that writes the gzipped line protocol of its input through the relay, to a database. */
+export const writeScript = (
+  db: string,
+  api: typeof apiPlaceholders & { writePort: number } = { ...apiPlaceholders, writePort },
+): string => renderScript("influxdb-write.sh", { ...api, db });
+
 /** A bash script that revokes the token named in `$TOKEN_NAME`; one that is gone is no error. */
 export const revokeTokenScript = (api = apiPlaceholders): string =>
   renderScript("influxdb-revoke-token.sh", api);

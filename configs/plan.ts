@@ -173,17 +173,8 @@ function sourcePlan(table: string, source: Source, pattern: string): SourcePlan 
   const keys = [...tags.map((tag) => tag.place), names];
   const value = pathPlan(source.value);
   const fields = source.fields.map(({ field, reading }): FieldPlan => {
-    const { number, values, bit } = reading;
     const path: PathPlan = names ? [0, [unescaped(reading.path)]] : pathPlan(reading.path);
-    return {
-      name: field.name,
-      path,
-      kind: field.type,
-      ...conversion(field, reading),
-      number: number ? numberPlan(number) : null,
-      values: values ?? null,
-      bit: bit ?? null,
-    };
+    return { ...valuePlan(field, reading), path };
   });
   return {
     table,
@@ -195,6 +186,19 @@ function sourcePlan(table: string, source: Source, pattern: string): SourcePlan 
     tags,
     fields,
     bare: names ? isWhole(value) : fields.some(({ path }) => isWhole(path)),
+  };
+}
+
+/** How a field's values are read, wherever they stand. */
+export function valuePlan(field: Field, reading: Reading): Omit<FieldPlan, "path"> {
+  const { number, values, bit } = reading;
+  return {
+    name: field.name,
+    kind: field.type,
+    ...conversion(field, reading),
+    number: number ? numberPlan(number) : null,
+    values: values ?? null,
+    bit: bit ?? null,
   };
 }
 

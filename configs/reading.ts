@@ -1,8 +1,7 @@
-import type { Model } from "./model";
-import type { Time } from "./payload";
+import type { Field, Model } from "./model";
+import type { Reading, Time } from "./payload";
 import { escapedKey } from "./payload";
 import {
-  type FieldPlan,
   mostRows,
   type PathPlan,
   type PlacePlan,
@@ -13,6 +12,7 @@ import {
   subscriptionsOf,
   timePlan,
   type TimePlan,
+  valuePlan,
 } from "./plan";
 import { topicMatches } from "./model";
 
@@ -436,8 +436,22 @@ interface Refused {
   reason: Drop["reason"];
 }
 
+type ValuePlan = ReturnType<typeof valuePlan>;
+
+/**
+ * A function that reads values of a field as a gateway sends them, wherever they stand. Its result is an
+ * object with the reason where a value cannot be stored.
+ */
+export function valueReader(
+  field: Field,
+  reading: Reading,
+): (value: string | number | boolean) => Stored | Refused {
+  const plan = valuePlan(field, reading);
+  return (value) => typed(typeof value === "number" ? `${mark}${value}` : value, plan);
+}
+
 /** A value of a field's type, or why it is none. */
-function typed(value: Value, field: FieldPlan): Stored | Refused {
+function typed(value: Value, field: ValuePlan): Stored | Refused {
   if (Array.isArray(value) || isObject(value)) return { reason: reasons.type };
   if (field.kind === "string") return stringOf(value, field);
   if (field.kind === "bool") return booleanOf(value, field);
@@ -447,7 +461,7 @@ function typed(value: Value, field: FieldPlan): Stored | Refused {
   return converted(number, field);
 }
 
-function converted(number: bigint | number, field: FieldPlan): Stored | Refused {
+function converted(number: bigint | number, field: ValuePlan): Stored | Refused {
   const { factor, addend, divisor } = field;
   if (field.kind === "float") {
     const result = (Number(number) * factor + addend) / divisor;
@@ -470,7 +484,7 @@ function converted(number: bigint | number, field: FieldPlan): Stored | Refused 
   return result >= -(2n ** 63n) && result < 2n ** 63n ? result : { reason: reasons.bits };
 }
 
-function stringOf(value: Value, { values }: FieldPlan): Stored | Refused {
+function stringOf(value: Value, { values }: ValuePlan): Stored | Refused {
   const text = textOf(value) ?? "";
   if (isLong(text)) return { reason: reasons.long };
   if (!values) return text;
@@ -493,7 +507,7 @@ export const booleanWords: Partial<Record<string, boolean>> = {
   "0": false,
 };
 
-function booleanOf(value: Value, field: FieldPlan): Stored | Refused {
+function booleanOf(value: Value, field: ValuePlan): Stored | Refused {
   if (field.bit !== null) {
     const number = typeof value === "boolean" ? undefined : numberOf(value, field);
     if (number === undefined) return { reason: reasons.number };
@@ -510,7 +524,7 @@ function booleanOf(value: Value, field: FieldPlan): Stored | Refused {
 }
 
 /** The number that a value is or that its text says; undefined if it is none. */
-function numberOf(value: Value, { number }: FieldPlan): bigint | number | undefined {
+function numberOf(value: Value, { number }: ValuePlan): bigint | number | undefined {
   const raw = rawNumber(value);
   const text = trim(raw ?? (typeof value === "string" ? value : ""));
   const [decimal, group, suffix, base] = number ?? [".", null, null, 10];

@@ -44,6 +44,50 @@ export function transitionsOf(zone: string): Transition[] {
   return found;
 }
 
+/** From when {@link transitionsOf} knows a zone, in s since 1970. */
+export const zonesKnownFrom = Date.UTC(years.from, 0) / 1000;
+
+/** Offset of a zone at an instant; both in s. */
+export function offsetAt(zone: string, seconds: number): number {
+  const all = transitionsOf(zone);
+  let [low, high] = [0, all.length];
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    if ((all[middle]?.[0] ?? Infinity) <= seconds) low = middle;
+    else high = middle;
+  }
+  return all[low]?.[1] ?? 0;
+}
+
+/** A day of a calendar, from one instant to another; in s since 1970. */
+export interface Day {
+  /** As `2026-03-29`. */
+  name: string;
+  from: number;
+  to: number;
+}
+
+/**
+ * The days of a zone that a time span touches, each cut to it. A day on which the clock is put forward
+ * has 23 hours, and one on which it is put back 25.
+ */
+export function daysOf(from: number, to: number, zone: string): Day[] {
+  const days: Day[] = [];
+  for (let at = from; at < to;) {
+    const local = at + offsetAt(zone, at);
+    const midnight = (Math.floor(local / 86_400) + 1) * 86_400;
+    // The offset may change within the day; and a midnight that is left out is the change itself.
+    const early = midnight - offsetAt(zone, at);
+    const late = midnight - offsetAt(zone, early);
+    const end = late + offsetAt(zone, late) === midnight ? late : early;
+    const name = new Date(local * 1000).toISOString().slice(0, 10);
+    const next = Math.min(end, to);
+    days.push({ name, from: at, to: next });
+    at = next;
+  }
+  return days;
+}
+
 /** A function that tells a zone's offset at an instant. */
 function offsets(zone: string): (seconds: number) => number {
   const format = new Intl.DateTimeFormat("en-US", {

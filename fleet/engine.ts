@@ -1,6 +1,24 @@
-import { spawn } from "node:child_process";
+import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { type ContainerStatus, parseStatus, statusScript } from "../configs/containers";
 import { engineEnvironment, engineLine, type EnginePlace, quoted } from "../configs/ssh";
+
+/**
+ * Starts a command line beside a site's engine. It is in a session of its own: a terminal's Ctrl-C lets
+ * what runs be finished.
+ * @param timeout ms after which it is ended. Default: never.
+ */
+export function startBesideEngine(
+  place: EnginePlace,
+  line: string,
+  timeout?: number,
+): ChildProcessWithoutNullStreams {
+  const env = { ...process.env, ...engineEnvironment(place) };
+  return spawn("sh", ["-c", engineLine(place, line)], { env, timeout, detached: true });
+}
+
+/** Why a program ended: the last line of its standard error. */
+export const lastLine = (stderr: string, end: number | string | null): string =>
+  stderr.trim().split("\n").at(-1) || `it ended with ${end}`;
 
 /**
  * Runs a command line beside a site's engine.
@@ -9,22 +27,14 @@ import { engineEnvironment, engineLine, type EnginePlace, quoted } from "../conf
  * @throws Error with the last line of its standard error.
  */
 export function besideEngine(place: EnginePlace, line: string, input = ""): Promise<string> {
-  const env = { ...process.env, ...engineEnvironment(place) };
   return new Promise((done, failed) => {
-    // In a session of its own: a terminal's Ctrl-C lets what runs be finished.
-    const child = spawn("sh", ["-c", engineLine(place, line)], {
-      env,
-      timeout: 120_000,
-      detached: true,
-    });
+    const child = startBesideEngine(place, line, 120_000);
     let [stdout, stderr] = ["", ""];
     child.stdout.on("data", (data: Buffer) => (stdout += data.toString()));
     child.stderr.on("data", (data: Buffer) => (stderr += data.toString()));
     child.once("error", failed);
     child.once("close", (code, signal) =>
-      code === 0
-        ? done(stdout)
-        : failed(new Error(stderr.trim().split("\n").at(-1) || `it ended with ${code ?? signal}`)),
+      code === 0 ? done(stdout) : failed(new Error(lastLine(stderr, code ?? signal))),
     );
     child.stdin.on("error", () => undefined).end(input);
   });

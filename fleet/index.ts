@@ -2,6 +2,7 @@
  * The sites of the inventory as a whole: their previews and reports, their rollouts, and the
  * revision that each has deployed.
  */
+export { Database, HttpDatabase, Queries, QueryError, type RefusedLine } from "./database";
 export { heardAt } from "./listen";
 export { idleConfirmations, meaningOf, requireConfirmed, tell } from "./losses";
 export { type Shard, splitIntoShards } from "./matrix";

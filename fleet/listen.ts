@@ -1,7 +1,7 @@
-import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { paths } from "../configs/mosquitto";
-import { engineEnvironment, engineLine, type EnginePlace, quoted } from "../configs/ssh";
+import { type EnginePlace, quoted } from "../configs/ssh";
+import { lastLine, startBesideEngine } from "./engine";
 
 /** Exit codes of mosquitto_sub: it was ended, or its time was over. */
 const ended = [0, 27];
@@ -21,11 +21,8 @@ export async function* heardAt(
   const subscriber = `mosquitto_sub -t # -F %j -W ${seconds}`.split(" ");
   const options = ["-e", `XDG_CONFIG_HOME=${paths.sessionClients}`, `${site.name}-mosquitto`];
   const line = ["docker", "exec", ...options, ...subscriber].map(quoted).join(" ");
-  const child = spawn("sh", ["-c", engineLine(site, line)], {
-    env: { ...process.env, ...engineEnvironment(site) },
-    stdio: ["ignore", "pipe", "pipe"],
-    detached: true,
-  });
+  const child = startBesideEngine(site, line);
+  child.stdin.end();
   let stderr = "";
   child.stderr.on("data", (data: Buffer) => (stderr += data.toString()));
   const end = new Promise<number>((resolve, reject) =>
@@ -35,6 +32,5 @@ export async function* heardAt(
   interrupt.addEventListener("abort", () => child.pid && process.kill(-child.pid));
   yield* createInterface({ input: child.stdout, crlfDelay: Infinity });
   const code = await end;
-  if (!ended.includes(code) && !interrupt.aborted)
-    throw new Error(stderr.trim().split("\n").at(-1) || `it ended with ${code}`);
+  if (!ended.includes(code) && !interrupt.aborted) throw new Error(lastLine(stderr, code));
 }

@@ -58,6 +58,15 @@ export function detectDelimiter(header: string, isKnown: (column: string) => boo
 /** Most lines of one row: a cell in quotation marks may hold line breaks. */
 const mostLines = 50;
 
+/** The same where cells are exact: a stored text has at most so many bytes. */
+const mostExactLines = 10_001;
+
+/**
+ * Stands for an empty cell in quotation marks where cells are exact: it is an empty text, and an empty cell
+ * without them is no value. No text of a file is this one, for it is half of a character.
+ */
+export const emptyText = "\ud800";
+
 /** Whether a line opens or closes a cell in quotation marks that has line breaks. */
 const leavesOpen = ({ text }: Line): boolean =>
   text.includes('"') && text.split('"').length % 2 === 0;
@@ -73,7 +82,14 @@ export class CsvRows {
   /** Lines of a row whose quotation mark is still open. */
   private pending: Line[] = [];
 
-  constructor(private readonly delimiter: string) {}
+  /**
+   * @param exact whether cells keep their line breaks as they are, and an empty text is told from no value
+   *   by {@link emptyText}. Default: a line break is a line feed, and both are empty.
+   */
+  constructor(
+    private readonly delimiter: string,
+    private readonly exact = false,
+  ) {}
 
   /** The rows that end in a block of lines. */
   read(lines: Line[]): CsvRow[] {
@@ -95,7 +111,7 @@ export class CsvRows {
       next += group.length;
       const [first] = group;
       if (!first || first.text.trim() === "" || first.text.startsWith(remark)) continue;
-      rows.push({ line: first.line, text: group.map(({ text }) => text).join("\n") });
+      rows.push({ line: first.line, text: this.joined(group) });
     }
     this.pending = left.slice(next);
     return this.parsed(rows);
@@ -105,12 +121,31 @@ export class CsvRows {
   private group(lines: Line[], from: number, end: boolean): Line[] | undefined {
     const first = lines.slice(from, from + 1);
     if (!first.some(leavesOpen)) return first;
-    const most = lines.slice(from, from + mostLines);
+    const limit = this.exact ? mostExactLines : mostLines;
+    const most = lines.slice(from, from + limit);
     const closing = most.findIndex((line, i) => i > 0 && leavesOpen(line));
-    if (closing < 0) return end || most.length === mostLines ? first : undefined;
+    if (closing < 0) return end || most.length === limit ? first : undefined;
     const group = most.slice(0, closing + 1);
-    const text = group.map((line) => line.text).join("\n");
-    return oneRow(text, this.delimiter) ? group : first;
+    return oneRow(this.joined(group), this.delimiter) ? group : first;
+  }
+
+  /** The text of a row's lines. */
+  private joined(lines: Line[]): string {
+    const last = lines.length - 1;
+    return lines
+      .map(({ text, raw = text }, i) => {
+        if (!this.exact) return text;
+        // What stands before the row and after it is not of a cell.
+        const begin = i === 0 ? raw.indexOf(text) : 0;
+        return raw.slice(begin, i === last ? raw.length - Number(raw.endsWith("\r")) : undefined);
+      })
+      .join("\n");
+  }
+
+  private get options(): Options {
+    return this.exact
+      ? { cast: (value, { quoting }) => (quoting && value === "" ? emptyText : value) }
+      : {};
   }
 
   /** All at once where that goes, for the speed; else one by one, to find the broken ones. */
@@ -119,13 +154,13 @@ export class CsvRows {
       rows.map((row, i) => ({ ...row, cells: cells(row, i) }));
     if (!rows.some(leavesOpen)) {
       try {
-        const all = cellsOf(rows.map(({ text }) => text).join("\n"), this.delimiter);
+        const all = cellsOf(rows.map(({ text }) => text).join("\n"), this.delimiter, this.options);
         if (all.length === rows.length) return made((_, i) => all[i]);
       } catch {
         // One of them is broken.
       }
     }
     // An inch mark in a remark does no harm.
-    return made(({ text }) => oneRow(text, this.delimiter, { relaxQuotes: true }));
+    return made(({ text }) => oneRow(text, this.delimiter, { relaxQuotes: true, ...this.options }));
   }
 }

@@ -27,7 +27,7 @@ const numeric: Record<Decimal, RegExp> = {
   ",": /^[+-]?(\d+,?\d*|,\d+)(e[+-]?\d+)?$/i,
 };
 
-const readNumber: Reader = (text, decimal) => {
+export const readNumber: Reader = (text, decimal) => {
   if (!numeric[decimal].test(text)) return undefined;
   const value = Number(decimal === "," ? text.replace(",", ".") : text);
   return Number.isFinite(value) ? value : undefined;

@@ -8,6 +8,8 @@ import { InputError } from "../../configs/validation";
 export interface Line {
   line: number;
   text: string;
+  /** What stands in the file, where that is more: a byte order mark before it, a carriage return after. */
+  raw?: string;
 }
 
 /** The lines of a file that is being read, in blocks. */
@@ -119,11 +121,11 @@ export async function* linesOf(
 ): AsyncGenerator<Line[], void, undefined> {
   let rest = "";
   let number = 0;
-  const line = (text: string): Line => ({
-    line: (number += 1),
+  const line = (raw: string): Line => {
     // Files that were joined have a byte order mark in their middle.
-    text: text.slice(text.startsWith("\ufeff") ? 1 : 0, text.endsWith("\r") ? -1 : undefined),
-  });
+    const text = raw.slice(raw.startsWith("\ufeff") ? 1 : 0, raw.endsWith("\r") ? -1 : undefined);
+    return { line: (number += 1), text, ...(text.length < raw.length && { raw }) };
+  };
   for await (const chunk of chunks) {
     const texts = (rest + chunk).split("\n");
     rest = texts.pop() ?? "";

@@ -89,6 +89,8 @@ const rendered: [file: string, of: string, script: string][] = [
   ["host-udev.sh", "two rules", udevScript("pi", udev)],
   ["host-updates.sh", "any site", updatesScript()],
   ["influxdb-create-token.sh", "any site", influxdb.createTokenScript()],
+  ["influxdb-ask.sh", "any site", influxdb.askScript()],
+  ["influxdb-write.sh", "any database", influxdb.writeScript("bess")],
   ["influxdb-query.sh", "any query", influxdb.queryScript("pipeline", "SELECT 'it''s'")],
   ["influxdb-revoke-token.sh", "any site", influxdb.revokeTokenScript()],
   ["influxdb-schema.sh", "the default model", schema("configs/telemetry.yaml")],
