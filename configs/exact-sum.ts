@@ -50,6 +50,7 @@ export class ExactSum {
       const x = high + y;
       if (y === x - high) high = x;
     }
-    return high;
+    // No negative zero.
+    return high + 0;
   }
 }

@@ -1,5 +1,5 @@
 import { isNumber, mostStates, otherState, type Rolled } from "../configs/rollups";
-import { ExactSum } from "./exact";
+import { ExactSum } from "../configs/exact-sum";
 
 /** A value of a row. Whole numbers that a double cannot hold are bigints; a flag is "true" or "false". */
 export type Value = number | bigint | string;
