@@ -1,5 +1,6 @@
 import { type Model, loadModel, topicsOf } from "../configs/model";
 import { type Drop, type Read, readerOf, type Stored, type StoredPoint } from "../configs/reading";
+import { retentionOf } from "../configs/retention";
 import { findSite, siteConfig } from "../configs/sites";
 import { acting, bessCommand, refuse, stackOption, table } from "./command";
 import { listeningTime, Messages, type MessageSource, type Recorded } from "./recording";
@@ -55,7 +56,7 @@ async function check(options: Options): Promise<number> {
   const site = stack === undefined ? undefined : siteConfig(findSite(stack));
   if (listen && !site) refuse("--stack is missing: it tells whose broker is listened to");
   const model = loadModel(options.model ?? site?.model ?? defaultModel);
-  const report = new Report(model, site?.retention);
+  const report = new Report(model, site && retentionOf(site).raw);
   if (topic !== undefined && payload !== undefined) {
     report.show({ topic, payload, time: undefined }, false);
     return report.good ? 0 : 1;

@@ -10,6 +10,7 @@ import {
 } from "../configs/model";
 import type { Place, Reading } from "../configs/payload";
 import { profiles } from "../configs/profiles";
+import { retentionOf } from "../configs/retention";
 import { scenarioNames, scenarios, scenariosOf } from "../configs/scenarios";
 import { storage, totalBytes } from "../configs/storage";
 import { gigabytes } from "../configs/units";
@@ -120,8 +121,9 @@ export function keysOf(schema: AnnotatedSchema, prefix = ""): Key[] {
     if (property.keyOfSite !== undefined) return [];
     const name = prefix + key;
     const items = inner(property.items);
-    const nested = property.properties
-      ? keysOf(property, `${name}.`)
+    const map = [property, ...(property.anyOf ?? []).map(inner)].find((one) => one?.properties);
+    const nested = map
+      ? keysOf(map, `${name}.`)
       : items?.properties
         ? keysOf(items, `${name}[].`)
         : keysOf(inner(property.additionalProperties) ?? {}, `${name}.<name>.`);
@@ -197,7 +199,11 @@ export function modelReference(model: Model): string {
 /** What the data of a model is expected to take of the disk, by profile. */
 function storageReference(model: Model): string {
   const body = Object.entries(profiles).map(([name, profile]) => {
-    const expected = storage(model, profile, profile.retention);
+    const expected = storage(
+      model,
+      profile,
+      retentionOf({ profile: name as keyof typeof profiles }),
+    );
     return [
       code(name),
       `${profile.messageRate} messages/s`,

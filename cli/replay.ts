@@ -1,7 +1,7 @@
 import { performance } from "node:perf_hooks";
 import { InvalidArgumentError, Option } from "commander";
 import { loadModel } from "../configs/model";
-import { profiles } from "../configs/profiles";
+import { retentionOf } from "../configs/retention";
 import type { SiteConfig } from "../configs/site";
 import { findSite, siteConfig } from "../configs/sites";
 import { durationSeconds } from "../configs/units";
@@ -212,7 +212,7 @@ async function replay(file: string, asked: Options): Promise<boolean> {
 
 /** Says that a site keeps no row of this age: it is acknowledged all the same. */
 function tellAge(site: SiteConfig, { number, message: { time } }: Row): void {
-  const kept = site.retention ?? profiles[site.profile].retention;
+  const kept = retentionOf(site).raw;
   if (Date.now() - time > durationSeconds(kept) * 1000)
     console.error(
       `row ${number} is of ${new Date(time).toISOString()}, and ${site.name} keeps ${kept}: it drops ` +

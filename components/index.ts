@@ -12,6 +12,7 @@ export type {
   StorageArgs,
   MqttArgs,
   MqttTlsArgs,
+  RetentionArgs,
   RotateArgs,
   SimulationArgs,
   SiteArgs,

@@ -4,6 +4,7 @@ import * as random from "@pulumi/random";
 import * as influxdb from "../configs/influxdb";
 import type { Model } from "../configs/model";
 import type { Profile } from "../configs/profiles";
+import type { Retention } from "../configs/rollups";
 import { engineEnvironment, engineLine, isSsh } from "../configs/ssh";
 import { dataVolume, type File, type PublishedPort, Service, type ServiceContext } from "./service";
 
@@ -18,13 +19,13 @@ export interface InfluxDbArgs extends ServiceContext {
    */
   model: Model;
   /**
-   * How long telemetry is kept, as InfluxDB spells a duration.
+   * How long telemetry and its rollups are kept, as InfluxDB spells a duration.
    * @example
    * ```ts
-   * { retention: "90d" }
+   * { retention: { raw: "90d", minute: "365d", hour: "3650d", day: "3650d" } }
    * ```
    */
-  retention: string;
+  retention: Retention;
   /**
    * Size of the host: how often Telegraf writes.
    * @example

@@ -68,14 +68,16 @@ export interface SiteArgs {
    */
   model?: string | undefined;
   /**
-   * How long data is kept: a whole number and one of ms, s, m, h, d, w; at least `1h`.
-   * @default by profile: `30d` for dev, `90d` for pi, `365d` for server
+   * How long data is kept: rows as they came, or these and each tier of rollups, each as long as the
+   * finer one at least. A whole number and one of ms, s, m, h, d, w; at least `1h`.
+   * @default by profile: `30d` for dev, `90d` for pi, `365d` for server; rollups `365d` by the minute,
+   * `3650d` by the hour and the day
    * @example
    * ```ts
-   * { retention: "90d" }
+   * { retention: { raw: "90d", minute: "730d" } }
    * ```
    */
-  retention?: string | undefined;
+  retention?: string | RetentionArgs | undefined;
   /**
    * The disk space that the site's data may take.
    * @default `{}`: what the model is expected to need
@@ -304,6 +306,46 @@ export interface ExplorerPortArgs {
    * ```
    */
   port?: number | undefined;
+}
+
+/** How long rows and each tier of rollups are kept. */
+export interface RetentionArgs {
+  /**
+   * The rows as they came.
+   * @default by profile
+   * @example
+   * ```ts
+   * { retention: { raw: "180d" } }
+   * ```
+   */
+  raw?: string | undefined;
+  /**
+   * Rollups by the minute.
+   * @default `365d`, or as long as rows
+   * @example
+   * ```ts
+   * { retention: { minute: "730d" } }
+   * ```
+   */
+  minute?: string | undefined;
+  /**
+   * Rollups by the hour.
+   * @default `3650d`, or as long as those by the minute
+   * @example
+   * ```ts
+   * { retention: { hour: "7300d", day: "7300d" } }
+   * ```
+   */
+  hour?: string | undefined;
+  /**
+   * Rollups by the day.
+   * @default `3650d`, or as long as those by the hour
+   * @example
+   * ```ts
+   * { retention: { day: "7300d" } }
+   * ```
+   */
+  day?: string | undefined;
 }
 
 /** The disk space that a site's data may take. */

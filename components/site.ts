@@ -5,6 +5,8 @@ import { labels } from "../configs/containers";
 import { schema } from "../configs/influxdb";
 import type { Model } from "../configs/model";
 import { profiles, type Profile } from "../configs/profiles";
+import { retentionOf } from "../configs/retention";
+import type { Retention } from "../configs/rollups";
 import {
   hostPort,
   publishedPorts,
@@ -159,7 +161,7 @@ export class Site extends pulumi.ComponentResource {
     );
   }
 
-  private get retention(): string {
+  private get retention(): Retention {
     return retentionOf(this.config);
   }
 
@@ -191,7 +193,7 @@ export class Site extends pulumi.ComponentResource {
       {
         ...this.context,
         model: this.model,
-        retention: this.retention,
+        retention: this.retention.raw,
         profile: this.profile,
         networks,
         broker: mosquitto.url,
@@ -259,10 +261,6 @@ export class Site extends pulumi.ComponentResource {
     });
   }
 }
-
-/** How long rows are kept, such as `90d`. */
-const retentionOf = ({ retention, profile }: SiteConfig) =>
-  retention ?? profiles[profile].retention;
 
 /** The site's engine, which is reached once the host and the tables that are there have been checked. */
 function dockerProvider(name: string, config: SiteConfig, model: Model, host: Host | undefined) {

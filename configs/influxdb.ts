@@ -1,17 +1,35 @@
-import type { Field, Model } from "./model";
+import { blocks, blockSeconds, databases, noting, pipelineRetention } from "./databases";
+import type { Field, Measurement, Model } from "./model";
 import type { Profile } from "./profiles";
+import {
+  aggregatesOf,
+  atColumn,
+  columnOf,
+  columnType,
+  type Retention,
+  type Rolled,
+  type Tier,
+  rolledOf,
+  rollupsColumns,
+  rollupsTable,
+  statesColumns,
+  statesTable,
+  tierNames,
+  tiers,
+  tierTables,
+  windowsPerYear,
+} from "./rollups";
 import { renderScript } from "./scripts";
 import { storedLines, storedTables, type StoredTable, tablesOfLines } from "./stored";
 import { durationSeconds } from "./units";
+
+export { blocks, blockSeconds, databases, noting, pipelineRetention } from "./databases";
 
 /** Port of InfluxDB's HTTP and Flight SQL API inside its container. */
 export const port = 8181;
 
 /** Port at which a write is answered once it is on the disk: the relay's of {@link relayProgram}. */
 export const writePort = 8182;
-
-/** The site's databases: the battery's telemetry, and the pipeline's own metrics. */
-export const databases = { telemetry: "bess", pipeline: "pipeline" } as const;
 
 /** Paths inside InfluxDB's container. */
 export const paths = {
@@ -26,12 +44,12 @@ export const paths = {
   snapshots: "/etc/influxdb3/snapshots.pl",
   /** Bytes that the volume takes, as of the last hour. */
   size: "/var/lib/influxdb3/.size",
-  /** Folder in which the relay notes for the rollups what was written: a volume of its own. */
-  notes: "/var/lib/rollup-notes",
+  /**
+   * Folder in which the relay notes for the rollups what was written: a volume of its own. The image has
+   * it, and gives it to the user: a new volume takes that over.
+   */
+  notes: "/home/influxdb3/.influxdb3",
 } as const;
-
-/** How long the pipeline's own metrics are kept. */
-export const pipelineRetention = "30d";
 
 /** Table of the pipeline's database with the volume's size in `bytes`, each hour. */
 export const sizeTable = "influxdb_size";
@@ -51,6 +69,10 @@ export interface Table {
   fields: { name: string; type: (typeof columnTypes)[Field["type"]] }[];
 }
 
+/** Columns of a table, with their types as InfluxDB names them. */
+const columns = (types: Iterable<readonly [name: string, type: Field["type"]]>): Table["fields"] =>
+  [...types].map(([name, type]) => ({ name, type: columnTypes[type] }));
+
 /**
  * The tables of a model. Each column's type is declared, because otherwise the first value that is
  * written decides it.
@@ -60,9 +82,45 @@ export function tables(model: Model): Table[] {
     db: databases.telemetry,
     table: m.name,
     tags: m.tags.map((tag) => tag.name),
-    fields: m.fields.map((field) => ({ name: field.name, type: columnTypes[field.type] })),
+    fields: columns(m.fields.map(({ name, type }) => [name, type])),
   }));
 }
+
+/** The tables of the rollups of a model, in each tier's database. */
+export const rollupTables = ({ measurements }: Model): Table[] =>
+  tierNames.flatMap((tier) =>
+    measurements.flatMap((m): Table[] => {
+      const db = tiers[tier].database;
+      const tags = m.tags.map((tag) => tag.name);
+      const { field, state, seconds } = statesColumns;
+      return [
+        ...tierTables(m).map(({ table, rolled }) => ({
+          db,
+          table,
+          tags,
+          fields: columns([[atColumn, "int"], ...rolled.flatMap((each) => rolledColumns(m, each))]),
+        })),
+        ...(rolledOf(m).some(({ states }) => states)
+          ? [
+              {
+                db,
+                table: statesTable(m),
+                tags: [...tags, field, state],
+                fields: columns([
+                  [atColumn, "int"],
+                  [seconds, "float"],
+                ]),
+              },
+            ]
+          : []),
+      ];
+    }),
+  );
+
+const rolledColumns = (m: Measurement, rolled: Rolled) =>
+  aggregatesOf(rolled).map(
+    (aggregate) => [columnOf(m, rolled, aggregate), columnType(rolled, aggregate)] as const,
+  );
 
 /**
  * Content of the file that InfluxDB reads while it has no admin token. The token must be named
@@ -70,19 +128,31 @@ export function tables(model: Model): Table[] {
  */
 export const adminTokenFile = (token: string) => JSON.stringify({ token, name: "_admin" });
 
-/** Seconds of a block: InfluxDB writes a Parquet file for each table and block (`--gen1-duration`). */
-export const blockSeconds = 600;
-
-/** Blocks of a time span. */
-export const blocks = (span: string): number => Math.ceil(durationSeconds(span) / blockSeconds);
+/**
+ * Parquet files of each table that a tier's database, or that of the rows, has over its retention: one
+ * for each window or block.
+ */
+export const filesOfTable = (retention: Retention): Record<keyof Retention, number> => {
+  const windows = (tier: Tier) =>
+    Math.ceil((durationSeconds(retention[tier]) / durationSeconds("365d")) * windowsPerYear[tier]);
+  return {
+    raw: blocks(retention.raw),
+    minute: windows("minute"),
+    hour: windows("hour"),
+    day: windows("day"),
+  };
+};
 
 /**
- * Parquet files that a query over the whole retention may read: one for each block, and a tenth more
- * for those that are not merged yet. With InfluxDB's default of 432, a query over 72 h fails.
- * @param retention such as `90d`.
+ * Parquet files that a query over the whole retention may read: a tenth more than a table has at least,
+ * and of rollups four times as many, because late rows make more. With InfluxDB's default of 432, a query
+ * over 72 h fails.
  */
-export const queryFileLimit = (retention: string) =>
-  Math.max(432, Math.ceil(blocks(retention) * 1.1));
+export function queryFileLimit(retention: Retention): number {
+  const { raw, ...rollups } = filesOfTable(retention);
+  const most = Object.values(rollups).map((files) => 4 * files);
+  return Math.max(432, Math.ceil(1.1 * raw), ...most);
+}
 
 /**
  * The newest snapshots, which stay as they are: those of the time that the pipeline's own metrics are
@@ -95,10 +165,10 @@ export const snapshots = {
 
 /**
  * Snapshots that InfluxDB reads at its start, where there is one for each block.
- * @param retention the longest of a site, such as `90d`.
+ * @param retention as long as the rollups by the day, which stay the longest.
  */
-export const snapshotsToRead = (retention: string): number =>
-  snapshots.untouched + snapshots.group + Math.ceil(blocks(retention) / snapshots.group);
+export const snapshotsToRead = ({ day }: Pick<Retention, "day">): number =>
+  snapshots.untouched + snapshots.group + Math.ceil(blocks(day) / snapshots.group);
 
 /**
  * Seconds that InfluxDB gathers writes for one file of its write-ahead log. Telegraf gathers for longer,
@@ -127,8 +197,8 @@ const everywhere = { address: "0.0.0.0", port, writePort };
 export interface InfluxDbOptions {
   /** Its node id: the site's name. */
   node: string;
-  /** How long telemetry is kept, such as `90d`. */
-  retention: string;
+  /** How long telemetry is kept. */
+  retention: Retention;
   /** Memory limit of the container, in MiB. */
   memoryMiB: number;
   profile: Pick<Profile, "flush">;
@@ -220,9 +290,6 @@ export const startScript = ({
     pipeline: databases.pipeline,
   });
 
-/** How the relay notes what was written: how often a block at most, in seconds, and for how many days. */
-export const noting = { seconds: 30, days: 31 } as const;
-
 /**
  * The program that Telegraf's writes pass, for Perl. Its answers wait until all is on the disk. It notes
  * into which blocks of the telemetry's tables was written, a line for each:
@@ -302,13 +369,24 @@ export interface Schema {
 }
 
 /** The databases and tables of a site. */
-export const schema = (model: Model, retention: string): Schema => ({
+export const schema = (model: Model, retention: Retention): Schema => ({
   databases: [
-    { db: databases.telemetry, retention_period: retention },
+    { db: databases.telemetry, retention_period: retention.raw },
+    ...tierNames.map((tier) => ({
+      db: tiers[tier].database,
+      retention_period: retention[tier],
+    })),
     { db: databases.pipeline, retention_period: pipelineRetention },
   ],
   tables: [
     ...tables(model),
+    ...rollupTables(model),
+    {
+      db: databases.pipeline,
+      table: rollupsTable,
+      tags: [],
+      fields: columns(rollupsColumns),
+    },
     {
       db: databases.pipeline,
       table: startTable,
@@ -361,7 +439,7 @@ export const schemaScript = (wanted: Schema, api = apiPlaceholders): string =>
 
 /** What a script of {@link schemaScript} has made. */
 export interface DeclaredSchema {
-  /** Retention of each database, such as `90d`. */
+  /** Retention of each database by its name, such as `90d`. */
   retention: Record<string, string>;
   /** Tables of the telemetry. */
   tables: StoredTable[];

@@ -92,7 +92,7 @@ export const fleetSchema = z.strictObject({
           .meta({ description: "Sites at which it is confirmed.", examples: [["kiel-1"]] }),
         change: z
           .string()
-          .regex(/^[a-z]+ .* -> \S/, "copy the change from the preview: retention 365d -> 10d")
+          .regex(/^[a-z.]+ .* -> \S/, "copy the change from the preview: retention 365d -> 10d")
           .meta({
             description: "The change, word for word as the preview names it.",
             examples: ["retention 365d -> 10d"],

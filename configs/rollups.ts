@@ -1,4 +1,4 @@
-import { blockSeconds, databases, noting, paths as influxdbPaths } from "./influxdb";
+import { blockSeconds, databases, noting } from "./databases";
 import { circuits, type Field, type Measurement, type Model, mostColumns } from "./model";
 import { durationSeconds, type Unit } from "./units";
 
@@ -271,6 +271,22 @@ export const dueSeconds = { note: 2 * noting.seconds, window: 120 } as const;
 /** Table of the pipeline's database that tells of the rollups, and how far they have come. */
 export const rollupsTable = "rollups";
 
+/**
+ * Columns of the {@link rollupsTable}: until when rows were rolled up and from when on notes still count,
+ * what is rolled up anew, by which layout, how far behind that is in seconds, and what was done since the
+ * last row.
+ */
+export const rollupsColumns = [
+  ["until", "int"],
+  ["noted", "int"],
+  ["again", "int"],
+  ["layout", "string"],
+  ["lag", "float"],
+  ["blocks", "int"],
+  ["rows", "int"],
+  ["milliseconds", "int"],
+] as const satisfies readonly (readonly [string, Field["type"]])[];
+
 /** Port of the reader inside its container: InfluxDB's `/query` of version 1, `/ping` and `/health`. */
 export const port = 8183;
 
@@ -280,7 +296,7 @@ export const paths = {
   config: "/opt/rollup/config.json",
   token: "/run/secrets/influxdb_token",
   /** Folder with the relay's notes, a volume that it only reads. */
-  notes: influxdbPaths.notes,
+  notes: "/var/lib/rollup-notes",
 } as const;
 
 /** What the container's program reads: a file in JSON. */

@@ -4,6 +4,7 @@ import { gatewaysSchema } from "./broker-users";
 import { hostSchema } from "./host";
 import { fromMirror, images, pinnedImage, type Service } from "./images";
 import { profiles } from "./profiles";
+import { retentionFindings, retentionSchema } from "./retention";
 import { scenarioNames } from "./scenarios";
 import { text, validate } from "./validation";
 import { isSsh, sshSchema } from "./ssh";
@@ -123,16 +124,7 @@ export const siteSchema = z
         description: "File of the site's telemetry model, relative to the project.",
         examples: ["configs/models/m5bat.yaml"],
       }),
-    retention: text(durationPattern, "write a duration such as 90d")
-      .refine(durationWithin("1h", "36500d"), "keep from 1h to 36500d")
-      .optional()
-      .meta({
-        description: `How long data is kept. Without it by profile: ${Object.entries(profiles)
-          .map(([name, p]) => `\`${name}\` ${p.retention}`)
-          .join(", ")}.`,
-        unit: durationUnit,
-        examples: ["180d"],
-      }),
+    retention: retentionSchema,
     storage: z
       .strictObject({
         max: text(sizePattern, `write a number and ${sizeUnit}, such as 40GB`)
@@ -332,6 +324,7 @@ export const siteSchema = z
       if (prepare) refuse(["host", "prepare"], only);
       for (const key of Object.keys(site.ssh)) refuse(["ssh", key], only);
     }
+    for (const { tier, message } of retentionFindings(site)) refuse(["retention", tier], message);
     if (site.mqtt.anonymous && site.mqtt.gateways)
       refuse(
         ["mqtt", "anonymous"],

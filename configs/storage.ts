@@ -1,6 +1,8 @@
-import { blocks } from "./influxdb";
+import { filesOfTable, rollupTables } from "./influxdb";
 import type { Measurement, Model } from "./model";
 import { outageSeconds, type Profile, profiles } from "./profiles";
+import { type RetentionChoice, retentionOf } from "./retention";
+import { aggregatesOf, type Retention, rolledOf, type Tier, tierNames, tiers } from "./rollups";
 import type { SiteConfig } from "./site";
 import { durationSeconds, gigabytes, sizeBytes } from "./units";
 import { InputError } from "./validation";
@@ -9,13 +11,13 @@ const KiB = 1024;
 
 /** Disk space that a site's data is expected to take. */
 export interface Storage {
-  /** Bytes of the telemetry in InfluxDB, once it is kept for the retention. */
+  /** Bytes of the telemetry in InfluxDB with its rollups, once it is kept for the retention. */
   telemetry: number;
   /** Bytes of the broker's queue: a day of messages. They are allocated from the beginning. */
   queue: number;
   /** Inodes of the telemetry. */
   inodes: number;
-  /** Seconds until the telemetry has grown to that: the retention. */
+  /** Seconds until most of it is there: the retention of the rows. */
   retention: number;
 }
 
@@ -39,32 +41,64 @@ const bytesPerQueuedMessage = 600;
 export const queueBytes = ({ messageRate }: Pick<Profile, "messageRate">): number =>
   messageRate * outageSeconds * bytesPerQueuedMessage;
 
+/** Messages of a measurement that a unit sends in a second. */
+const rateOf = ({ interval }: Measurement) => 1 / durationSeconds(interval);
+
 /** The mean of a model's measurements, each weighted by how often it is sent. */
 function meanOf({ measurements }: Model, value: (measurement: Measurement) => number): number {
-  const rate = (m: Measurement) => 1 / durationSeconds(m.interval);
-  const total = measurements.reduce((sum, m) => sum + rate(m), 0);
-  return measurements.reduce((sum, m) => sum + (value(m) * rate(m)) / total, 0);
+  const total = measurements.reduce((sum, m) => sum + rateOf(m), 0);
+  return measurements.reduce((sum, m) => sum + (value(m) * rateOf(m)) / total, 0);
+}
+
+/** Rows of a field's time in each state that a row of a tier has, as a unit rarely is in more. */
+const statesPerRow = 3;
+
+/** Bytes of all rows of a tier over its retention, and its files. */
+function rollups(
+  model: Model,
+  { messageRate }: Pick<Profile, "messageRate">,
+  tier: Tier,
+  retention: Retention,
+): { bytes: number; files: number } {
+  const { database, seconds } = tiers[tier];
+  const tables = rollupTables(model).filter(({ db }) => db === database);
+  // Each unit sends every measurement, and one that is sent more rarely than a tier's row has fewer rows.
+  const units = messageRate / model.measurements.reduce((sum, m) => sum + rateOf(m), 0);
+  const columns = model.measurements.reduce((sum, m) => {
+    const rolled = rolledOf(m);
+    const values = rolled.reduce((count, each) => count + aggregatesOf(each).length, 1);
+    const states = rolled.filter((each) => each.states).length * statesPerRow * 2;
+    return sum + (values + states) * Math.min(1, rateOf(m) * seconds);
+  }, 0);
+  const rows = (units * durationSeconds(retention[tier])) / seconds;
+  return {
+    bytes: rows * columns * bytesPerField,
+    files: tables.length * filesOfTable(retention)[tier],
+  };
 }
 
 /**
  * Disk space that a model's data takes. InfluxDB keeps a folder with a Parquet file for each table
- * and block; a quarter is added for files that it has not merged yet.
+ * and block, of rollups for each table and window; a quarter is added for what is written in parts.
  * @param profile its message rate is that of all units together; it is shared out by the model's
  * intervals.
- * @param retention such as `90d`.
- * @throws RangeError if the retention is no duration.
  */
 export function storage(
   model: Model,
   profile: Pick<Profile, "messageRate">,
-  retention: string,
+  retention: Retention,
 ): Storage {
-  const seconds = durationSeconds(retention);
+  const seconds = durationSeconds(retention.raw);
   const fieldsPerMessage = meanOf(model, (m) => m.fields.length);
-  const files = blocks(retention) * model.measurements.length;
-  const points = profile.messageRate * seconds;
+  const ofTiers = tierNames.map((tier) => rollups(model, profile, tier, retention));
+  const rows = profile.messageRate * seconds * fieldsPerMessage * bytesPerField;
+  const bytes = ofTiers.reduce((sum, tier) => sum + tier.bytes, rows);
+  const files = ofTiers.reduce(
+    (sum, tier) => sum + tier.files,
+    filesOfTable(retention).raw * model.measurements.length,
+  );
   return {
-    telemetry: Math.ceil(1.25 * (points * fieldsPerMessage * bytesPerField + files * 6 * KiB)),
+    telemetry: Math.ceil(1.25 * (bytes + files * 6 * KiB)),
     queue: queueBytes(profile),
     inodes: Math.ceil(1.25 * files * 2),
     retention: seconds,
@@ -84,15 +118,15 @@ export interface StorageBudget {
  */
 export function storageBudget(
   model: Model,
-  { profile, retention, storage: { max } }: Pick<SiteConfig, "profile" | "retention" | "storage">,
+  { storage: { max }, ...site }: RetentionChoice & Pick<SiteConfig, "storage">,
 ): StorageBudget {
-  const { messageRate, retention: preset } = profiles[profile];
-  const kept = retention ?? preset;
-  const expected = storage(model, { messageRate }, kept);
+  const { messageRate } = profiles[site.profile];
+  const retention = retentionOf(site);
+  const expected = storage(model, { messageRate }, retention);
   const budget = max === undefined ? totalBytes(expected) : sizeBytes(max);
   if (totalBytes(expected) > budget)
     throw new InputError("bess-telemetry:site", [
-      `storage.max is "${max}": ${kept} of the model ${model.name} at ${messageRate} messages/s ` +
+      `storage.max is "${max}": ${retention.raw} of the model ${model.name} at ${messageRate} messages/s ` +
         `need ${gigabytes(totalBytes(expected))}, of which ${gigabytes(expected.queue)} are the ` +
         "broker's queue; raise storage.max, or shorten retention",
     ]);

@@ -1,4 +1,5 @@
 import { apiPlaceholders, type Schema, type Table } from "./influxdb";
+import { tierNames, tiers } from "./rollups";
 import { renderScript } from "./scripts";
 import { joined } from "./text";
 
@@ -155,6 +156,8 @@ const remedies: Record<Exclude<Conflict["kind"], "tags">, string> = {
   columns: "split the measurement",
 };
 
+const isTier = (db: string) => tierNames.some((tier) => tiers[tier].database === db);
+
 /**
  * Compares the tables that are there with those that are to be.
  * @param stack whose site it is, for the remedy.
@@ -176,7 +179,8 @@ export function compareTables(standing: Standing, wanted: Schema, stack: string)
       comparison.made.push(`${name} is made, with ${columnsOf(table).size} columns`);
       continue;
     }
-    const conflicts = conflictsOf(there, table);
+    // A rolled value whose kind has changed gets a column in another table.
+    const conflicts = isTier(table.db) ? [] : conflictsOf(there, table);
     for (const { kind, message } of conflicts)
       if (kind === "tags") comparison.warnings.push(message);
       else comparison.refused.push(`${message}; ${remedies[kind]}, or ${migrate}`);

@@ -154,11 +154,14 @@ const requiredKeys = (schema: z.ZodType) => inputSchema(schema).required ?? [];
 /** The keys that the object at `path` of a schema may have. */
 function allowedKeys(schema: z.ZodType, path: PropertyKey[]): string[] {
   let at = inputSchema(schema);
-  for (const part of path)
-    at = ((typeof part === "number"
+  for (const part of path) {
+    const inner = ((typeof part === "number"
       ? at.items
       : (at.properties?.[String(part)] ?? at.additionalProperties)) ??
       {}) as z.core.JSONSchema.BaseSchema;
+    const alternatives = (inner.anyOf ?? []) as z.core.JSONSchema.BaseSchema[];
+    at = alternatives.find(({ properties }) => properties) ?? inner;
+  }
   const names = at.propertyNames as z.core.JSONSchema.BaseSchema | undefined;
   return Object.keys(at.properties ?? {}).concat((names?.enum as string[] | undefined) ?? []);
 }

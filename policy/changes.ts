@@ -1,5 +1,6 @@
 import type { Service } from "../configs/images";
 import { databases } from "../configs/influxdb";
+import { tierNames, tiers } from "../configs/rollups";
 import { engineKey } from "../configs/ssh";
 import { code, codes } from "../configs/text";
 import { durationSeconds } from "../configs/units";
@@ -153,10 +154,31 @@ function retentionChanges(before: Stored, after: Stored): DataChange[] {
   const former = before.schema?.retention ?? {};
   return Object.entries(after.schema?.retention ?? {}).flatMap(([database, to]) => {
     const from = former[database];
-    if (from === undefined || durationSeconds(from) === durationSeconds(to)) return [];
+    const tier = tierNames.find((name) => tiers[name].database === database);
+    if (from === undefined)
+      return tier
+        ? [
+            keeps(
+              `retention.${tier}`,
+              "none",
+              to,
+              `Rollups by the ${tier} are added, and kept for ${code(to)}. They are made from the rows ` +
+                "that are there, in the background.",
+            ),
+          ]
+        : [];
+    if (durationSeconds(from) === durationSeconds(to)) return [];
     const isTelemetry = database === databases.telemetry;
-    const what = isTelemetry ? "retention" : `retention of ${database}`;
-    const rows = isTelemetry ? "Rows" : `Rows of the database ${code(database)}`;
+    const what = isTelemetry
+      ? "retention"
+      : tier
+        ? `retention.${tier}`
+        : `retention of ${database}`;
+    const rows = isTelemetry
+      ? "Rows"
+      : tier
+        ? `Rollups by the ${tier}`
+        : `Rows of the database ${code(database)}`;
     const between = `the retention goes from ${code(from)} to ${code(to)}`;
     const effect = isShorter(from, to)
       ? `**${rows} older than ${code(to)} are lost**: ${between}. They are in no query from the ` +

@@ -10,7 +10,7 @@ import {
 import { modelFile } from "../../configs/checks";
 import { labels } from "../../configs/containers";
 import { loadModel } from "../../configs/model";
-import { profiles } from "../../configs/profiles";
+import { retentionOf } from "../../configs/retention";
 import { parseSite, type SiteConfig, siteServices } from "../../configs/site";
 import { apiTunnel, isSsh } from "../../configs/ssh";
 import type { Engine } from "../../rehearsal";
@@ -294,7 +294,7 @@ export class StackSession implements Session {
       ...placeOf(config),
       containers: containersOf(config),
       model: loadModel(modelFile(config)),
-      retention: config.retention ?? profiles[config.profile].retention,
+      retention: retentionOf(config).raw,
       gatewayPassword,
       grafanaPassword,
       ...this.limits,

@@ -194,8 +194,27 @@ const sites: Row[] = [
   [
     "more time than the memory holds",
     up,
-    "of memory for the index of 3 tables over that time, and the profile dev has 230 MiB for it; keep",
+    "of memory for the index of 3 tables over that time and of their rollups, and the profile dev has " +
+      "230 MiB for it; keep",
     siteOf("retention: 9000d"),
+  ],
+  [
+    "a tier that is kept for less long than a finer one",
+    up,
+    'retention.hour is "30d": keep it as long as retention.minute at least, which is 365d by default',
+    siteOf("retention: { raw: 7d, hour: 30d }"),
+  ],
+  [
+    "a tier that there is not",
+    up,
+    "retention.week is no known key; allowed here: raw, minute, hour, day",
+    siteOf("retention: { week: 10w }"),
+  ],
+  [
+    "a tier's time without a unit",
+    up,
+    "retention.minute is 365: write a duration such as 90d",
+    siteOf("retention: { minute: 365 }"),
   ],
   [
     "a size without a unit",

@@ -2,8 +2,9 @@ import * as pulumi from "@pulumi/pulumi";
 import { judgeTables, withTablesCompared } from "../../components/tables";
 import { schema } from "../../configs/influxdb";
 import { loadModel } from "../../configs/model";
+import { retentionOf } from "../../configs/retention";
 
-const wanted = schema(loadModel("configs/telemetry.yaml"), "90d");
+const wanted = schema(loadModel("configs/telemetry.yaml"), retentionOf({ profile: "pi" }));
 
 /** A site's engine, once its database has answered so. */
 async function compared(stdout: string): Promise<unknown> {

@@ -14,6 +14,7 @@ import {
 import { createServer, type Server } from "node:http";
 import { join } from "node:path";
 import * as influxdb from "../../configs/influxdb";
+import { retentionOf } from "../../configs/retention";
 import * as made from "../support/influxdb-files";
 import { freePort, temporaryFolder, until } from "../support/programs";
 
@@ -474,7 +475,7 @@ describe("the snapshots", () => {
     expect(isThere(names.checkpoint(50))).toBe(true);
     const args = influxdb.serveArguments({
       ...options,
-      retention: "90d",
+      retention: retentionOf({ profile: "pi" }),
       profile: { flush: 1 },
       memoryMiB: 1024,
     });

@@ -10,6 +10,7 @@ import {
   schemaScript,
 } from "../../configs/influxdb";
 import { loadModel } from "../../configs/model";
+import { retentionOf } from "../../configs/retention";
 import { freePort, temporaryFolder } from "../support/programs";
 
 const folder = temporaryFolder();
@@ -59,7 +60,7 @@ async function run(
 const lines = () => requests.map(({ line }) => line);
 
 describe("the databases and tables", () => {
-  const wanted = schema(loadModel("configs/telemetry.yaml"), "90d");
+  const wanted = schema(loadModel("configs/telemetry.yaml"), retentionOf({ profile: "pi" }));
   const databases = "/api/v3/configure/database";
   const tables = "/api/v3/configure/table";
 

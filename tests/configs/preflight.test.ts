@@ -9,7 +9,8 @@ import {
   preflightScript,
 } from "../../configs/preflight";
 import { profiles } from "../../configs/profiles";
-import { storage } from "../../configs/storage";
+import { retentionOf } from "../../configs/retention";
+import { type Storage, storage } from "../../configs/storage";
 import { hostAnswer } from "../support/host";
 
 const now = 1_764_000_000;
@@ -19,7 +20,11 @@ const requirements: HostRequirements = {
     { key: "mqtt.port", address: "0.0.0.0", port: 1883 },
     { key: "grafana.port", address: "127.0.0.1", port: 3000 },
   ],
-  storage: storage(loadModel("configs/telemetry.yaml"), profiles.pi, "90d"),
+  storage: storage(
+    loadModel("configs/telemetry.yaml"),
+    profiles.pi,
+    retentionOf({ profile: "pi" }),
+  ),
   budget: 10e9,
   images: [],
   memoryMiB: 2816,
@@ -130,13 +135,13 @@ describe("a host is refused, with a remedy, for", () => {
     [
       "a small disk",
       { disk: "3000000000 3800000 3650000" },
-      "its disk has 3.0 GB free, and 90 days of this model need 9.4 GB: shorten " +
+      "its disk has 3.0 GB free, and 90 days of this model need 11.8 GB: shorten " +
         "retention, or use a larger disk",
     ],
     [
       "too few inodes",
       { disk: "52000000000 200000 60000" },
-      "its disk has 60000 inodes free, and 90 days of this model need 147200: shorten " +
+      "its disk has 60000 inodes free, and 90 days of this model need 199500: shorten " +
         "retention, or use a larger disk, or make the file system with more of them " +
         "(mkfs.ext4 -T news)",
     ],
@@ -263,13 +268,16 @@ describe("what should be known, but keeps no site from running:", () => {
 describe("the room for the data", () => {
   test("is the model's rate over the retention", () => {
     const model = loadModel("configs/telemetry.yaml");
-    const thirty = storage(model, profiles.pi, "30d");
-    const ninety = storage(model, profiles.pi, "90d");
-    expect(ninety.telemetry / thirty.telemetry).toBeCloseTo(3, 5);
+    const [thirty, sixty, ninety] = ["30d", "60d", "90d"].map((raw) =>
+      storage(model, profiles.pi, retentionOf({ profile: "pi", retention: raw })),
+    ) as [Storage, Storage, Storage];
+    const rows = ninety.telemetry - sixty.telemetry;
+    expect(rows / (sixty.telemetry - thirty.telemetry)).toBeCloseTo(1, 5);
     // Measured: 35 bytes a message. A quarter is added; folders and blocks half filled come on top.
-    expect(ninety.telemetry / (10 * ninety.retention)).toBeGreaterThan(35 * 1.25);
-    expect(ninety.telemetry / (10 * ninety.retention)).toBeLessThan(35 * 1.5);
-    expect(ninety.inodes).toBe(12960 * 3 * 2 * 1.25);
+    const messages = (10 * ninety.retention) / 3;
+    expect(rows / messages).toBeGreaterThan(35 * 1.25);
+    expect(rows / messages).toBeLessThan(35 * 1.5);
+    expect(ninety.inodes - sixty.inodes).toBe(4320 * 3 * 2 * 1.25);
   });
 
   test("shrinks as a site fills it", () => {

@@ -17,6 +17,7 @@ import {
   udevScript,
   updatesScript,
 } from "../../configs/prepare";
+import { retentionOf } from "../../configs/retention";
 import { renderScript, scriptFolder } from "../../configs/scripts";
 import { tablesScript } from "../../configs/tables";
 import { holdSeconds, sessions, startScript as telegrafStart } from "../../configs/telegraf";
@@ -46,7 +47,8 @@ const turnedOff = (file: string) =>
     .flatMap((one) => [...stored(one).matchAll(/# shellcheck disable=(\S+)/g)])
     .map(([, code]) => `--exclude=${code}`);
 
-const schema = (file: string) => influxdb.schemaScript(influxdb.schema(loadModel(file), "90d"));
+const schema = (file: string) =>
+  influxdb.schemaScript(influxdb.schema(loadModel(file), retentionOf({ profile: "pi" })));
 const model = loadModel("configs/telemetry.yaml");
 const gateArgs = { grafanaPassword: "it's a secret", limitSeconds: 60 };
 const udev = [

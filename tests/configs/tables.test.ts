@@ -1,8 +1,9 @@
 import { schema } from "../../configs/influxdb";
 import { loadModel } from "../../configs/model";
+import { retentionOf } from "../../configs/retention";
 import { columnsOf, compareTables, type Standing, standingOf } from "../../configs/tables";
 
-const wanted = schema(loadModel("configs/telemetry.yaml"), "90d");
+const wanted = schema(loadModel("configs/telemetry.yaml"), retentionOf({ profile: "pi" }));
 
 /** The tables as the model has them, after a change. */
 function standing(change: (standing: Standing) => void = () => undefined): Standing {
@@ -46,8 +47,17 @@ describe("tables that are there", () => {
       made: [
         "bess.battery gets soc (float) and current (float)",
         "bess.pcs is made, with 10 columns",
+        ...["minute", "hour", "day"].map((tier) => `bess_${tier}.pcs is made, with 68 columns`),
       ],
     });
+  });
+
+  test("of rollups are never refused: a value of another kind gets a column in another table", () => {
+    const { refused } = compared((there) => {
+      for (const { db, columns } of there.tables)
+        if (db === "bess_hour") for (const name of columns.keys()) columns.set(name, "string");
+    });
+    expect(refused).toEqual([]);
   });
 
   test.each([
@@ -91,10 +101,10 @@ describe("tables that are there", () => {
   });
 
   test("beside too many databases are refused", () => {
-    const { refused } = compared((there) => there.databases.push("a", "b", "c", "d"));
+    const { refused } = compared((there) => there.databases.push("a", "b"));
     expect(refused).toEqual([
-      "databases are bess, pipeline, a, b, c, and d: 6, where InfluxDB takes 5; delete one that " +
-        "is not the site's: a, b, c, and d",
+      "databases are bess, bess_minute, bess_hour, bess_day, pipeline, a, and b: 7, where InfluxDB " +
+        "takes 5; delete one that is not the site's: a and b",
     ]);
   });
 });

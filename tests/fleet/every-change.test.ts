@@ -52,6 +52,13 @@ type Kind = [kind: string, before: object, after: object, confirmed?: string];
 const kinds: Kind[] = [
   ["retention shortened", server, { ...server, retention: "10d" }, "retention 365d -> 10d"],
   ["retention lengthened", { retention: "10d" }, { retention: "90d" }],
+  [
+    "a tier kept for less long",
+    {},
+    { retention: { minute: "90d" } },
+    "retention.minute 365d -> 90d",
+  ],
+  ["a tier kept for longer", {}, { retention: { day: "7300d" } }],
   ["retention in other words", { retention: "14d" }, { retention: "2w" }],
   ["profile with a shorter retention", {}, { profile: "dev" }, "retention 90d -> 30d"],
   [

@@ -9,6 +9,7 @@ import {
   unconfirmed,
   unusedConfirmations,
 } from "../../policy";
+import { retentionOf } from "../../configs/retention";
 import { parse } from "yaml";
 
 const model = loadModel("configs/telemetry.yaml");
@@ -19,7 +20,9 @@ const site = (retention: string, others: Resource[] = [], script = (text: string
     {
       type: "command:local:Command",
       name: "kiel-influxdb-schema",
-      inputs: { stdin: script(schemaScript(schema(model, retention))) },
+      inputs: {
+        stdin: script(schemaScript(schema(model, retentionOf({ profile: "pi", retention })))),
+      },
     },
     ...others,
   ]);

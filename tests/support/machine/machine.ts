@@ -4,6 +4,7 @@ import * as influxdb from "../../../configs/influxdb";
 import { loadModel } from "../../../configs/model";
 import * as mosquitto from "../../../configs/mosquitto";
 import { type Profile, profiles } from "../../../configs/profiles";
+import { retentionOf } from "../../../configs/retention";
 import * as telegraf from "../../../configs/telegraf";
 import { deployOnMocks, type MockedContainer } from "../mocked-site";
 import { influxdb3, program, temporaryFolder, until } from "../programs";
@@ -106,7 +107,10 @@ export class Machine {
     if (database) {
       database.start();
       await this.healthy(["influxdb"]);
-      const schema = influxdb.schema(this.model, this.profile.retention);
+      const schema = influxdb.schema(
+        this.model,
+        retentionOf({ profile: this.choices.profile ?? "pi" }),
+      );
       await this.run("influxdb", ["bash", "-s"], influxdb.schemaScript(schema));
       const create = influxdb.createTokenScript();
       const token = await this.run("influxdb", ["bash", "-s"], create);
