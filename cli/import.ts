@@ -1,7 +1,7 @@
 import { performance } from "node:perf_hooks";
 import { Option } from "commander";
 import { loadModel } from "../configs/model";
-import { profiles } from "../configs/profiles";
+import { retentionOf } from "../configs/retention";
 import { findSite, siteConfig } from "../configs/sites";
 import { durationSeconds } from "../configs/units";
 import { InputError } from "../configs/validation";
@@ -130,7 +130,7 @@ async function importInto(files: string[], options: Options): Promise<number> {
     values: options.values ?? (options.database === undefined ? "stored" : "sent"),
     note: console.error,
   };
-  const kept = durationSeconds(site.retention ?? profiles[site.profile].retention);
+  const kept = durationSeconds(retentionOf(site).raw);
   const database = Database.at(site);
   const interrupt = new AbortController();
   process.once("SIGINT", () => interrupt.abort());

@@ -16,6 +16,7 @@ import {
 } from "../../configs/influxdb";
 import type { Model } from "../../configs/model";
 import { profiles } from "../../configs/profiles";
+import { retentionOf } from "../../configs/retention";
 import { Database } from "../../fleet";
 import { freePort, influxdb3, listens, Running, temporaryFolder, until } from "./programs";
 
@@ -52,7 +53,7 @@ export class Influx {
     writeFileSync(influx.tokenFile, adminTokenFile(influx.token), { mode: 0o600 });
     const options = {
       node: "site",
-      retention,
+      retention: retentionOf({ profile: "pi", retention }),
       memoryMiB: profiles.pi.memory.influxdb,
       profile: profiles.pi,
       paths: at,
@@ -108,7 +109,7 @@ export class Influx {
 
   /** Makes the tables of a model, as `up` does. */
   declare(model: Model): void {
-    const script = schemaScript(schema(model, "3650d"), this.api);
+    const script = schemaScript(schema(model, retentionOf({ profile: "pi", retention: "3650d" })), this.api);
     const { status, stderr } = spawnSync("bash", ["-s"], { input: script, encoding: "utf8" });
     if (status !== 0) throw new Error(stderr);
   }
