@@ -50,7 +50,7 @@ interface Unit {
 }
 
 /** Bytes of line protocol that are written at once. */
-const mostBytes = 4_000_000;
+const mostBytes = 500_000;
 
 /** How far behind retention's end rows are taken, in seconds: none of a span may be gone. */
 const margin = 3600;
@@ -79,6 +79,8 @@ export class Roller {
   private readonly rolledAt = new Map<string, number>();
   private work: Work = { blocks: 0, rows: 0, milliseconds: 0 };
   private recorded = 0;
+  private told: number | undefined;
+  private blocks = 0;
   private readonly now: () => number;
   private readonly due: { note: number; window: number };
 
@@ -133,13 +135,14 @@ export class Roller {
     let behind = true;
     while (behind && !signal?.aborted) {
       await this.timed(() => this.rollNoted());
-      const began = performance.now();
+      const [began, before] = [performance.now(), this.blocks];
       behind = (await this.timed(() => this.seal())) || (await this.timed(() => this.repeat()));
       // What has long been over gives way to what comes.
-      if (behind) await sleep((performance.now() - began) * (this.options.rest ?? 1));
+      if (behind && this.blocks > before)
+        await sleep((performance.now() - began) * (this.options.rest ?? 1));
     }
     this.alive = this.now();
-    if (this.alive - this.recorded >= recordSeconds) await this.tell();
+    if (this.alive - this.recorded >= recordSeconds || this.until !== this.told) await this.tell();
   }
 
   /** Before this moment all rows of a tier are there; seconds since 1970. */
@@ -181,7 +184,7 @@ export class Roller {
     if (window.end + this.due.window > now) return false;
     await this.rollWindow(window);
     this.until = window.end;
-    await this.tell();
+    await this.tellSoon();
     return true;
   }
 
@@ -192,7 +195,7 @@ export class Roller {
     const done = window.end > (this.until ?? 0);
     if (!done) await this.rollWindow(window);
     this.again = done ? undefined : window.end;
-    await this.tell();
+    await (done ? this.tell() : this.tellSoon());
     return !done;
   }
 
@@ -295,6 +298,7 @@ export class Roller {
       const span = { start: from, end: to };
       await this.rewrite("minute", m, span, this.minutes(m, span), writer, fresh);
       this.work.blocks += Math.ceil((to - from) / blockSeconds);
+      this.blocks += 1;
       from = to;
     }
   }
@@ -450,6 +454,11 @@ export class Roller {
     return undefined;
   }
 
+  /** Records it after a window, but not after each of many without rows. */
+  private async tellSoon(): Promise<void> {
+    if (this.work.rows > 0 || this.now() - this.recorded > 10) await this.tell();
+  }
+
   /** Records how far the rollups are, and what was done since the last time. */
   private async tell(): Promise<void> {
     const { database, authorization } = this.options;
@@ -475,6 +484,7 @@ export class Roller {
     await database.write(authorization, databases.pipeline, record);
     this.work = { blocks: 0, rows: 0, milliseconds: 0 };
     this.recorded = now;
+    this.told = until;
     this.alive = now;
   }
 }

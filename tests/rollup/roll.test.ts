@@ -16,7 +16,7 @@ import {
   windowOf,
 } from "../../configs/rollups";
 import { CsvReader } from "../../rollup/csv";
-import { ExactSum } from "../../rollup/exact";
+import { ExactSum } from "../../configs/exact-sum";
 import { segmentsOf } from "../../rollup/reader";
 import { type Bucket, MergedBuckets, RowBuckets, StateRoll, type Value } from "../../rollup/roll";
 import { byWindow, joined } from "../../rollup/roller";

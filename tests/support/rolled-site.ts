@@ -54,7 +54,7 @@ export class RolledSite {
     };
     const options = {
       node: "site",
-      retention: this.retention.raw,
+      retention: this.retention,
       memoryMiB: 1280,
       profile: { flush: 1 },
       paths,
