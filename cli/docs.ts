@@ -4,6 +4,7 @@ import { fleetSchema } from "../configs/inventory";
 import { loadModel, modelSchema } from "../configs/model";
 import { siteSchema } from "../configs/site";
 import { changeRules, rules } from "../policy";
+import { alertsReference } from "./alerts-reference";
 import { cliReference } from "./cli-reference";
 import { acting, type BessCommand, bessCommand } from "./command";
 import { modelReference, policyReference, scenarioReference, schemaReference } from "./reference";
@@ -23,6 +24,7 @@ const models = () => [
 
 /** Every generated file of docs/, by its path in the project. */
 export const pages = (program: BessCommand): Record<string, string> => ({
+  "docs/alerts.md": alertsReference(loadModel(join(root, "configs/telemetry.yaml"))),
   "docs/cli.md": cliReference(program),
   "docs/configuration.md": schemaReference(
     "Configuration of a site",

@@ -1,3 +1,4 @@
+import { alertsCommand } from "./alerts";
 import { ci } from "./ci";
 import { bessCommand, problem } from "./command";
 import { checkCommand } from "./check";
@@ -9,6 +10,7 @@ import { imagesCommand } from "./images";
 import { importCommand } from "./import";
 import { learnCommand } from "./learn";
 import { list } from "./list";
+import { muteCommand } from "./mute";
 import { openCommand } from "./open";
 import { preview } from "./preview";
 import { refresh } from "./refresh";
@@ -37,6 +39,8 @@ const commands = [
   list,
   status,
   strays,
+  alertsCommand,
+  muteCommand,
   fleet,
   ci,
   docs,

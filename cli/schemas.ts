@@ -2,6 +2,7 @@ import { z } from "zod";
 import { fleetSchema } from "../configs/inventory";
 import { modelSchema } from "../configs/model";
 import { secretKeys, siteSchema } from "../configs/site";
+import { isSecretKey } from "../configs/validation";
 import { siteKey, stackFileSchema } from "../configs/sites";
 
 /** A JSON Schema, draft 7. */
@@ -111,19 +112,27 @@ const encrypted = {
   additionalProperties: false,
 };
 
-/** The schema with keys whose values may be encrypted. */
-function withSecrets(schema: JsonSchema): JsonSchema {
-  const { properties, ...rest } = schema;
-  if (!properties) return schema;
-  const changed = Object.entries(properties).map(([key, value]) => {
+/** The schema with keys whose values may be encrypted. @param above the keys that it is below. */
+function withSecrets(schema: JsonSchema, above: string[] = []): JsonSchema {
+  const { properties, additionalProperties, ...rest } = schema;
+  const named = typeof additionalProperties === "object" ? additionalProperties : undefined;
+  const changed = Object.entries(properties ?? {}).map(([key, value]) => {
     if (typeof value === "boolean") return [key, value];
     const { description, ...plain } = value;
     return [
       key,
-      secretKeys.includes(key) ? { description, anyOf: [plain, encrypted] } : withSecrets(value),
+      isSecretKey([...above, key], secretKeys)
+        ? { description, anyOf: [plain, encrypted] }
+        : withSecrets(value, [...above, key]),
     ];
   });
-  return { ...rest, properties: Object.fromEntries(changed) };
+  return {
+    ...rest,
+    ...(properties && { properties: Object.fromEntries(changed) }),
+    ...(additionalProperties !== undefined && {
+      additionalProperties: named ? withSecrets(named, above) : additionalProperties,
+    }),
+  };
 }
 
 const site = partial(forEditor(annotatedSchema(siteSchema)));

@@ -1,13 +1,20 @@
+import * as command from "@pulumi/command";
+import type * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 import * as grafana from "@pulumiverse/grafana";
 import { databases } from "../configs/influxdb";
+import type { Alerts } from "../configs/alerting";
 import * as configs from "../configs/grafana";
 import type { Model } from "../configs/model";
 import type { SiteConfig } from "../configs/site";
 import type { StorageBudget } from "../configs/storage";
 import { dashboards, sources } from "../dashboards";
+import { engineEnvironment, engineLine } from "../configs/ssh";
+import type { Profile } from "../configs/profiles";
+import { Alerting } from "./alerting";
 import { password } from "./secrets";
 import { dataVolume, type File, Service, type ServiceContext } from "./service";
+import type { LateAlerts } from "./site-values";
 
 /** What Grafana shows, and to whom. */
 export interface GrafanaArgs extends ServiceContext {
@@ -43,6 +50,39 @@ export interface GrafanaArgs extends ServiceContext {
    * ```
    */
   grafana: SiteConfig["grafana"];
+  /**
+   * Alert rules, and who is told.
+   * @example
+   * ```ts
+   * { alerts: parseSite({ name: "kiel-1" }).alerts }
+   * ```
+   */
+  alerts: Alerts;
+  /**
+   * What of `alerts` may be known later.
+   * @example
+   * ```ts
+   * { lateAlerts: { contacts: {}, smtpPassword: undefined, deadManUrl: undefined } }
+   * ```
+   */
+  lateAlerts: LateAlerts;
+  /**
+   * Size of the host, by which alerts of the pipeline go.
+   * @example
+   * ```ts
+   * { profile: profiles.pi }
+   * ```
+   */
+  profile: Profile;
+  /**
+   * When the broker's certificate ends.
+   * @default no alert tells it
+   * @example
+   * ```ts
+   * { certificateEnds: new Date("2027-06-30") }
+   * ```
+   */
+  certificateEnds: Date | undefined;
   /**
    * URL of Grafana's API, as it is reached from where Pulumi runs.
    * @example
@@ -100,6 +140,8 @@ export class Grafana extends pulumi.ComponentResource {
   readonly service: Service;
   /** Password of the user `admin`; secret. */
   readonly adminPassword: pulumi.Output<string>;
+  /** What holds all that is made through the API. */
+  private readonly volume: docker.Volume;
 
   constructor(
     private readonly name: string,
@@ -108,16 +150,23 @@ export class Grafana extends pulumi.ComponentResource {
   ) {
     super("bess:index:Grafana", name, {}, opts);
     this.adminPassword = password(`${name}-admin`, args.rotation, this);
+    this.volume = dataVolume(`${name}-data`, { ...args, service: "grafana" }, this);
     this.service = this.createService();
     const api = this.connect();
-    this.createDataSources(api);
-    this.createDashboards(api);
+    const made = [...this.createDataSources(api), ...this.createDashboards(api)];
+    if (args.alerts.enabled)
+      new Alerting(
+        `${name}-alerts`,
+        { ...args, site: args.title, late: args.lateAlerts },
+        // A rule names its data source.
+        { ...api, dependsOn: made },
+      );
     this.registerOutputs({ adminPassword: this.adminPassword });
   }
 
   private createService(): Service {
-    const { name, args } = this;
-    const volume = dataVolume(`${name}-data`, { ...args, service: "grafana" }, this);
+    const { name, args, volume } = this;
+    const { smtp } = args.alerts;
     return new Service(
       name,
       {
@@ -126,7 +175,7 @@ export class Grafana extends pulumi.ComponentResource {
         networks: [args.network],
         user: "472:0",
         entrypoints: ["/bin/sh", configs.paths.start],
-        environment: configs.environment(args.grafana),
+        environment: configs.environment({ ...args.grafana, smtp }),
         files: this.files(),
         volumes: [{ name: volume.name, path: configs.paths.data }],
         ports: [
@@ -140,10 +189,14 @@ export class Grafana extends pulumi.ComponentResource {
 
   private files(): File[] {
     const secretKey = password(`${this.name}-secret-key`, undefined, this);
+    const { smtpPassword } = this.args.lateAlerts;
     return [
       { path: configs.paths.start, content: configs.startScript(), executable: true },
       { path: configs.paths.password, content: this.adminPassword, secret: true },
       { path: configs.paths.seed, content: secretKey, secret: true },
+      ...(smtpPassword
+        ? [{ path: configs.paths.smtpPassword, content: smtpPassword, secret: true }]
+        : []),
     ];
   }
 
@@ -154,7 +207,36 @@ export class Grafana extends pulumi.ComponentResource {
       { url: this.args.api, auth: pulumi.interpolate`admin:${this.adminPassword}` },
       { parent: this },
     );
-    return { parent: this, provider, dependsOn: [this.service.ready] };
+    return {
+      parent: this,
+      provider,
+      dependsOn: [this.forgetFormer()],
+      // All lies in the volume. It goes or stays with it, also where Grafana does not answer.
+      deletedWith: this.volume,
+    };
+  }
+
+  /** Removes, once, what another stack has left in a volume that was kept. */
+  private forgetFormer(): command.local.Command {
+    const { args } = this;
+    const line = pulumi
+      .output(args.site)
+      .apply((site) => engineLine(args, `docker exec -i ${site}-grafana sh -s`));
+    return new command.local.Command(
+      `${this.name}-inherit`,
+      {
+        create: line,
+        stdin: configs.inheritScript(Object.values(sources)),
+        environment: engineEnvironment(args),
+        logging: "none",
+      },
+      // A later version's script has nothing to do either.
+      {
+        parent: this,
+        dependsOn: [this.service.ready],
+        ignoreChanges: ["stdin", "create", "environment"],
+      },
+    );
   }
 
   private createDataSources(api: pulumi.CustomResourceOptions) {
@@ -166,8 +248,8 @@ export class Grafana extends pulumi.ComponentResource {
     );
     // Grafana makes a source the default while there is none, whatever the request says: the others
     // come after it.
-    const afterDefault = { ...api, dependsOn: [this.service.ready, telemetry] };
-    this.influxQlSource(
+    const afterDefault = { ...api, dependsOn: [telemetry] };
+    const pipeline = this.influxQlSource(
       "pipeline",
       {
         uid: sources.pipeline,
@@ -176,7 +258,7 @@ export class Grafana extends pulumi.ComponentResource {
       },
       afterDefault,
     );
-    this.sqlSource(afterDefault);
+    return [telemetry, pipeline, this.sqlSource(afterDefault)];
   }
 
   private influxQlSource(
@@ -226,13 +308,15 @@ export class Grafana extends pulumi.ComponentResource {
 
   private createDashboards(api: pulumi.CustomResourceOptions) {
     const { model, storage, title } = this.args;
-    const folder = new grafana.oss.Folder(this.name, { uid: "bess", title: "BESS" }, api);
-    for (const dashboard of dashboards(model, { site: title, storage })) {
-      new grafana.oss.Dashboard(
-        `${this.name}-${dashboard.uid}`,
-        { folder: folder.uid, configJson: JSON.stringify(dashboard), overwrite: true },
-        api,
-      );
-    }
+    const uid = configs.folders.dashboards;
+    const folder = new grafana.oss.Folder(this.name, { uid, title: "BESS" }, api);
+    return dashboards(model, { site: title, storage }).map(
+      (dashboard) =>
+        new grafana.oss.Dashboard(
+          `${this.name}-${dashboard.uid}`,
+          { folder: folder.uid, configJson: JSON.stringify(dashboard), overwrite: true },
+          api,
+        ),
+    );
   }
 }

@@ -4,6 +4,9 @@
  */
 export { Site } from "./site";
 export type {
+  AlertArgs,
+  ContactArgs,
+  DeadManArgs,
   ExplorerPortArgs,
   GrafanaAccessArgs,
   HostPreparationArgs,
@@ -16,6 +19,7 @@ export type {
   RotateArgs,
   SimulationArgs,
   SiteArgs,
+  SmtpArgs,
   SshArgs,
   UdevRuleArgs,
   WebSocketArgs,

@@ -1,7 +1,9 @@
 import type * as pulumi from "@pulumi/pulumi";
+import type { weekdays } from "../configs/alerting";
 import type { Service } from "../configs/images";
 import type { profiles } from "../configs/profiles";
 import type { Scenario } from "../configs/scenarios";
+import type { Severity } from "../configs/watch";
 import type { SiteTransform } from "./transform";
 
 /**
@@ -132,6 +134,15 @@ export interface SiteArgs {
    * ```
    */
   grafana?: GrafanaAccessArgs | undefined;
+  /**
+   * Alerts: who is told of them, and when.
+   * @default `{}`: rules are deployed, and nobody is told
+   * @example
+   * ```ts
+   * { alerts: { contacts: { duty: { pagerduty: { key: config.requireSecret("pagerduty") } } } } }
+   * ```
+   */
+  alerts?: AlertArgs | undefined;
   /**
    * A simulated BESS, in the place of the battery's gateway.
    * @default `{}`: off
@@ -284,6 +295,228 @@ export interface GrafanaAccessArgs {
    * ```
    */
   anonymous?: boolean | undefined;
+}
+
+/** Alerts: who is told of them, and when. Addresses, tokens and passwords are an `Input`. */
+export interface AlertArgs {
+  /**
+   * Whether alert rules are deployed.
+   * @default `true`
+   * @example
+   * ```ts
+   * { alerts: { enabled: false } }
+   * ```
+   */
+  enabled?: boolean | undefined;
+  /**
+   * Address of docs/alerts.md where your people read it.
+   * @default `"docs/alerts.md"`
+   * @example
+   * ```ts
+   * { alerts: { runbook: "https://wiki.example/bess-alerts" } }
+   * ```
+   */
+  runbook?: string | undefined;
+  /**
+   * Time zone of quiet hours, and of times in messages.
+   * @default `"UTC"`
+   * @example
+   * ```ts
+   * { alerts: { timeZone: "Europe/Berlin" } }
+   * ```
+   */
+  timeZone?: string | undefined;
+  /**
+   * Who is told, by a name, in one way each.
+   * @default none: alerts are shown in Grafana alone
+   * @example
+   * ```ts
+   * { alerts: { contacts: { duty: { ntfy: { url: "https://ntfy.sh/kiel-1" } } } } }
+   * ```
+   */
+  contacts?: Record<string, ContactArgs> | undefined;
+  /**
+   * Mail server by which Grafana writes e-mails.
+   * @default none
+   * @example
+   * ```ts
+   * { alerts: { smtp: { host: "smtp.example.com:587", from: "bess@example.com" } } }
+   * ```
+   */
+  smtp?: SmtpArgs | undefined;
+  /**
+   * Who misses the site when it is silent as a whole.
+   * @default none
+   * @example
+   * ```ts
+   * { alerts: { deadMan: { url: "https://hc-ping.com/0000" } } }
+   * ```
+   */
+  deadMan?: DeadManArgs | undefined;
+}
+
+/** A mail server. */
+export interface SmtpArgs {
+  /**
+   * Its name and port.
+   * @example
+   * ```ts
+   * { alerts: { smtp: { host: "smtp.example.com:587", from: "bess@example.com" } } }
+   * ```
+   */
+  host: string;
+  /**
+   * Who writes.
+   * @example
+   * ```ts
+   * { alerts: { smtp: { host: "smtp.example.com:587", from: "bess@example.com" } } }
+   * ```
+   */
+  from: string;
+  /**
+   * User at the mail server.
+   * @default none
+   * @example
+   * ```ts
+   * { alerts: { smtp: { host: "a:25", from: "b@c.de", user: "bess", password: "x" } } }
+   * ```
+   */
+  user?: string | undefined;
+  /**
+   * The user's password; secret.
+   * @default none
+   * @example
+   * ```ts
+   * { alerts: { smtp: { host: "a:25", from: "b@c.de", user: "bess", password: "x" } } }
+   * ```
+   */
+  password?: pulumi.Input<string> | undefined;
+}
+
+/** An outside watcher. */
+export interface DeadManArgs {
+  /**
+   * Its address; secret.
+   * @example
+   * ```ts
+   * { alerts: { deadMan: { url: "https://hc-ping.com/0000" } } }
+   * ```
+   */
+  url: pulumi.Input<string>;
+  /**
+   * Time between two messages.
+   * @default `"5m"`
+   * @example
+   * ```ts
+   * { alerts: { deadMan: { url: "https://hc-ping.com/0000", every: "10m" } } }
+   * ```
+   */
+  every?: string | undefined;
+}
+
+/** Somebody who is told: one way, and of what. */
+export interface ContactArgs {
+  /**
+   * By e-mail.
+   * @example
+   * ```ts
+   * { email: { addresses: ["duty@example.com"] } }
+   * ```
+   */
+  email?: { addresses: string[] } | undefined;
+  /**
+   * By a webhook.
+   * @example
+   * ```ts
+   * { webhook: { url: "https://hooks.example/bess" } }
+   * ```
+   */
+  webhook?:
+    | {
+        url: pulumi.Input<string>;
+        user?: string | undefined;
+        password?: pulumi.Input<string> | undefined;
+        token?: pulumi.Input<string> | undefined;
+      }
+    | undefined;
+  /**
+   * By Slack.
+   * @example
+   * ```ts
+   * { slack: { url: "https://hooks.slack.com/services/T/B/x" } }
+   * ```
+   */
+  slack?: { url: pulumi.Input<string> } | undefined;
+  /**
+   * By Microsoft Teams.
+   * @example
+   * ```ts
+   * { teams: { url: "https://example.webhook.office.com/x" } }
+   * ```
+   */
+  teams?: { url: pulumi.Input<string> } | undefined;
+  /**
+   * By Telegram.
+   * @example
+   * ```ts
+   * { telegram: { token: config.requireSecret("bot"), chat: "-1001234567890" } }
+   * ```
+   */
+  telegram?: { token: pulumi.Input<string>; chat: string } | undefined;
+  /**
+   * By PagerDuty.
+   * @example
+   * ```ts
+   * { pagerduty: { key: config.requireSecret("pagerduty") } }
+   * ```
+   */
+  pagerduty?: { key: pulumi.Input<string> } | undefined;
+  /**
+   * By ntfy.
+   * @example
+   * ```ts
+   * { ntfy: { url: "https://ntfy.sh/kiel-1" } }
+   * ```
+   */
+  ntfy?: { url: pulumi.Input<string>; token?: pulumi.Input<string> | undefined } | undefined;
+  /**
+   * By an Alertmanager.
+   * @example
+   * ```ts
+   * { alertmanager: { url: "https://alertmanager.example" } }
+   * ```
+   */
+  alertmanager?:
+    | {
+        url: pulumi.Input<string>;
+        user?: string | undefined;
+        password?: pulumi.Input<string> | undefined;
+      }
+    | undefined;
+  /**
+   * How grave an alert is of which it is told.
+   * @default `["critical", "warning"]`
+   * @example
+   * ```ts
+   * { severities: ["critical"] }
+   * ```
+   */
+  severities?: Severity[] | undefined;
+  /**
+   * Hours and days in which only what is critical is told.
+   * @default none
+   * @example
+   * ```ts
+   * { quiet: { from: "22:00", to: "06:00" } }
+   * ```
+   */
+  quiet?:
+    | {
+        from?: string | undefined;
+        to?: string | undefined;
+        days?: (typeof weekdays)[number][] | undefined;
+      }
+    | undefined;
 }
 
 /** InfluxDB 3 Explorer: whether it runs, and where it listens. */

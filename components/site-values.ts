@@ -1,4 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
+import { type Alerts, lateAlertKey } from "../configs/alerting";
 import { parseSite, rotatable, type SiteConfig } from "../configs/site";
 import { placeholder } from "../configs/secret-placeholders";
 import { InputError } from "../configs/validation";
@@ -19,6 +20,14 @@ export interface LateValues {
       | undefined;
   };
   rotate: RotateArgs;
+  alerts: LateAlerts;
+}
+
+/** Who is told, with all that may be secret. */
+export interface LateAlerts {
+  contacts: Record<string, pulumi.Output<Alerts["contacts"][string]>>;
+  smtpPassword: pulumi.Output<string> | undefined;
+  deadManUrl: pulumi.Output<string> | undefined;
 }
 
 /** One value that may be an Output: what is checked in its place, and where it stands. */
@@ -43,6 +52,8 @@ const lateKeys: Partial<Record<string, LateKey>> = {
 
 /** The late value of a key: one that every site has, or the password of a gateway or a bridge. */
 function lateKeyOf(key: string): LateKey | undefined {
+  if (lateAlertKey.test(key))
+    return { standIn: placeholder("later"), read: (site) => valueAt(site, key) };
   const [, kind = "", name = ""] = /^mqtt\.(gateways|bridge)\.([^.]+)\.password$/.exec(key) ?? [];
   return kind === "gateways" || kind === "bridge"
     ? { standIn: placeholder("later"), read: ({ mqtt }) => mqtt[kind]?.[name]?.password }
@@ -102,9 +113,34 @@ export function resolveSite(args: Omit<SiteArgs, "transform">): {
         { password: password && known(`mqtt.bridge.${name}.password`, password) },
       ]),
     );
+  const { contacts, smtp, deadMan } = config.alerts;
+  const lateText = (key: string, value: string | undefined) =>
+    value === undefined ? undefined : pulumi.output(known(key, value));
+  const lateContacts = Object.entries(contacts).map(([name, contact]) => {
+    const keys = [...outputs.keys()].filter((key) => key.startsWith(`alerts.contacts.${name}.`));
+    const inner = (key: string) => key.slice(`alerts.contacts.${name}.`.length);
+    const whole = pulumi
+      .all(keys.map((key) => late(key)))
+      .apply((values) =>
+        values.reduce<typeof contact>(
+          (made, value, i) => setIn(made, inner(keys[i] ?? ""), value) as typeof contact,
+          contact,
+        ),
+      );
+    return [name, whole] as const;
+  });
+  const alerts: LateAlerts = {
+    contacts: Object.fromEntries(lateContacts),
+    smtpPassword: lateText("alerts.smtp.password", smtp?.password),
+    deadManUrl: lateText("alerts.deadMan.url", deadMan?.url),
+  };
   return {
     config,
-    late: { mqtt: { ...mqtt, tls, gateways, bridge }, rotate: Object.fromEntries(rotations) },
+    late: {
+      alerts,
+      mqtt: { ...mqtt, tls, gateways, bridge },
+      rotate: Object.fromEntries(rotations),
+    },
   };
 }
 
@@ -132,11 +168,25 @@ function withoutOutputs(args: object) {
       ...Object.keys(lateKeys),
       "mqtt.gateways.<name>.password",
       "mqtt.bridge.<name>.password",
+      "alerts.contacts.<name>.<way>.url, token, password and key",
+      "alerts.smtp.password",
+      "alerts.deadMan.url",
     ];
     const allowed = `an Output is allowed at ${keys.join(", ")}`;
     throw new InputError("the site", [...findings, allowed]);
   }
   return { plain, outputs };
+}
+
+/** A text of a nested object, by a key such as `mqtt.tls.key`. */
+function valueAt(object: unknown, key: string): string | undefined {
+  const found = key
+    .split(".")
+    .reduce<unknown>(
+      (inner, part) => (inner as Record<string, unknown> | undefined)?.[part],
+      object,
+    );
+  return typeof found === "string" ? found : undefined;
 }
 
 /** A copy of a nested object with another value at a key such as `mqtt.tls.key`. */

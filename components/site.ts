@@ -82,6 +82,7 @@ export class Site extends pulumi.ComponentResource {
   private readonly late: LateValues;
   private readonly model: Model;
   private readonly storage: StorageBudget;
+  private readonly certificateEnds: Date | undefined;
   private readonly profile: Profile;
   private readonly context: ServiceContext;
 
@@ -107,6 +108,7 @@ export class Site extends pulumi.ComponentResource {
     this.late = late;
     this.model = model;
     this.storage = storage;
+    this.certificateEnds = certificate?.ends;
     this.profile = profiles[config.profile];
     this.context = {
       site: config.name,
@@ -223,8 +225,8 @@ export class Site extends pulumi.ComponentResource {
     influxdb: InfluxDb,
     host: Host | undefined,
   ) {
-    const { grafana, purge } = this.config;
-    const { rotate } = this.late;
+    const { grafana, alerts, purge } = this.config;
+    const { rotate, alerts: lateAlerts } = this.late;
     const token = influxdb.token("grafana", rotate.influxGrafana);
     const url = apiUrl(this.config);
     const args = {
@@ -232,6 +234,10 @@ export class Site extends pulumi.ComponentResource {
       title: this.config.name,
       model: this.model,
       storage: this.storage,
+      profile: this.profile,
+      certificateEnds: this.certificateEnds,
+      alerts,
+      lateAlerts,
       grafana,
       // The tunnel is open once the host has been checked.
       api: host?.engine.apply(() => url) ?? url,

@@ -1,4 +1,6 @@
+import type { Alerts } from "./alerting";
 import { renderScript } from "./scripts";
+import { quoted } from "./ssh";
 
 /** Port of Grafana inside its container. */
 export const port = 3000;
@@ -12,12 +14,32 @@ export const paths = {
   /** Secret key in use: it lies beside the data that it encrypts, and so outlives the stack. */
   secretKey: "/var/lib/grafana/.secret-key",
   start: "/etc/grafana/start.sh",
+  smtpPassword: "/run/secrets/grafana-smtp-password",
+  /** Seed of the stack whose objects are in the volume. */
+  marker: "/var/lib/grafana/.stack",
 } as const;
+
+/** uids of the folders of dashboards and of alert rules. */
+export const folders = { dashboards: "bess", alerts: "bess-alerts" } as const;
+
+/** What begins the names of all that is made in Grafana for alerts; what has another is a person's. */
+export const prefix = "bess-";
+
+/** Name of a contact in Grafana. */
+export const contactName = (contact: string): string => prefix + contact;
+
+/** Tags of an annotation that tells of a mute. Every dashboard shows it. */
+export const muteTags = ["bess", "mute"];
+
+/** Group of the templates that messages are made by. */
+export const templates = "bess";
 
 /** What a stack decides about Grafana. */
 export interface GrafanaOptions {
   embedding: boolean;
   anonymous: boolean;
+  /** Mail server of alerts. */
+  smtp?: Alerts["smtp"];
 }
 
 /** Grafana's settings as environment variables. Secrets are in the files that they name. */
@@ -35,6 +57,16 @@ export const environment = (options: GrafanaOptions): string[] => [
   "GF_NEWS_NEWS_FEED_ENABLED=false",
   "GF_PLUGINS_PLUGIN_ADMIN_ENABLED=false",
   "GF_DASHBOARDS_MIN_REFRESH_INTERVAL=1s",
+  ...(options.smtp
+    ? [
+        "GF_SMTP_ENABLED=true",
+        `GF_SMTP_HOST=${options.smtp.host}`,
+        `GF_SMTP_FROM_ADDRESS=${options.smtp.from}`,
+        ...(options.smtp.user === undefined
+          ? []
+          : [`GF_SMTP_USER=${options.smtp.user}`, `GF_SMTP_PASSWORD__FILE=${paths.smtpPassword}`]),
+      ]
+    : []),
 ];
 
 /** Entrypoint: a volume with data keeps its secret key, and takes the stack's admin password. */
@@ -42,6 +74,33 @@ export const startScript = (): string => {
   const { secretKey, seed, data, password } = paths;
   return renderScript("grafana-start.sh", { secretKey, seed, data, password });
 };
+
+/**
+ * A shell script for Grafana's container: removes what another stack has left in the volume.
+ * @param sources uids of the site's data sources.
+ */
+export const inheritScript = (sources: readonly string[]): string =>
+  renderScript("grafana-inherit.sh", {
+    marker: paths.marker,
+    seed: paths.seed,
+    password: paths.password,
+    port,
+    prefix,
+    templates,
+    folder: folders.dashboards,
+    alertFolder: folders.alerts,
+    sources: sources.map((uid) => ({ uid })),
+  });
+
+/** A shell script for Grafana's container: one call of its API. @param body what is sent, as JSON. */
+export const callScript = (method: string, path: string, body?: unknown): string =>
+  renderScript("grafana-call.sh", {
+    method,
+    path: quoted(path),
+    body: quoted(body === undefined ? "" : JSON.stringify(body)),
+    password: paths.password,
+    port,
+  });
 
 /** Proves that Grafana answers and reaches its database. */
 export const healthCheck = [

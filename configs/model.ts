@@ -15,6 +15,7 @@ import {
 } from "./payload";
 import { text, validate } from "./validation";
 import { durationPattern, durationUnit, durationWithin, units, type Unit } from "./units";
+import { numberKeys, watchShape } from "./watch";
 
 /** What a field can measure. Dashboards and the simulator go by it, never by a field's name. */
 export const quantities = [
@@ -131,6 +132,7 @@ const field = z
         unit: "the field's `unit`",
         examples: [[650, 850]],
       }),
+    ...watchShape,
     quantity: z
       .enum(quantities)
       .default("other")
@@ -184,7 +186,9 @@ const field = z
         sent: false,
         range: false,
         unit: { const: "" },
+        ...Object.fromEntries(numberKeys.map((key) => [key, false])),
       }),
+      onlyFor(["bool", "string"], { alarm: false }),
       onlyFor(["float", "int", "bool"], { number: false }),
       onlyFor(["string", "bool"], { values: false }),
       onlyFor(["bool"], { bit: false }),
@@ -194,20 +198,91 @@ const field = z
 /** What is wrong with a way of reading a field, by the key; nothing where it is right. */
 function readingFindings(type: FieldType, unit: Unit, reading: Reading): [string, string][] {
   const { scale = 1, offset, sent, number, values, bit } = reading;
-  const isNumber = type === "float" || type === "int";
+  const isNumeric = isNumber({ type });
   const texts = Object.values(values ?? {});
   const kind = type === "bool" ? "boolean" : "string";
   const converts = sent === undefined || units[sent].measures === units[unit].measures;
   const found: [boolean, string, string][] = [
-    [scale !== 1 && !isNumber, "scale", "only a number can be scaled"],
-    [offset !== undefined && !isNumber, "offset", "only a number has an offset"],
-    [sent !== undefined && !isNumber, "sent", "only a number has a unit"],
+    [scale !== 1 && !isNumeric, "scale", "only a number can be scaled"],
+    [offset !== undefined && !isNumeric, "offset", "only a number has an offset"],
+    [sent !== undefined && !isNumeric, "sent", "only a number has a unit"],
     [!converts, "sent", `it is no unit of ${units[unit].measures}, which "${unit}" is`],
     [number !== undefined && type === "string", "number", "a text is stored as it is sent"],
-    [values !== undefined && isNumber, "values", "only a string or a bool has values"],
+    [values !== undefined && isNumeric, "values", "only a string or a bool has values"],
     [texts.some((text) => typeof text !== kind), "values", `a ${type} needs values of its type`],
     [bit !== undefined && type !== "bool", "bit", "only a bool is a bit"],
     [bit !== undefined && values !== undefined, "bit", "a bit has no values"],
+  ];
+  return found.flatMap(([wrong, key, message]) => (wrong ? [[key, message]] : []));
+}
+
+/** The number by which a unit shows that it works while `of` may be stuck: a flow, else any other. */
+export function workOf(fields: readonly Field[], of: Field): Field | undefined {
+  const others = fields.filter((f) => f.name !== of.name && isNumber(f));
+  const flows: Field["quantity"][] = ["power", "current", "current_in", "current_out"];
+  return others.find((f) => flows.includes(f.quantity)) ?? others[0];
+}
+
+/** The power that follows a set point: of the same circuit, in a unit that converts. */
+export const followerOf = (fields: readonly Field[], setPoint: Field): Field | undefined =>
+  fields.find(
+    (f) =>
+      f.quantity === followed[setPoint.quantity] &&
+      f.circuit === setPoint.circuit &&
+      units[f.unit].measures === units[setPoint.unit].measures,
+  );
+
+const followed: Partial<Record<Field["quantity"], Field["quantity"]>> = {
+  power_set_point: "power",
+  reactive_power_set_point: "reactive_power",
+};
+
+/** Whether a field is a number. */
+export const isNumber = ({ type }: Pick<Field, "type">): boolean =>
+  type === "float" || type === "int";
+
+/** What is wrong with the keys of a field by which alerts are made. */
+function watchFindings(m: Pick<Measurement, "fields" | "tags">, f: Field): [string, string][] {
+  const { limits, range, drift, follow, alarm } = f;
+  const follows = Object.keys(followed).join(" or ");
+  const inside =
+    !limits || !range || (limits[0] <= range[0] && range[1] <= limits[1])
+      ? undefined
+      : `the range ${range.join(" to ")} must lie within`;
+  const tags = m.tags.map(({ name }) => name);
+  const found: [boolean, string, string][] = [
+    ...numberKeys.map((key): [boolean, string, string] => [
+      f[key] !== undefined && !isNumber(f),
+      key,
+      "only a number has it",
+    ]),
+    [inside !== undefined, "limits", inside ?? ""],
+    [
+      f.stuckAfter !== undefined && !workOf(m.fields, f),
+      "stuckAfter",
+      "no other number of the measurement shows whether its unit works",
+    ],
+    [
+      drift?.among !== undefined && !tags.includes(drift.among),
+      "drift",
+      `the measurement has the tags ${tags.join(", ")}`,
+    ],
+    [
+      drift !== undefined && tags.every((tag) => tag === drift.among),
+      "drift",
+      "no tag is left that tells units apart",
+    ],
+    [
+      follow !== undefined && !followerOf(m.fields, f),
+      "follow",
+      `only a ${follows} has it, beside the power of the same circuit`,
+    ],
+    [alarm !== undefined && isNumber(f), "alarm", "only a bool or a string is an alarm"],
+    [
+      alarm !== undefined && (typeof alarm === "string") !== (f.type === "bool"),
+      "alarm",
+      "write a severity for a bool, and values with their severities for a string",
+    ],
   ];
   return found.flatMap(([wrong, key, message]) => (wrong ? [[key, message]] : []));
 }
@@ -355,6 +430,7 @@ export const modelSchema = z
           issue(["fields", j, "name"], "a tag has this name already");
         for (const [key, message] of readingFindings(f.type, f.unit, f))
           issue(["fields", j, key], message);
+        for (const [key, message] of watchFindings(m, f)) issue(["fields", j, key], message);
         if (f.positive === "charging" && !signed.includes(f.quantity))
           issue(["fields", j, "positive"], `only ${signed.join(", ")} have a sign`);
       });

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { alertsSchema, alertSecrets } from "./alerting";
 import { bridgesSchema } from "./bridges";
 import { gatewaysSchema } from "./broker-users";
 import { hostSchema } from "./host";
@@ -233,6 +234,7 @@ export const siteSchema = z
           .describe("Whether anybody who reaches Grafana may view dashboards without a login."),
       })
       .prefault({}),
+    alerts: alertsSchema.prefault({}),
     simulator: z
       .strictObject({
         enabled: z
@@ -388,8 +390,11 @@ export const siteServices = (site: Pick<SiteConfig, "explorer" | "simulator">): 
     (service) => (service !== "explorer" && service !== "simulator") || site[service].enabled,
   );
 
-/** Keys whose values no message shows: the private key of `mqtt.tls`, and passwords. */
-export const secretKeys = ["key", "password"];
+/**
+ * Keys whose values no message shows: the private key of `mqtt.tls`, passwords, and below a key what
+ * leads to people.
+ */
+export const secretKeys = ["key", "password", ...alertSecrets];
 
 /**
  * Validates a stack's configuration and fills in its defaults.

@@ -125,6 +125,7 @@ const day = (date: Date) => date.toISOString().slice(0, 10);
 export interface CertificateReport {
   /** Whom it is for, and until when. */
   description: string;
+  ends: Date;
   /** Why clients refuse it at this time. */
   refusal?: string;
   /** What will trouble clients. */
@@ -154,6 +155,7 @@ export function certificateReport(
         : undefined;
   return {
     description: `for ${listed || nameOf(own)}, valid until ${day(to)}`,
+    ends: to,
     ...(refusal && { refusal }),
     warnings: [
       ...(listed

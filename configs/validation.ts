@@ -43,13 +43,25 @@ const valueAt = (input: unknown, path: PropertyKey[]) =>
     input,
   );
 
+/** Whether a key's value is a secret: `password`, or below another key, as `alerts.url` has it. */
+export const isSecretKey = (path: PropertyKey[], secretKeys: string[]): boolean =>
+  secretKeys.some((secret) => {
+    const [key = "", above] = secret.split(".").reverse();
+    return path.includes(key) && (above === undefined || path.includes(above));
+  });
+
 /** A value as JSON, cut to 80 characters. What is or may be a secret is left out. */
-const format = (value: unknown, secretKeys: string[]) => {
-  const hidden = (key: string, part: unknown) =>
-    secretKeys.includes(key) || (typeof part === "string" && part.includes("PRIVATE KEY"))
-      ? "[secret]"
-      : part;
-  const text = JSON.stringify(value, hidden) ?? "not set";
+const format = (value: unknown, path: PropertyKey[], secretKeys: string[]) => {
+  const shown = (part: unknown, at: PropertyKey[]): unknown => {
+    if (isSecretKey(at, secretKeys)) return part === undefined ? part : "[secret]";
+    if (typeof part === "string") return part.includes("PRIVATE KEY") ? "[secret]" : part;
+    if (Array.isArray(part)) return part.map((item, i) => shown(item, [...at, i]));
+    if (typeof part !== "object" || part === null) return part;
+    return Object.fromEntries(
+      Object.entries(part).map(([key, inner]) => [key, shown(inner, [...at, key])]),
+    );
+  };
+  const text = JSON.stringify(shown(value, path)) ?? "not set";
   return text.length > 80 ? `${text.slice(0, 77)}...` : text;
 };
 
@@ -128,8 +140,9 @@ export function validate<T extends z.ZodType>(
           describe({ ...found, path: [...issue.path, ...found.path] }),
         );
     }
-    const secret = issue.path.some((part) => secretKeys.includes(String(part)));
-    const value = secret ? "[secret]" : format(valueAt(input, issue.path), secretKeys);
+    const value = isSecretKey(issue.path, secretKeys)
+      ? "[secret]"
+      : format(valueAt(input, issue.path), issue.path, secretKeys);
     if (issue.path.length === 0 && (input === null || input === undefined))
       return [`it is empty: write ${requiredKeys(schema).join(", ") || "a map of keys"}`];
     return [`${key} is ${value}: ${allowedAt(issue)}`];

@@ -6,7 +6,17 @@ import { overview } from "./overview";
 import { pipeline } from "./pipeline";
 import type { InfluxQuery } from "./queries";
 
-export { sources } from "./queries";
+export { measurementUid } from "./measurement";
+export { brokerTopics } from "./pipeline";
+export {
+  byUnit,
+  type InfluxQlSource,
+  InfluxQueryBuilder,
+  isState,
+  quote,
+  sentence,
+  sources,
+} from "./queries";
 
 /** What the dashboards need to know of the site. */
 export interface DashboardOptions {

@@ -10,8 +10,9 @@ import { quote, sources } from "./queries";
 const interval = "10s";
 
 /** Topics under which the broker publishes its own numbers. */
-const topics = {
+export const brokerTopics = {
   received: "$SYS/broker/messages/received",
+  published: "$SYS/broker/publish/messages/received",
   sent: "$SYS/broker/messages/sent",
   dropped: "$SYS/broker/publish/messages/dropped",
   stored: "$SYS/broker/messages/stored",
@@ -41,8 +42,8 @@ const target = (legend: string, query: string): panels.Target => ({
 });
 
 /** A number that the broker publishes. */
-const broker = (topic: keyof typeof topics, select: string, legend: string) =>
-  target(legend, series("mosquitto", select, [is("topic", topics[topic])]));
+const broker = (topic: keyof typeof brokerTopics, select: string, legend: string) =>
+  target(legend, series("mosquitto", select, [is("topic", brokerTopics[topic])]));
 
 /** Series of each output that writes to InfluxDB; its alias is its name. */
 const outputs = (select: string, legend = "") =>

@@ -4,6 +4,7 @@
  */
 export { Database, HttpDatabase, Queries, QueryError, type RefusedLine } from "./database";
 export { heardAt } from "./listen";
+export { endMute, type Mute, muteSite, testContact } from "./mute";
 export { idleConfirmations, meaningOf, requireConfirmed, tell } from "./losses";
 export { type Shard, splitIntoShards } from "./matrix";
 export {

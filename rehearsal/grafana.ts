@@ -26,9 +26,10 @@ const uidOf = (id: string) => id.slice(id.indexOf(":") + 1);
 function apiObject(
   type: Pick<ResourceType, "replaceOnChanges" | "computed" | "secrets" | "json">,
   givenUid: (inputs: PropertyMap) => string | undefined,
-  outputsOf: (uid: string) => PropertyMap,
+  outputsOf: (uid: string) => PropertyMap = () => ({}),
+  kind = type.computed.join(),
 ): ResourceType {
-  const key = (uid: string) => `${type.computed.join()} ${uid}`;
+  const key = (uid: string) => `${kind} ${uid}`;
   const write = (uid: string, context: ProviderContext) => {
     const { engine, objects } = api(context);
     engine.save(() => (objects[key(uid)] = "there"));
@@ -48,6 +49,15 @@ function apiObject(
     },
   };
 }
+
+/** An object of alerting, which is known by its name, if it has one. */
+const alertObject = (kind: string, replaceOnChanges: string[]) =>
+  apiObject(
+    { replaceOnChanges, computed: [] },
+    ({ name }) => (name as string | undefined) ?? kind,
+    undefined,
+    kind,
+  );
 
 /** The provider of `@pulumiverse/grafana`: its objects are in the volume of the site's Grafana. */
 export const grafana: Provider = {
@@ -78,5 +88,10 @@ export const grafana: Provider = {
       ({ configJson }) => JSON.parse(configJson as string).uid,
       (uid) => ({ dashboardId: 1, orgId: "1", uid, url: `/d/${uid}`, version: 1 }),
     ),
+    "grafana:alerting/ruleGroup:RuleGroup": alertObject("rules", ["folderUid", "name", "orgId"]),
+    "grafana:alerting/contactPoint:ContactPoint": alertObject("contact", ["orgId"]),
+    "grafana:alerting/muteTiming:MuteTiming": alertObject("time", ["name", "orgId"]),
+    "grafana:alerting/messageTemplate:MessageTemplate": alertObject("template", ["name", "orgId"]),
+    "grafana:alerting/notificationPolicy:NotificationPolicy": alertObject("policy", ["orgId"]),
   },
 };

@@ -248,6 +248,40 @@ const reboot = ({ new: now }: Step) =>
     ? "; **it may reboot the host**, which takes no messages meanwhile"
     : "";
 
+/** A rule of alerts, as far as a sentence tells of it. */
+interface AlertRule {
+  uid?: string;
+  name?: string;
+  annotations?: { fires?: string };
+}
+
+const rulesOf = (inputs: Values | undefined): AlertRule[] =>
+  Array.isArray(inputs?.rules) ? (inputs.rules as AlertRule[]) : [];
+
+const firesWhen = ({ annotations }: AlertRule) => annotations?.fires ?? "";
+
+/** What changes of a group's alerts: each rule with its words before and after. */
+function alertChanges({ old, new: now, name }: Step): string {
+  const [before, after] = [rulesOf(old), rulesOf(now)];
+  const find = (rules: AlertRule[], { uid }: AlertRule) => rules.find((rule) => rule.uid === uid);
+  const changed = after.flatMap((rule) => {
+    const former = find(before, rule);
+    if (!former) return [`The alert ${code(rule.name)} is new: ${firesWhen(rule)}.`];
+    const [from, to] = [firesWhen(former), firesWhen(rule)];
+    return from === to
+      ? []
+      : [`The alert ${code(rule.name)} changes: it fires when “${to}”, before when “${from}”.`];
+  });
+  const gone = before.filter((rule) => !find(after, rule));
+  const removed =
+    gone.length > 0 ? [`No alert any more: ${codes(gone.map((it) => it.name ?? ""))}.`] : [];
+  return [...changed, ...removed].join(" ") || `Alerts of ${code(name)} are written again.`;
+}
+
+/** Name of a contact, without what begins all names of a stack's. */
+const contactOf = ({ old, new: now }: Step) =>
+  code(String((now ?? old)?.name ?? "").replace(/^bess-/, ""));
+
 /** Updates, by kind of resource. */
 const updates: Record<string, Describe> = {
   Container: (step) => {
@@ -265,6 +299,9 @@ const updates: Record<string, Describe> = {
     step.name.endsWith("-schema")
       ? "InfluxDB's databases and tables are declared again."
       : `${code(step.name)} runs again${reboot(step)}.`,
+  RuleGroup: alertChanges,
+  ContactPoint: (step) => `The contact ${contactOf(step)} for alerts changes.`,
+  NotificationPolicy: () => "Who is told of which alerts changes.",
 };
 
 /** Deletions, by kind of resource. */
@@ -275,6 +312,8 @@ const deletions: Record<string, Describe> = {
       ? `The volume ${formerName(step)} leaves the stack; it stays on the host with its data.`
       : `**The volume ${formerName(step)} is deleted**: ${dataLoss(step)}.`,
   RemoteImage: (step) => `The image ${formerName(step)} leaves the stack; it stays on the host.`,
+  RuleGroup: alertChanges,
+  ContactPoint: (step) => `**The contact ${contactOf(step)} is told of no alert any more.**`,
 };
 
 /** Creations that mean something to a site that is there already, by kind of resource. */

@@ -15,6 +15,7 @@ import { parseSite, type SiteConfig, siteServices } from "../../configs/site";
 import { apiTunnel, isSsh } from "../../configs/ssh";
 import type { Engine } from "../../rehearsal";
 import { docker } from "../engine";
+import { endMute, muteSite } from "../mute";
 import { checksToRepeat } from "../services";
 import { begunContainers, type StackState } from "../state";
 import { gate, type GateLimits, unhealthyContainers } from "./gate";
@@ -111,6 +112,7 @@ export interface Drift {
 export class StackSession implements Session {
   /** The stack's outputs, once they are known. */
   private outputs: Record<string, unknown> | undefined;
+  private isMuted = false;
 
   constructor(
     private readonly site: Target,
@@ -152,13 +154,39 @@ export class StackSession implements Session {
   }
 
   async up(): Promise<Record<string, number>> {
+    await this.mute();
     return this.unlocked(async () => {
       if (!this.simulatedEngine) await this.removeBegun();
       const replace = this.simulatedEngine ? [] : await checksToRepeat(this.config);
       const { changes, outputs } = await this.stack.up({ replace });
       this.outputs = outputs;
       return changes;
+    }).catch(async (error: Error) => {
+      await this.endMute();
+      throw error;
     });
+  }
+
+  /** Why the site is muted while a rollout works there. */
+  private get reason(): string {
+    return `rollout to ${this.revision.commit.slice(0, 12)}`;
+  }
+
+  /** A site that cannot be muted, as one that was never deployed, is worked on all the same. */
+  private async mute(): Promise<void> {
+    if (this.simulatedEngine || !this.config.alerts.enabled) return;
+    // It ends by itself where the rollout is killed.
+    const mute = { seconds: 3600, why: this.reason };
+    this.isMuted = await muteSite(this.config, mute).then(
+      () => true,
+      () => false,
+    );
+  }
+
+  private async endMute(): Promise<void> {
+    if (!this.isMuted) return;
+    this.isMuted = false;
+    await endMute(this.config, this.reason).catch(() => undefined);
   }
 
   /**
@@ -282,7 +310,7 @@ export class StackSession implements Session {
     return found.sort();
   }
 
-  verify = (): Promise<string[]> => this.unlocked(() => this.gate());
+  verify = (): Promise<string[]> => this.unlocked(() => this.gate()).finally(() => this.endMute());
 
   private async gate(): Promise<string[]> {
     const { config, simulatedEngine } = this;

@@ -114,7 +114,7 @@ test("a rule's row has its name and its meaning", () => {
 describe("a model's reference", () => {
   test("tells how a payload's value is stored", () => {
     expect(modelReference(loadModel("configs/telemetry.yaml"))).toContain(
-      "| `voltage` | `voltage` | × 0.001 → V | float | 650 to 850 | DC voltage at the terminals. |",
+      "| `voltage` | `voltage` | × 0.001 → V | float | 650 to 850 | 620 to 870 | DC voltage at the terminals. |",
     );
   });
   test("names a tag's segment of the topic", () => {

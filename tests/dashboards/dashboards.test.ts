@@ -1,11 +1,11 @@
-import { existsSync, readdirSync, writeFileSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Dashboard, Panel } from "@grafana/grafana-foundation-sdk/dashboard";
 import { loadModel, type Field, type Measurement, type Model } from "../../configs/model";
 import { storageBudget } from "../../configs/storage";
 import { durationSeconds } from "../../configs/units";
 import { dashboards, type PanelQuery, queriesOf, sources } from "../../dashboards";
-import { freePort, Running, temporaryFolder, until } from "../support/programs";
+import { ask, InfluxQlEngine, write } from "../support/influxql";
 
 const modelOf = (file: string) => loadModel(join(__dirname, "../../configs", file));
 const [fleetModel, m5bat] = [modelOf("telemetry.yaml"), modelOf("models/m5bat.yaml")];
@@ -174,24 +174,12 @@ describe("a uid", () => {
 });
 
 describe("every query is answered by a real InfluxQL engine", () => {
-  const folder = temporaryFolder();
-  let influxd: Running | undefined;
+  let engine: InfluxQlEngine;
   let url: string;
 
   beforeAll(async () => {
-    const command = "/usr/bin/influxd";
-    if (!existsSync(command))
-      throw new Error(`${command} is missing: install Debian's package influxdb`);
-    const [http, rpc] = [await freePort(), await freePort()];
-    url = `http://127.0.0.1:${http}`;
-    writeFileSync(join(folder.path, "influxdb.conf"), influxdConf(folder.path, http, rpc));
-    influxd = new Running(command, ["-config", join(folder.path, "influxdb.conf")]);
-    await until("influxd answers", () =>
-      fetch(`${url}/ping`).then(
-        (r) => r.status === 204,
-        () => false,
-      ),
-    );
+    engine = await InfluxQlEngine.start();
+    url = engine.url;
     for (const model of models) {
       await ask(url, "POST", `CREATE DATABASE "${model.name}"`);
       await write(url, model.name, model.measurements.flatMap(points));
@@ -201,8 +189,7 @@ describe("every query is answered by a real InfluxQL engine", () => {
   }, 60_000);
 
   afterAll(async () => {
-    await influxd?.stop();
-    folder.remove();
+    await engine.stop();
   });
 
   test.each(named)("%s", async (name, model) => {
@@ -289,38 +276,6 @@ describe("every query is answered by a real InfluxQL engine", () => {
   });
 });
 
-/** One row of an answer: values in the order of its columns, the time first. */
-interface Row {
-  values: (string | number | boolean | null)[][];
-}
-
-/** Rows that InfluxDB answers. @throws Error with InfluxDB's own words if it answers an error. */
-async function ask(
-  url: string,
-  method: "GET" | "POST",
-  query: string,
-  database = "",
-): Promise<Row[]> {
-  const response = await fetch(`${url}/query?${new URLSearchParams({ q: query, db: database })}`, {
-    method,
-  });
-  const answer = (await response.json()) as {
-    error?: string;
-    results?: { error?: string; series?: Row[] }[];
-  };
-  const error = answer.error ?? answer.results?.find((r) => r.error)?.error;
-  if (error) throw new Error(`${error}: ${query}`);
-  return (answer.results ?? []).flatMap((r) => r.series ?? []);
-}
-
-async function write(url: string, database: string, lines: string[]): Promise<void> {
-  const response = await fetch(
-    `${url}/write?${new URLSearchParams({ db: database, precision: "ms" })}`,
-    { method: "POST", body: lines.join("\n") },
-  );
-  if (response.status !== 204) throw new Error(await response.text());
-}
-
 /** What Grafana makes of a query when all units of the last 15 minutes are chosen. */
 const substituted = (query: string) =>
   query
@@ -386,19 +341,3 @@ function pipelinePoints(): string[] {
     ...topics.map((name) => topic(name, t)),
   ]);
 }
-
-/** A private InfluxDB 1.x: on the loopback only, without logs, reports or self-monitoring. */
-const influxdConf = (folder: string, http: number, rpc: number) => `
-reporting-disabled = true
-bind-address = "127.0.0.1:${rpc}"
-[meta]
-  dir = "${folder}/meta"
-[data]
-  dir = "${folder}/data"
-  wal-dir = "${folder}/wal"
-[monitor]
-  store-enabled = false
-[http]
-  bind-address = "127.0.0.1:${http}"
-  log-enabled = false
-`;

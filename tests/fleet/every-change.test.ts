@@ -44,6 +44,7 @@ const field = (battery: Measurement, name = "voltage") => {
 const soh = { name: "soh", path: "soh", type: "float", unit: "%", meaning: "State of health." };
 const site = { name: "kiel-1", engine: "ssh://bess@kiel-1.example", profile: "pi" };
 const server = { profile: "server" };
+const pagerduty = { pagerduty: { key: "0123456789abcdef" } };
 const images = (change: object) => ({ images: change });
 
 /** A kind of change, the site before it and after it, and what confirms it where data is lost. */
@@ -65,6 +66,26 @@ const kinds: Kind[] = [
     "profile with a shorter queue",
     { profile: "server", retention: "90d" },
     { profile: "pi", retention: "90d" },
+  ],
+  [
+    "limit of an alert",
+    {},
+    model((battery) => {
+      field(battery).limits = [600, 880];
+    }),
+  ],
+  [
+    "alert that goes, and one that comes",
+    {},
+    model((battery) => {
+      delete field(battery).limits;
+      field(battery, "current").stuckAfter = "30m";
+    }),
+  ],
+  [
+    "contact that goes, and who is told of what",
+    { alerts: { contacts: { duty: pagerduty, office: pagerduty } } },
+    { alerts: { contacts: { duty: { ...pagerduty, severities: ["critical"] } } } },
   ],
   ["purge on", {}, { purge: true }, "purge false -> true"],
   ["purge off", { purge: true }, {}],
@@ -91,10 +112,21 @@ const kinds: Kind[] = [
   [
     "tag renamed",
     {},
-    model((battery) => Object.assign(battery.tags[1] ?? {}, { name: "string" })),
+    model((battery) => {
+      delete field(battery, "soc").drift;
+      Object.assign(battery.tags[1] ?? {}, { name: "string" });
+    }),
     "tags battery id, group_id -> id, string",
   ],
-  ["tag removed", {}, model((battery) => battery.tags.pop()), "tags battery id, group_id -> id"],
+  [
+    "tag removed",
+    {},
+    model((battery) => {
+      delete field(battery, "soc").drift;
+      battery.tags.pop();
+    }),
+    "tags battery id, group_id -> id",
+  ],
   [
     "tag added",
     {},
@@ -134,7 +166,7 @@ const kinds: Kind[] = [
   [
     "field's range, meaning and quantity",
     {},
-    model((battery) => Object.assign(field(battery), { range: [1, 2], meaning: "Other." })),
+    model((battery) => Object.assign(field(battery), { range: [650, 840], meaning: "Other." })),
   ],
   [
     "time from another path",
