@@ -139,7 +139,7 @@ export interface SiteArgs {
    * @default `{}`: rules are deployed, and nobody is told
    * @example
    * ```ts
-   * { alerts: { contacts: { duty: { pagerduty: { key: config.requireSecret("pagerduty") } } } } }
+   * { alerts: { contacts: { duty: { ntfy: { url: "https://ntfy.sh/kiel-1" } } } } }
    * ```
    */
   alerts?: AlertArgs | undefined;

@@ -46,7 +46,7 @@ const broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----";
 const up = "up --stack x --yes";
 const keys =
   "name, engine, ssh, host, profile, model, retention, storage, purge, mqtt, influxdb, explorer, " +
-  "grafana, simulator, images, rotate";
+  "grafana, alerts, simulator, images, rotate";
 const source = "bess-telemetry:site of x (Pulumi.x.yaml) is refused:\n  - ";
 const engines = "write unix:///path, ssh://user@host or tcp://127.0.0.1:port";
 const differ = "every port of a site must differ";
@@ -251,6 +251,50 @@ const sites: Row[] = [
     siteOf("images: { grafana: 'grafana/grafana:latest' }"),
   ],
   ["a mirror with https", up, "images.mirror is ", siteOf("images: { mirror: 'https://m' }")],
+  [
+    "a contact in two ways",
+    up,
+    'alerts.contacts.duty is {"slack":{"url":"[secret]"},"pagerduty":{"key":"[secret]"}}: it has slack and pagerduty: write one of',
+    siteOf(
+      'alerts: { contacts: { duty: { slack: { url: "https://a/b" }, pagerduty: { key: a } } } }',
+    ),
+  ],
+  [
+    "a contact in no way",
+    up,
+    "alerts.contacts.duty is {}: it has no way: write one of email, webhook, slack",
+    siteOf("alerts: { contacts: { duty: {} } }"),
+  ],
+  [
+    "a contact's address that is none",
+    up,
+    "alerts.contacts.duty.ntfy.url is [secret]: write an address that begins with https://",
+    siteOf("alerts: { contacts: { duty: { ntfy: { url: ntfy.sh/topic } } } }"),
+  ],
+  [
+    "e-mail without a mail server",
+    up,
+    'alerts.contacts.duty.email is {"addresses":["a@b.de"]}: no mail server is given: write alerts.smtp too',
+    siteOf("alerts: { contacts: { duty: { email: { addresses: [a@b.de] } } } }"),
+  ],
+  [
+    "an unknown severity",
+    up,
+    'alerts.contacts.duty.severities[0] is "bad": allowed here: critical, warning, info',
+    siteOf("alerts: { contacts: { duty: { pagerduty: { key: a }, severities: [bad] } } }"),
+  ],
+  [
+    "quiet hours without an end",
+    up,
+    "from and to go together",
+    siteOf('alerts: { contacts: { duty: { pagerduty: { key: a }, quiet: { from: "22:00" } } } }'),
+  ],
+  [
+    "an outside watcher too often",
+    up,
+    'alerts.deadMan.every is "1s": write 1m to 1d',
+    siteOf('alerts: { deadMan: { url: "https://a/b", every: 1s } }'),
+  ],
   ["an unknown secret", up, "rotate.broker is no known key", siteOf("rotate: { broker: a }")],
   [
     "a simulator that waits for years",
