@@ -6,8 +6,9 @@ import { findSite, siteConfig } from "../configs/sites";
 import { durationPattern, durationSeconds } from "../configs/units";
 import { InputError } from "../configs/validation";
 import { offsetAt, zonesKnownFrom } from "../configs/zones";
-import { Database } from "../fleet";
+import { Database, QueryError } from "../fleet";
 import { acting, bessCommand, refuse, stackOption, writableFolder } from "./command";
+import { IndicatorExport } from "./export/indicators";
 import { Export, type Format, formats, type Progress, type Wanted } from "./export/run";
 import { describeTable } from "./export/table";
 import { followWork, rate } from "./follow";
@@ -23,6 +24,7 @@ interface Options {
   out?: string;
   zone: string;
   headerUnits?: boolean;
+  indicators?: boolean;
 }
 
 const details = `
@@ -55,6 +57,8 @@ function wantedOf({ name: site }: SiteConfig, options: Options): Wanted {
   const from = instant("--from", options.from, zone);
   const to =
     options.to === undefined ? Math.floor(Date.now() / 1000) : instant("--to", options.to, zone);
+  if (options.indicators && (every !== undefined || format !== "csv"))
+    refuse("--indicators is given: they are reckoned of all rows, and written as CSV");
   if (to <= from) refuse(`--to is ${options.to ?? "now"}: it is not after --from, ${options.from}`);
   if (zone !== "UTC" && from < zonesKnownFrom)
     refuse(`--zone is ${zone}: its clock changes are known here from 2020 on; use UTC before`);
@@ -107,9 +111,14 @@ async function exportSite(options: Options): Promise<void> {
           model.measurements.find((m) => m.name === name),
         ),
       );
-    const exports = tables.map(
-      (table) => new Export(database, table, wanted, progress, interrupt.signal),
-    );
+    const exports = tables.map((table) => {
+      if (!options.indicators)
+        return new Export(database, table, wanted, progress, interrupt.signal);
+      const measurement = model.measurements.find((m) => m.name === table.name);
+      return measurement
+        ? new IndicatorExport(database, table, measurement, wanted, progress, interrupt.signal)
+        : refuse(`--indicators: the model of ${site.name} does not know ${table.name}`);
+    });
     for (const each of exports) {
       progress.share = 0;
       await each.run();
@@ -118,6 +127,8 @@ async function exportSite(options: Options): Promise<void> {
     Object.assign(all, progress);
   } catch (error) {
     if (error instanceof InputError) throw error;
+    if (error instanceof QueryError && error.isAbsent)
+      throw new Error(`The site ${site.name} has no database yet: run up.`);
     throw new Error(
       `The site ${site.name} does not answer to the end: ${(error as Error).message}\n` +
         "Complete files stay; run the same line again for the rest.",
@@ -127,6 +138,12 @@ async function exportSite(options: Options): Promise<void> {
     database.close();
   }
   const seconds = ((performance.now() - began) / 1000).toFixed(1);
+  if (options.indicators) {
+    console.log(
+      `${all.files} files of indicators in ${wanted.folder}, of ${all.rows} rows, in ${seconds} s`,
+    );
+    return;
+  }
   console.log(
     `${all.rows} rows in ${all.files} files in ${wanted.folder}, in ${seconds} s ` +
       `(${rate(all.rows, began)}/s); their counts and sums are those of the database` +
@@ -156,6 +173,7 @@ export const exportCommand = () =>
     )
     .option("--out <folder>", "where to (default: exports/ and the site's name)", writableFolder)
     .option("--zone <zone>", "time zone of the days and of a CSV file's times", zoneName, "UTC")
+    .option("--indicators", "write indicators by day and month instead: docs/indicators.md")
     .option("--header-units", "name the unit in a CSV file's header too: soc [%]")
     .example("A year of one table", "export --stack kiel-1 --measurement battery --from 2026-01-01")
     .example(
@@ -165,6 +183,10 @@ export const exportCommand = () =>
     .example(
       "Means of a quarter of an hour with local times",
       "export --stack kiel-1 --from 2026-10-01 --to 2026-11-01 --every 15m --zone Europe/Berlin",
+    )
+    .example(
+      "Energy, efficiency, cycles and availability of a quarter, by day and month",
+      "export --stack kiel-1 --from 2026-07-01 --to 2026-10-01 --indicators",
     )
     .addHelpText("after", details)
     .action(acting(exportSite));

@@ -167,6 +167,8 @@ async function importInto(files: string[], options: Options): Promise<number> {
     return summarize(outcome, progress, skipped, dryRun, began) ? 0 : 1;
   } catch (error) {
     if (error instanceof InputError || !(error instanceof QueryError)) throw error;
+    if (error.isAbsent && options.database === undefined)
+      throw new Error(`The site ${site.name} has no database yet: run up.`);
     throw new Error(
       `The site ${site.name} or the source does not answer: ${error.message}\n` +
         "Run the same line again: it goes on with what the database lacks.",

@@ -17,6 +17,11 @@ export class QueryError extends Error {
     this.name = "QueryError";
   }
 
+  /** Whether the database itself is not there. */
+  get isAbsent(): boolean {
+    return this.message.includes("database not found");
+  }
+
   /** Whether it needs more memory than queries have there. */
   get isMemory(): boolean {
     return this.status === 429 || /resources exhausted|memory/i.test(this.message);

@@ -6,7 +6,7 @@ type Library = typeof import("hyparquet-writer");
 type Schema = ConstructorParameters<typeof ParquetWriter>[0]["schema"];
 
 /** Values of a group of rows, which is in memory until it is written. */
-const valuesOfGroup = 1_000_000;
+const valuesOfGroup = 500_000;
 
 function schemaOf({ name, type }: Column): Schema[number] {
   const optional = { name, repetition_type: "OPTIONAL" } as const;
