@@ -1,5 +1,6 @@
 import { alertsCommand } from "./alerts";
 import { ci } from "./ci";
+import { clonesCommand, rollbackDataCommand } from "./clones";
 import { bessCommand, problem } from "./command";
 import { checkCommand } from "./check";
 import { docs } from "./docs";
@@ -41,6 +42,8 @@ const commands = [
   strays,
   alertsCommand,
   muteCommand,
+  clonesCommand,
+  rollbackDataCommand,
   fleet,
   ci,
   docs,

@@ -1,7 +1,7 @@
 import { Option } from "commander";
 import { checkStack, describePart, docker } from "../automation";
 import { findSite } from "../configs/sites";
-import { checksToRepeat, requireConfirmed, tell } from "../fleet";
+import { requireConfirmed, tell, toRepeat } from "../fleet";
 import { acting, bessCommand, diffOption, refreshOption, stackOption, yesOption } from "./command";
 import { type PulumiOptions, runOnStack } from "./pulumi";
 import { rehearse } from "./rehearse";
@@ -40,12 +40,17 @@ export const up = () =>
         const found = findSite(asked.stack);
         const { config } = checkStack(found);
         const engine = asked.stack === "dev" ? await docker() : undefined;
-        if (engine?.state !== "missing")
-          return runOnStack("up", asked, async () => {
+        if (engine?.state !== "missing") {
+          let repeated: Awaited<ReturnType<typeof toRepeat>> | undefined;
+          const code = await runOnStack("up", asked, async () => {
             for (const change of await requireConfirmed(found, asked.confirm))
               console.log(`confirmed: ${tell(change)}`);
-            return checksToRepeat(config);
+            repeated = await toRepeat(config);
+            return repeated.urns;
           });
+          if (code === 0) await repeated?.done();
+          return code;
+        }
         console.log(describePart(engine));
         return rehearse("up", asked);
       }),

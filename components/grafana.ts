@@ -190,8 +190,11 @@ export class Grafana extends pulumi.ComponentResource {
   private files(): File[] {
     const secretKey = password(`${this.name}-secret-key`, undefined, this);
     const { smtpPassword } = this.args.lateAlerts;
+    const start = pulumi
+      .all([this.args.site, this.args.images.grafana])
+      .apply(([site, image]) => configs.startScript({ site, image }));
     return [
-      { path: configs.paths.start, content: configs.startScript(), executable: true },
+      { path: configs.paths.start, content: start, executable: true },
       { path: configs.paths.password, content: this.adminPassword, secret: true },
       { path: configs.paths.seed, content: secretKey, secret: true },
       ...(smtpPassword

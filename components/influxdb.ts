@@ -138,10 +138,12 @@ export class InfluxDb extends pulumi.ComponentResource {
   }
 
   private files(): File[] {
-    const { site } = this.args;
+    const { site, images } = this.args;
     const adminToken = this.adminToken().apply(influxdb.adminTokenFile);
     const node = pulumi.output(site);
-    const start = node.apply((name) => influxdb.startScript({ node: name }));
+    const start = pulumi
+      .all([site, images.influxdb])
+      .apply(([name, image]) => influxdb.startScript({ node: name, image }));
     const relay = node.apply((name) => influxdb.relayProgram({ node: name }));
     const snapshots = node.apply((name) => influxdb.snapshotsProgram({ node: name }));
     return [

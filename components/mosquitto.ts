@@ -168,7 +168,7 @@ export class Mosquitto extends pulumi.ComponentResource {
   }
 
   private files(args: MosquittoArgs, users: BrokerUser[]): File[] {
-    const { site, model, profile, mqtt, engine, gateways, bridge = {} } = args;
+    const { site, model, profile, mqtt, engine, gateways, bridge = {}, images } = args;
     const { anonymous, websocket, tls } = mqtt;
     const config = mosquitto.mosquittoConf({
       profile,
@@ -196,8 +196,10 @@ export class Mosquitto extends pulumi.ComponentResource {
       },
       {
         path: mosquitto.paths.start,
-        content: read.apply((now) =>
+        content: pulumi.all([read, site, images.mosquitto]).apply(([now, name, image]) =>
           mosquitto.startScript(profile, now, {
+            site: name,
+            image,
             hold: holdOf(engine),
             keepalives: keepalivesOf(bridge),
           }),

@@ -1,4 +1,5 @@
 import type { Alerts } from "./alerting";
+import { clonePlaceholders } from "./clones";
 import { renderScript } from "./scripts";
 import { quoted } from "./ssh";
 
@@ -69,10 +70,17 @@ export const environment = (options: GrafanaOptions): string[] => [
     : []),
 ];
 
-/** Entrypoint: a volume with data keeps its secret key, and takes the stack's admin password. */
-export const startScript = (): string => {
-  const { secretKey, seed, data, password } = paths;
-  return renderScript("grafana-start.sh", { secretKey, seed, data, password });
+/**
+ * Entrypoint: the data are cloned for another version of the image, and a volume with data keeps its
+ * secret key, and takes the stack's admin password.
+ */
+export const startScript = (
+  of: { site: string; image: string },
+  at: Record<"secretKey" | "seed" | "data" | "password", string> = paths,
+): string => {
+  const { secretKey, seed, data, password } = at;
+  const cloned = clonePlaceholders("grafana", of);
+  return renderScript("grafana-start.sh", { ...cloned, secretKey, seed, data, password });
 };
 
 /**

@@ -26,3 +26,29 @@ export function fromMirror(mirror: string | undefined, image: string): string {
 
 /** Matches an image that is pinned: by a tag other than latest, or by a digest. */
 export const pinnedImage = /^[^\s@]+(:(?!latest$)[\w.-]+|@sha256:[0-9a-f]{64})$/;
+
+/** An image's tag; its digest where it has none. */
+export const tagOf = (image: string): string => /[:@]([^/@]*)(?:@[^/]*)?$/.exec(image)?.[1] ?? "";
+
+/** A version as scripts and people name it: an image's tag, or the beginning of its digest. */
+export const imageVersion = (image: string): string =>
+  /[:@]sha256:/.test(image) && !/:[^/@]+@/.test(image)
+    ? `sha256-${image.slice(image.lastIndexOf(":") + 1).slice(0, 12)}`
+    : tagOf(image);
+
+/** Numbers of a version: of `3.12.2-core` 3, 12 and 2. */
+const numbersOf = (version: string): number[] | undefined =>
+  /^v?(\d+(?:\.\d+)+)/.exec(version)?.[1]?.split(".").map(Number);
+
+/**
+ * Compares the numbers of two versions, as `scripts/clone.sh` does.
+ * @returns less than 0 where the first is the older one; undefined where the names do not tell.
+ */
+export function compareVersions(a: string, b: string): number | undefined {
+  if (a === b) return 0;
+  const [from, to] = [numbersOf(a), numbersOf(b)];
+  if (!from || !to) return undefined;
+  const length = Math.max(from.length, to.length);
+  const differences = Array.from({ length }, (_, i) => (from[i] ?? 0) - (to[i] ?? 0));
+  return differences.find((difference) => difference !== 0) ?? 0;
+}

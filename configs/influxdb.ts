@@ -1,5 +1,7 @@
 import { blocks, blockSeconds, databases, noting, pipelineRetention } from "./databases";
 import type { Field, Measurement, Model } from "./model";
+import { clonePlaceholders, fullest } from "./clones";
+import { images } from "./images";
 import type { Profile } from "./profiles";
 import {
   aggregatesOf,
@@ -216,6 +218,8 @@ export interface InfluxDbOptions {
   measureAfter?: number;
   /** Seconds between two syncs of the volume. Default: 60. */
   sync?: number;
+  /** Its image, whose version decides whether the data are cloned first. Default: the pinned one. */
+  image?: string;
 }
 
 /**
@@ -264,8 +268,9 @@ export function serveArguments({
 export const startTable = "influxdb_start";
 
 /**
- * Entrypoint. It sets aside what a power cut has left half written, runs the relay and syncs the volume
- * beside the server, and reports the start in {@link startTable}.
+ * Entrypoint. It clones the data for another version, sets aside what a power cut has left half
+ * written, runs the relay and syncs the volume beside the server, and reports the start in
+ * {@link startTable}.
  */
 export const startScript = ({
   node,
@@ -273,8 +278,11 @@ export const startScript = ({
   listen = everywhere,
   measureAfter = 300,
   sync = syncSeconds,
+  image = images.influxdb,
 }: Omit<InfluxDbOptions, "memoryMiB" | "profile" | "retention">): string =>
   renderScript("influxdb-start.sh", {
+    ...clonePlaceholders("influxdb", { site: node, image }),
+    fullest,
     node,
     data: at.data,
     seed: at.seed,

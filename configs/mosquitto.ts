@@ -1,6 +1,8 @@
 import { pbkdf2Sync } from "node:crypto";
 import { everyUser, type Gateways, rightsOf, type User } from "./broker-users";
 import { type Bridges, type Keepalive, keepalivesOf, localTopics } from "./bridges";
+import { clonePlaceholders } from "./clones";
+import { images } from "./images";
 import { first, type Model, topicsOf } from "./model";
 import { clockTopic, hearsClock, subscriptionsOf } from "./plan";
 import { outageSeconds, type Profile } from "./profiles";
@@ -139,7 +141,7 @@ export const trialConf = (profile: Profile, at: Places = paths): string =>
  * @param profile its message rate decides how large a new queue is.
  * @param sessions of Telegraf's, which are taken over from a queue of the former kind.
  * @param options where the files lie, and the port of `127.0.0.1` that this uses; the container's
- * by default. `reserve`: bytes of a new queue; a day's by default. `hold`: the host's uptime, in
+ * by default. `site` and `image`: what the data are cloned for. `reserve`: bytes of a new queue; a day's by default. `hold`: the host's uptime, in
  * seconds, up to which a wrong clock is not told; none by default. `keepalives`: what is published
  * regularly; nothing by default.
  */
@@ -147,14 +149,17 @@ export const startScript = (
   profile: Pick<Profile, "messageRate">,
   sessions: Session[],
   options: {
+    site: string;
+    image?: string;
     at?: Places;
     migrationPort?: number;
     reserve?: number;
     hold?: number;
     keepalives?: Keepalive[];
-  } = {},
+  },
 ): string => {
   const { config, trial, data, clockClients } = options.at ?? paths;
+  const { site, image = images.mosquitto } = options;
   const { keepalives = [] } = options;
   const clock = {
     data,
@@ -164,6 +169,7 @@ export const startScript = (
   };
   const reservePages = Math.ceil((options.reserve ?? queueBytes(profile)) / pageBytes);
   return renderScript("mosquitto-start.sh", {
+    ...clonePlaceholders("mosquitto", { site, image }),
     config,
     trial,
     data,

@@ -3,6 +3,7 @@
  * revision that each has deployed.
  */
 export { Database, HttpDatabase, Queries, QueryError, type RefusedLine } from "./database";
+export { clonesAt, requestClone } from "./clones";
 export { heardAt } from "./listen";
 export { endMute, type Mute, muteSite, testContact } from "./mute";
 export { idleConfirmations, meaningOf, requireConfirmed, tell } from "./losses";
@@ -30,7 +31,7 @@ export {
   type SiteStatus,
   verifySite,
 } from "./operate";
-export { checksToRepeat, servicesAt, type ServiceStatus } from "./services";
+export { servicesAt, type ServiceStatus, toRepeat } from "./services";
 export { orderAt } from "./simulate";
 export { plansSince, renderInto } from "./since";
 export { type Stray, straysAt } from "./strays";

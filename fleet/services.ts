@@ -1,5 +1,6 @@
 import type { ContainerStatus } from "../configs/containers";
 import { type SiteConfig, siteServices } from "../configs/site";
+import { clonesAt, dataRenewed, unfitting } from "./clones";
 import { containersAt } from "./engine";
 
 /** How a service of a site is; `missing` is the state of one without a container. */
@@ -36,13 +37,33 @@ const missing = (service: string, container: string): ServiceStatus => ({
     "  next: run up, with --refresh if it was there before",
 });
 
+/** What an update does again, though nothing of it changes. */
+export interface Repeated {
+  /** Patterns of URNs. */
+  urns: string[];
+  /** To be called once the update is done. */
+  done(): Promise<void>;
+}
+
 /**
- * The checks that an update must repeat, though nothing of them changes: those of services that are
- * not well now. Each restarts its container first.
- * @returns patterns of URNs; none where the site cannot be looked at, which the update itself tells.
+ * What an update must do again: the checks of services that are not well now, each of which restarts
+ * its container first, and what does not fit data that a rollback has put back.
+ * @returns nothing where the site cannot be looked at, which the update itself tells.
  */
-export const checksToRepeat = (site: Pick<SiteConfig, "name" | "engine" | "ssh">) =>
-  containersAt(site).then(
-    (found) => found.flatMap(({ report, service }) => (report ? [`**-${service}-ready`] : [])),
-    () => [],
+export async function toRepeat(
+  site: Pick<SiteConfig, "name" | "engine" | "ssh">,
+): Promise<Repeated> {
+  const [containers, data] = await Promise.all([
+    containersAt(site).catch(() => []),
+    clonesAt(site).catch(() => []),
+  ]);
+  const checks = containers.flatMap(({ report, service }) =>
+    report ? [`**-${service}-ready`] : [],
   );
+  const anew = unfitting(data);
+  return {
+    urns: [...new Set([...checks, ...anew])],
+    // Nothing is lost by a failure: the next update makes them once more.
+    done: async () => void (anew.length > 0 && (await dataRenewed(site).catch(() => undefined))),
+  };
+}

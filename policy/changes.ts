@@ -1,4 +1,5 @@
-import type { Service } from "../configs/images";
+import { isCloned } from "../configs/clones";
+import { compareVersions, imageVersion, type Service } from "../configs/images";
 import { databases } from "../configs/influxdb";
 import { tierNames, tiers } from "../configs/rollups";
 import { engineKey } from "../configs/ssh";
@@ -8,28 +9,36 @@ import { type DataChange, keeps, loses } from "./data-change";
 import type { Stored } from "./stored";
 import { tableChanges } from "./table-changes";
 
-/** Where a service's data lies that an older version of it may not read, and what that costs. */
+/** Services whose data an older version may not read, and what that costs. */
 const keepsData: Partial<Record<Service, { title: string; older: string }>> = {
   mosquitto: {
     title: "Mosquitto",
-    older: "may not read the queue that a newer one has written: what waits there is lost then",
+    older: "the queue, which no clone replaces without loss: what waits in it is delivered no more",
   },
-  influxdb: {
-    title: "InfluxDB",
-    older:
-      "may refuse the files that a newer one has written: it does not start then, " +
-      "and nothing can be stored or read",
-  },
-  explorer: {
-    title: "Explorer",
-    older: "may not open what a newer one has written: what was saved there by hand is lost then",
-  },
+  influxdb: { title: "InfluxDB", older: "the rows that were stored since the clone was taken" },
+  explorer: { title: "Explorer", older: "what was saved there by hand" },
   grafana: {
     title: "Grafana",
-    older:
-      "may not open the database that a newer one has migrated: users, alerts and dashboards " +
-      "that were made by hand are lost then",
+    older: "users, alerts and dashboards that were made by hand since the clone was taken",
   },
+};
+
+/** What another version of a service's image does to its data. */
+const versionEffect = (service: Service, older: string) => {
+  const command = `\`npx bess rollback-data --service ${service}\``;
+  return isCloned(service)
+    ? {
+        raised:
+          "Before that, a clone of its data is taken in its volume: a later return is refused " +
+          `unless ${command} gives it that clone.`,
+        lowered:
+          "it may not read what a newer one has written, and is refused until " +
+          `${command} gives it a clone of the data from before. Aside then: ${older}.`,
+      }
+    : {
+        raised: `A later return may fail: an older one may not open its data. Lost then: ${older}.`,
+        lowered: `it may not open what a newer one has written. Lost then: ${older}.`,
+      };
 };
 
 /** The volumes of a site: its services', by the names that the engine has of them. */
@@ -109,41 +118,23 @@ function purgeChanges(before: Stored, after: Stored): DataChange[] {
   ];
 }
 
-/** An image's tag; its digest where it has none. */
-const tagOf = (image: string) => /[:@]([^/]*)$/.exec(image)?.[1] ?? "";
-
-/** Numbers of a version: of `3.12.2-core` 3, 12 and 2. */
-const versionOf = (image: string): number[] | undefined => {
-  const [, version] = /^v?(\d+(?:\.\d+)+)/.exec(tagOf(image)) ?? [];
-  return version?.split(".").map(Number);
-};
-
-/** Less than 0 where the first is the older one; undefined where the names do not tell. */
-function compareVersions(a: string, b: string): number | undefined {
-  if (tagOf(a) === tagOf(b)) return 0;
-  const [from, to] = [versionOf(a), versionOf(b)];
-  if (!from || !to) return undefined;
-  const length = Math.max(from.length, to.length);
-  const differences = Array.from({ length }, (_, i) => (from[i] ?? 0) - (to[i] ?? 0));
-  return differences.find((difference) => difference !== 0) ?? 0;
-}
-
 /** Images of services that keep data. What another image does to the rest, its restart tells. */
 function imageChanges(before: Stored, after: Stored): DataChange[] {
   return (Object.keys(keepsData) as Service[]).flatMap((service) => {
     const [data, from, to] = [keepsData[service], before.images[service], after.images[service]];
     if (!data || from === undefined || to === undefined || from === to) return [];
-    const order = compareVersions(from, to);
+    const order = compareVersions(imageVersion(from), imageVersion(to));
     if (order === 0) return [];
     const { title, older } = data;
+    const { raised, lowered } = versionEffect(service, older);
     const between = `from ${code(from)} to ${code(to)}`;
     const effect =
       order === undefined
         ? `${title}'s image changes ${between}; their names do not tell which is the newer one. ` +
-          `An older one ${older}.`
+          raised
         : order > 0
-          ? `**${title} is lowered** ${between}: an older one ${older}.`
-          : `${title} is raised ${between}. A later return may fail: an older one ${older}.`;
+          ? `**${title} is lowered** ${between}: ${lowered}`
+          : `${title} is raised ${between}. ${raised}`;
     return [((order ?? 0) > 0 ? loses : keeps)(`image ${service}`, from, to, effect)];
   });
 }

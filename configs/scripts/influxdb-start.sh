@@ -1,12 +1,14 @@
 #!/bin/bash
-#: Entrypoint of InfluxDB's container: repairs what a power cut has left, and starts the server, the relay
-#: that Telegraf writes through, and syncs of the volume, because InfluxDB itself never syncs. A new volume
-#: takes the generated token, an old one keeps its own.
+#: Entrypoint of InfluxDB's container: clones the data before an update, repairs what a power cut has left,
+#: and starts the server, the relay that Telegraf writes through, and syncs of the volume, because InfluxDB
+#: itself never syncs. A new volume takes the generated token, an old one keeps its own.
 set -eu
 if [ ! -s @adminToken@ ]; then
   (umask 077 && cp @seed@ @adminToken@.new && sync @adminToken@.new && mv @adminToken@.new @adminToken@)
 fi
+. ./influxdb-clone.sh
 . ./influxdb-set-aside.sh
+guard_data
 [ -d "$node/catalog" ] && is_new=no || is_new=yes
 began=$EPOCHREALTIME
 repair
@@ -72,7 +74,7 @@ runs() { kill -0 "$1" 2> /dev/null; }
 while runs "$server" && runs "$relay"; do
   # A full disk must not end the script, and the server with it.
   sync_volume || true
-  [ "$SECONDS" -lt "$measure_at" ] || { measure_at=$((SECONDS + 3600)); report_size & }
+  [ "$SECONDS" -lt "$measure_at" ] || { measure_at=$((SECONDS + 3600)); prune_clones; relieve_disk; report_size & }
   [ "$SECONDS" -lt "$merge_at" ] || { merge_at=$((SECONDS + 86400)); merge_snapshots & }
   sleep @syncSeconds@ &
   # Ends at once when one of them does, or when the container is stopped.

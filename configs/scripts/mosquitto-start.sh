@@ -4,6 +4,7 @@
 set -eu
 . ./mosquitto-migrate.sh
 . ./mosquitto-reserve.sh
+. ./clone-archive.sh
 #: each clock
 . ./mosquitto-clock.sh
 #: end
@@ -24,6 +25,19 @@ await() { # sets status to the broker's own exit code
     # A signal to this shell interrupts the wait, and the broker may still be there.
     kill -0 "$broker" 2> /dev/null || return 0
   done
+}
+
+is_data() { case $1 in @database@* | mosquitto.db | .migrating*) ;; *) false ;; esac; }
+#: Most pages of the queue's database are free, and take next to nothing in an archive.
+file_size() {
+  if [ "$1" = @data@/@database@ ] && [ -s "$1" ]; then
+    od -An -v -tu1 -j 28 -N 12 "$1" | awk -v size=@pageSize@ '
+      { for (n = 1; n <= NF; n++) byte[++count] = $n }
+      function word(n) { return ((byte[n] * 256 + byte[n + 1]) * 256 + byte[n + 2]) * 256 + byte[n + 3] }
+      END { print int((word(1) - word(9)) * size / 1024) + 1024 }'
+  else
+    du -sk "$1" | cut -f 1
+  fi
 }
 
 log=$(mktemp)
@@ -50,6 +64,7 @@ trouble() {
     esac
 }
 
+guard_data
 migrate
 queue=@data@/@database@
 reserve_queue "$queue"

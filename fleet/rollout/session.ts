@@ -16,7 +16,7 @@ import { apiTunnel, isSsh } from "../../configs/ssh";
 import type { Engine } from "../../rehearsal";
 import { docker } from "../engine";
 import { endMute, muteSite } from "../mute";
-import { checksToRepeat } from "../services";
+import { toRepeat } from "../services";
 import { begunContainers, type StackState } from "../state";
 import { gate, type GateLimits, unhealthyContainers } from "./gate";
 import { isAlive } from "./record";
@@ -157,8 +157,9 @@ export class StackSession implements Session {
     await this.mute();
     return this.unlocked(async () => {
       if (!this.simulatedEngine) await this.removeBegun();
-      const replace = this.simulatedEngine ? [] : await checksToRepeat(this.config);
-      const { changes, outputs } = await this.stack.up({ replace });
+      const repeated = this.simulatedEngine ? undefined : await toRepeat(this.config);
+      const { changes, outputs } = await this.stack.up({ replace: repeated?.urns ?? [] });
+      await repeated?.done();
       this.outputs = outputs;
       return changes;
     }).catch(async (error: Error) => {

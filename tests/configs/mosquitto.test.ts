@@ -86,7 +86,7 @@ describe("the broker's queue", () => {
   test("is whole, in its order, after a stop that ends with the broker's own exit code", async () => {
     await broker.publish(topic, payloads(3000));
     expect(await broker.terminate()).toBe(0);
-    expect(readdirSync(broker.at("data"))).toEqual([database]);
+    expect(readdirSync(broker.at("data"))).toEqual([".version", database]);
     await broker.run();
     expect(await broker.takeSession(reader, 3000)).toEqual(payloads(3000));
   });

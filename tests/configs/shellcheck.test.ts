@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { startScript as explorerStart } from "../../configs/explorer";
 import { startScript as grafanaStart } from "../../configs/grafana";
+import { clonesScript } from "../../configs/clones";
 import { readyScript, statusScript } from "../../configs/containers";
 import * as influxdb from "../../configs/influxdb";
 import { loadModel } from "../../configs/model";
@@ -56,27 +57,40 @@ const udev = [
   { symlink: "meter", vendor: "10c4", product: "ea60" },
 ];
 
+const volumes = { influxdb: "/a", grafana: "/b", mosquitto: "/c" };
+
 const rendered: [file: string, of: string, script: string][] = [
+  ["clones.sh", "any site", `#!/bin/sh\n${clonesScript("kiel-1", volumes)}`],
   ["explorer-start.sh", "any site", explorerStart()],
   ["gate-check.sh", "any site", checkScript(gateMessage(model, "90d", 0), gateArgs)],
   ["gate-publish.sh", "any site", `#!/bin/sh\n${publishScript()}`],
-  ["grafana-start.sh", "any site", grafanaStart()],
+  [
+    "grafana-start.sh",
+    "any site",
+    grafanaStart({ site: "kiel-1", image: "grafana/grafana:13.1.1" }),
+  ],
   ["mosquitto-session.sh", "any site", sessionScript(profiles.pi, sessions("kiel-1", model))],
-  ["mosquitto-start.sh", "any site", mosquittoStart(profiles.dev, sessions("kiel-1", model))],
+  [
+    "mosquitto-start.sh",
+    "any site",
+    mosquittoStart(profiles.dev, sessions("kiel-1", model), { site: "kiel-1" }),
+  ],
   [
     "mosquitto-start.sh",
     "a site with a keepalive",
     mosquittoStart(profiles.dev, sessions("kiel-1", model), {
+      site: "kiel-1",
       keepalives: [{ topic: "R/a b/keepalive", payload: "it's", seconds: 30 }],
     }),
   ],
   [
     "mosquitto-start.sh",
     "a site with a clock",
-    mosquittoStart(profiles.dev, [
-      ...sessions("kiel-1", model),
-      { id: "a", formerId: "b", topics: ["a", clockTopic] },
-    ]),
+    mosquittoStart(
+      profiles.dev,
+      [...sessions("kiel-1", model), { id: "a", formerId: "b", topics: ["a", clockTopic] }],
+      { site: "kiel-1" },
+    ),
   ],
   ["host-boot.sh", "any site", bootScript()],
   ["host-clock.sh", "any host", clockScript()],

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { loadModel, type Model, modelSchema } from "../../configs/model";
 import { docker } from "../../fleet/engine";
 import { gate, gateMessage, unhealthyContainers } from "../../fleet/rollout/gate";
-import { checksToRepeat } from "../../fleet/services";
+import { toRepeat } from "../../fleet/services";
 import { askingForFacts, containerFacts, standInForDocker } from "../support/docker";
 import { temporaryFolder } from "../support/programs";
 
@@ -49,9 +49,9 @@ const influxdb = (change: object) => ({
 
 test("an update repeats the check of a service that is not well, and of no other", async () => {
   standIn(influxdb({ state: "exited" }));
-  expect(await checksToRepeat({ name: "kiel", ssh: {} })).toEqual(["**-influxdb-ready"]);
+  expect((await toRepeat({ name: "kiel", ssh: {} })).urns).toEqual(["**-influxdb-ready"]);
   standIn({ "ps -aq": "exit 1" });
-  expect(await checksToRepeat({ name: "kiel", ssh: {} })).toEqual([]);
+  expect((await toRepeat({ name: "kiel", ssh: {} })).urns).toEqual([]);
 });
 
 describe("the containers of a site", () => {

@@ -37,6 +37,8 @@ export interface BrokerChoices {
   gateways?: Gateways;
   /** Brokers that it fetches from. Default: none. */
   bridge?: Bridges;
+  /** Its image, whose version the start script takes for the broker's. Default: the pinned one. */
+  image?: string;
   /** Certificate and key, in PEM form. Default: no TLS. */
   tls?: { certificate: string; key: string };
 }
@@ -298,7 +300,7 @@ export class Broker {
   /** Writes its files, for its next start. */
   configure(
     model: Model,
-    { websocket = false, tls, gateways = {}, bridge = {} }: BrokerChoices = {},
+    { websocket = false, tls, gateways = {}, bridge = {}, image }: BrokerChoices = {},
   ): void {
     const paths: Places = {
       config: this.at("mosquitto.conf"),
@@ -325,6 +327,8 @@ export class Broker {
     const read = sessions("test", model);
     const { migration: migrationPort, mqtt: port } = this.ports;
     const start = startScript(profiles.dev, read, {
+      site: "test",
+      ...(image && { image }),
       at: paths,
       migrationPort,
       reserve,
