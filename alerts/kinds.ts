@@ -107,6 +107,16 @@ export const kinds = {
     ...ofValues,
     why: `Drift is slow; units answer a change of power at different times. ${silence}`,
   },
+  BessCellsDrift: {
+    severity: "warning",
+    means: "The cells or sensors of a unit are further apart than `spread`.",
+    look: "The unit's dashboard: the highest and the lowest value over a week. Do they part slowly, or at full and empty only?",
+    act: "Let the battery management system balance at full charge. A cell that parts again within days leaks or has aged: have it exchanged.",
+    pending: 5 * minute,
+    keep: 10 * minute,
+    ...ofValues,
+    why: `Cells part for moments under load, and that is no drift. ${silence}`,
+  },
   BessSetPointNotFollowed: {
     severity: "warning",
     means: "The power differs from its set point by more than `follow.tolerance`.",

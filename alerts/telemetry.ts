@@ -2,6 +2,7 @@ import {
   type Field,
   followerOf,
   isNumber,
+  lowestOf,
   type Measurement,
   sourcesOf,
   workOf,
@@ -201,6 +202,27 @@ function drift(m: Measurement, f: Field): Draft[] {
   ];
 }
 
+function cells(m: Measurement, f: Field): Draft[] {
+  const lowest = lowestOf(m.fields, f);
+  if (f.spread === undefined || !lowest) return [];
+  const apart = `${what(f)} is over the lowest by more than ${amount(f.spread, f)} for 5m`;
+  return [
+    {
+      kind: "BessCellsDrift",
+      pace: "seldom",
+      ...ofField(m, f),
+      summary: `${m.title}: cells drift apart`,
+      fires: `${m.title}: ${apart}`,
+      description: `${unitText(m)}${apart}: by ${amount(value("B"), f)}.`,
+      steps: [
+        asked("A", select(m, `last(${quote(f.name)}) - last(${quote(lowest.name)})`), recent(m)),
+        last("B", "A"),
+        threshold("C", "B", "gt", [f.spread]),
+      ],
+    },
+  ];
+}
+
 /** A factor of the units' table as a number. */
 function factorOf({ unit }: Field): number {
   const [over = 1, under = 1] = units[unit].factor.split("/").map(Number);
@@ -358,7 +380,14 @@ export function telemetryGroups(m: Measurement, site: SiteLabels): AlertGroup[] 
     ...clock(m),
     ...m.fields.flatMap((f) =>
       isNumber(f)
-        ? [...bounds(m, f), ...rate(m, f), ...stuck(m, f), ...drift(m, f), ...setPoint(m, f)]
+        ? [
+            ...bounds(m, f),
+            ...rate(m, f),
+            ...stuck(m, f),
+            ...drift(m, f),
+            ...cells(m, f),
+            ...setPoint(m, f),
+          ]
         : alarms(m, f),
     ),
   ];

@@ -232,6 +232,14 @@ export const followerOf = (fields: readonly Field[], setPoint: Field): Field | u
       units[f.unit].measures === units[setPoint.unit].measures,
   );
 
+/** The lowest value that belongs to a highest one: of the same quantity and unit. */
+export const lowestOf = (fields: readonly Field[], highest: Field): Field | undefined =>
+  highest.extreme === "highest"
+    ? fields.find(
+        (f) => f.extreme === "lowest" && f.quantity === highest.quantity && f.unit === highest.unit,
+      )
+    : undefined;
+
 const followed: Partial<Record<Field["quantity"], Field["quantity"]>> = {
   power_set_point: "power",
   reactive_power_set_point: "reactive_power",
@@ -243,7 +251,7 @@ export const isNumber = ({ type }: Pick<Field, "type">): boolean =>
 
 /** What is wrong with the keys of a field by which alerts are made. */
 function watchFindings(m: Pick<Measurement, "fields" | "tags">, f: Field): [string, string][] {
-  const { limits, range, drift, follow, alarm } = f;
+  const { limits, range, drift, spread, follow, alarm } = f;
   const follows = Object.keys(followed).join(" or ");
   const inside =
     !limits || !range || (limits[0] <= range[0] && range[1] <= limits[1])
@@ -271,6 +279,11 @@ function watchFindings(m: Pick<Measurement, "fields" | "tags">, f: Field): [stri
       drift !== undefined && tags.every((tag) => tag === drift.among),
       "drift",
       "no tag is left that tells units apart",
+    ],
+    [
+      spread !== undefined && !lowestOf(m.fields, f),
+      "spread",
+      "only a field with extreme: highest has it, beside one with extreme: lowest, the same quantity and unit",
     ],
     [
       follow !== undefined && !followerOf(m.fields, f),

@@ -76,6 +76,13 @@ export const watchShape = {
       description: "How far units may drift apart. Further is a warning.",
       examples: [{ most: 10, among: "group_id" }],
     }),
+  spread: most.optional().meta({
+    description:
+      "Most that this highest value is over the lowest one: of the field with the same `quantity` and " +
+      "`extreme: lowest`. More is a warning.",
+    unit: "the field's `unit`",
+    examples: [0.1],
+  }),
   follow: z
     .strictObject({
       tolerance: most.meta({
@@ -115,4 +122,4 @@ export const watchShape = {
 export type Watch = { [K in keyof typeof watchShape]: z.output<(typeof watchShape)[K]> };
 
 /** Keys that only a number can have. */
-export const numberKeys = ["limits", "maxRate", "stuckAfter", "drift", "follow"] as const;
+export const numberKeys = ["limits", "maxRate", "stuckAfter", "drift", "spread", "follow"] as const;

@@ -1,6 +1,6 @@
 import type { Field, Measurement, Model } from "../configs/model";
 import { batteryMeasurements, type Scenario } from "../configs/scenarios";
-import { units } from "../configs/units";
+import { durationSeconds, units } from "../configs/units";
 import {
   cycleSeconds,
   initialState,
@@ -36,7 +36,19 @@ export interface Unit {
 const headroom = 0.8;
 
 /** Dispatch current per capacity, in 1/h: the state of charge visibly moves within a minute. */
-const cRate = 4;
+const quickest = 4;
+
+/** The same, no faster than the model says that a state of charge changes. */
+function cRate({ measurements }: Model): number {
+  const rates = measurements
+    .flatMap((m) => m.fields)
+    .flatMap(({ quantity, maxRate }) =>
+      quantity === "state_of_charge" && maxRate
+        ? [(36 * maxRate.change) / durationSeconds(maxRate.within)]
+        : [],
+    );
+  return Math.min(quickest, ...rates.map((rate) => 0.85 * rate));
+}
 
 /** Values for quantities of which the model gives no normal range: %, V and A. */
 const preset = {
@@ -67,13 +79,18 @@ export const basePerUnit = (unit: Field["unit"]): number =>
  * Normal ranges of all fields that measure one of the quantities, in base units.
  * @param circuits where they are measured. Default: anywhere.
  */
-function rangesOf(model: Model, quantities: Quantity[], circuits?: Circuit[]): Range[] {
+function rangesOf(
+  model: Model,
+  quantities: Quantity[],
+  circuits?: Circuit[],
+  key: "range" | "limits" = "range",
+): Range[] {
   const fields = model.measurements.flatMap((m) => m.fields);
   const fitting = fields.filter(
     (f) => quantities.includes(f.quantity) && (!circuits || circuits.includes(f.circuit)),
   );
-  return fitting.flatMap((f): Range[] =>
-    f.range ? [[f.range[0] * basePerUnit(f.unit), f.range[1] * basePerUnit(f.unit)]] : [],
+  return fitting.flatMap(({ unit, [key]: pair }): Range[] =>
+    pair ? [[pair[0] * basePerUnit(unit), pair[1] * basePerUnit(unit)]] : [],
   );
 }
 
@@ -94,17 +111,33 @@ function fraction(text: string): number {
   return Number(numerator) / Number(denominator);
 }
 
+/** Normal ranges, or limits, of all temperatures of these measurements, in °C. */
+const temperaturesOf = (measurements: Measurement[], key: "range" | "limits"): Range[] =>
+  measurements
+    .flatMap((m) => m.fields)
+    .flatMap(({ quantity, unit, [key]: pair }): Range[] =>
+      quantity === "temperature" && pair ? [[celsius(pair[0], unit), celsius(pair[1], unit)]] : [],
+    );
+
 /** Normal range of all temperatures of these measurements, in °C; undefined where none has one. */
 function temperatureRange(measurements: Measurement[]): Range | undefined {
-  const ranges = measurements
-    .flatMap((m) => m.fields)
-    .flatMap(({ quantity, range, unit }): Range[] =>
-      quantity === "temperature" && range
-        ? [[celsius(range[0], unit), celsius(range[1], unit)]]
-        : [],
-    );
+  const ranges = temperaturesOf(measurements, "range");
   return ranges.length > 0 ? intersection(ranges) : undefined;
 }
+
+/**
+ * What a fault must reach beyond a normal range and all limits, to be seen for certain.
+ * @param least how far beyond the range at least.
+ */
+const beyondAll = ([low, high]: Range, limits: Range[], least = 0): number =>
+  Math.max(
+    high + Math.max(least, beyond * (high - low)),
+    ...limits.map((pair) => pair[1] + 0.25 * beyond * (high - low)),
+  );
+
+/** Share of an open-circuit voltage's span at which it reaches a voltage. */
+const shareAt = (voltage: number, [empty, full]: Range): number =>
+  (voltage - empty) / (full - empty);
 
 /** What warms a body within its normal range. */
 function heatingWithin(range: Range | undefined): Heating {
@@ -164,15 +197,15 @@ export function sizeUnit(model: Model, seed: number): BatteryParameters {
   );
   const dispatchCurrent = headroom * (Number.isFinite(current) ? current : preset.dcCurrent);
   const cellRanges = rangesOf(model, ["cell_voltage"]);
-  const cellVoltage = cellRanges.length > 0 ? intersection(cellRanges) : preset.cellVoltage;
+  const cellVoltage: Range = cellRanges.length > 0 ? intersection(cellRanges) : preset.cellVoltage;
   const openCircuit = inner([lowest, highest]);
   const cellOpenCircuit = inner(cellVoltage);
   const battery = batteryMeasurements(model);
   const others = model.measurements.filter((m) => !battery.includes(m));
-  const normal = temperatureRange(battery) ?? [0, 45];
+  const normal: Range = temperatureRange(battery) ?? [0, 45];
   return {
     seed,
-    capacity: dispatchCurrent / cRate,
+    capacity: dispatchCurrent / cRate(model),
     socBounds: intersection([...rangesOf(model, ["state_of_charge"]), preset.socBounds]),
     openCircuit,
     resistance: (0.1 * span) / dispatchCurrent,
@@ -183,9 +216,18 @@ export function sizeUnit(model: Model, seed: number): BatteryParameters {
     cellOpenCircuit,
     cellHeating: heatingWithin(temperatureRange(battery)),
     inverterHeating: heatingWithin(temperatureRange(others)),
-    runawayTemperature: normal[1] + Math.max(15, beyond * (normal[1] - normal[0])),
-    // At rest, when the charge has ended, beyond the range by a fifth of it.
-    overchargeShare: (1 + beyond - edge) / (1 - 2 * edge),
+    runawayTemperature: beyondAll(normal, temperaturesOf(battery, "limits"), 15),
+    // At rest, when the charge has ended.
+    overchargeShare: Math.max(
+      shareAt(
+        beyondAll([lowest, highest], rangesOf(model, ["voltage"], ["dc"], "limits")),
+        openCircuit,
+      ),
+      shareAt(
+        beyondAll(cellVoltage, rangesOf(model, ["cell_voltage"], undefined, "limits")),
+        cellOpenCircuit,
+      ),
+    ),
   };
 }
 

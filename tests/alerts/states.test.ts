@@ -7,6 +7,7 @@ import { validate } from "../../configs/validation";
 import { sources } from "../../dashboards";
 import { RuleEvaluation, type State } from "../support/alerting";
 import { InfluxDb3, InfluxQlEngine } from "../support/influxql";
+import { pipelineRows } from "../support/pipeline-rows";
 import { influxdb3 } from "../support/programs";
 
 const number = { type: "float", meaning: "A number." };
@@ -50,6 +51,15 @@ const model = validate(
             positive: "charging",
             follow: { tolerance: 1, within: "30s" },
           },
+          {
+            ...number,
+            name: "cell_max",
+            unit: "V",
+            quantity: "cell_voltage",
+            extreme: "highest",
+            spread: 0.1,
+          },
+          { ...number, name: "cell_min", unit: "V", quantity: "cell_voltage", extreme: "lowest" },
           { name: "hot", type: "bool", meaning: "Too hot.", alarm: "critical" },
           {
             name: "mode",
@@ -82,6 +92,8 @@ const usual = {
   current: 10,
   power: -5000,
   set_point: 5,
+  cell_max: 3.35,
+  cell_min: 3.3,
   hot: false,
   mode: "run",
 };
@@ -122,35 +134,8 @@ const during = (from: number, to: number, values: Values) => (second: number) =>
   between(from, to)(second) ? values : {};
 
 /** What the pipeline tells, each ten seconds. */
-function told(second: number, change: Record<string, number> = {}): string[] {
-  const time = start + second * 1000;
-  const count = second + 10_000;
-  const {
-    gathered = count,
-    published = count,
-    written = count,
-    dropped = 0,
-    rejected = 0,
-    brokerDropped = 0,
-    queued = 3,
-    received = count,
-    disk = 40,
-    memory = 40,
-    temperature = 50,
-  } = change;
-  const topic = (name: string, value: number) => `mosquitto,topic=${name} value=${value} ${time}`;
-  return [
-    `internal_agent gather_errors=0i,metrics_gathered=${gathered}i ${time}`,
-    `internal_write,alias=telemetry metrics_written=${written}i,metrics_dropped=${dropped}i,metrics_rejected=${rejected}i ${time}`,
-    topic("$SYS/broker/publish/messages/received", published),
-    topic("$SYS/broker/publish/messages/dropped", brokerDropped),
-    topic("$SYS/broker/store/messages/count", queued),
-    topic("$SYS/broker/messages/received", received),
-    `disk,path=/ used_percent=${disk} ${time}`,
-    `mem used_percent=${memory} ${time}`,
-    `temp,sensor=cpu temp=${temperature} ${time}`,
-  ];
-}
+const told = (second: number, change: Record<string, number> = {}): string[] =>
+  pipelineRows(start + second * 1000, second + 10_000, change);
 
 /** The pipeline's numbers, with others between two seconds. */
 const pipeline = (end: number, from: number, to: number, change: Record<string, number>) =>
@@ -345,6 +330,30 @@ const rowsOf: Record<KindName, Row[]> = {
         `battery,id=b4 soc=12 ${start + s * 1000}`,
       ]),
       states: [[900, "normal"]],
+    },
+  ],
+  BessCellsDrift: [
+    {
+      rule: "BessCellsDriftBatteryCellMax",
+      does: "fires after five minutes, and recovers",
+      lines: units(during(0, 600, { cell_min: 3.2 }), 1500),
+      states: [
+        [-60, "normal"],
+        [0, "pending"],
+        [300, "firing"],
+        [660, "recovering"],
+        [1260, "normal"],
+      ],
+    },
+    {
+      rule: "BessCellsDriftBatteryCellMax",
+      does: "is no alert of cells that part for a moment",
+      lines: units(during(0, 120, { cell_min: 3 }), 400),
+      states: [
+        [60, "pending"],
+        [180, "normal"],
+        [400, "normal"],
+      ],
     },
   ],
   BessSetPointNotFollowed: [
