@@ -24,7 +24,10 @@ async function test({ stack, contact }: Options): Promise<void> {
 
 /** What concerns a site's alerts. */
 export const alertsCommand = () => {
-  const command = bessCommand("alerts", "Tries out who is told of a site's alerts.");
+  const command = bessCommand("alerts", "Tries out who is told of a site's alerts.").example(
+    "Whether the duty is reached",
+    "alerts test --stack kiel-1 --contact duty",
+  );
   command.addCommand(
     bessCommand("test", "Sends one message to a contact, as an alert would.")
       .addOption(stackOption().default("dev"))
