@@ -83,16 +83,21 @@ export const startScript = (
   return renderScript("grafana-start.sh", { ...cloned, secretKey, seed, data, password });
 };
 
+/** Where a script of Grafana's container finds its files and the API. */
+export const placeholders: Record<"marker" | "seed" | "password", string> & { port: number } = {
+  marker: paths.marker,
+  seed: paths.seed,
+  password: paths.password,
+  port,
+};
+
 /**
  * A shell script for Grafana's container: removes what another stack has left in the volume.
  * @param sources uids of the site's data sources.
  */
-export const inheritScript = (sources: readonly string[]): string =>
+export const inheritScript = (sources: readonly string[], at = placeholders): string =>
   renderScript("grafana-inherit.sh", {
-    marker: paths.marker,
-    seed: paths.seed,
-    password: paths.password,
-    port,
+    ...at,
     prefix,
     templates,
     folder: folders.dashboards,
@@ -101,13 +106,18 @@ export const inheritScript = (sources: readonly string[]): string =>
   });
 
 /** A shell script for Grafana's container: one call of its API. @param body what is sent, as JSON. */
-export const callScript = (method: string, path: string, body?: unknown): string =>
+export const callScript = (
+  method: string,
+  path: string,
+  body?: unknown,
+  { password, port: at }: Pick<typeof placeholders, "password" | "port"> = placeholders,
+): string =>
   renderScript("grafana-call.sh", {
     method,
     path: quoted(path),
     body: quoted(body === undefined ? "" : JSON.stringify(body)),
-    password: paths.password,
-    port,
+    password,
+    port: at,
   });
 
 /** Proves that Grafana answers and reaches its database. */
