@@ -133,11 +133,15 @@ export function writableFolder(folder: string): string {
   return folder;
 }
 
-/** Collects NAME=VALUE pairs of a repeatable option. @param example of such a pair. */
+/**
+ * Collects NAME=VALUE pairs of a repeatable option.
+ * @param example of such a pair.
+ * @param form of one; the value may not be empty by default.
+ */
 export const pairs =
-  (example: string) =>
+  (example: string, form = /^([^=]+)=(.+)$/) =>
   (text: string, previous: Record<string, string>): Record<string, string> => {
-    const [, name, value] = /^([^=]+)=(.+)$/.exec(text) ?? [];
+    const [, name, value] = form.exec(text) ?? [];
     if (name === undefined || value === undefined)
       throw new InvalidArgumentError(`Write NAME=VALUE, such as ${example}.`);
     return { ...previous, [name]: value };

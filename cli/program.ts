@@ -12,6 +12,7 @@ import { importCommand } from "./import";
 import { learnCommand } from "./learn";
 import { list } from "./list";
 import { muteCommand } from "./mute";
+import { migrateCommand } from "./migrate";
 import { openCommand } from "./open";
 import { preview } from "./preview";
 import { refresh } from "./refresh";
@@ -44,6 +45,7 @@ const commands = [
   muteCommand,
   clonesCommand,
   rollbackDataCommand,
+  migrateCommand,
   fleet,
   ci,
   docs,

@@ -1,4 +1,4 @@
-import { apiPlaceholders, type Schema, type Table } from "./influxdb";
+import { apiPlaceholders, paths, type Schema, type Table } from "./influxdb";
 import { tierNames, tiers } from "./rollups";
 import { renderScript } from "./scripts";
 import { joined } from "./text";
@@ -19,6 +19,21 @@ export interface Standing {
   databases: string[];
   /** Tables of the site's databases. */
   tables: StandingTable[];
+  /** Copies that `bess migrate` has begun. */
+  migrations: MigrationNote[];
+}
+
+/** Where a tag of the new shape gets its value in rows of before. */
+export type TagRule = { constant: string } | { from: string };
+
+/** A copy that was begun: another run must copy by the same rules. */
+export interface MigrationNote {
+  db: string;
+  from: string;
+  to: string;
+  rules: Record<string, TagRule>;
+  /** Whether every row is copied. */
+  done: boolean;
 }
 
 /** Databases and columns that InfluxDB 3 Core takes. */
@@ -39,7 +54,10 @@ const kindOfType: Partial<Record<string, ColumnKind>> = {
 const time = "time";
 
 /** A bash script for InfluxDB's container that prints what {@link standingOf} reads. */
-export const tablesScript = ({ databases }: Pick<Schema, "databases">, api = apiPlaceholders) =>
+export const tablesScript = (
+  { databases }: Pick<Schema, "databases">,
+  api = { ...apiPlaceholders, data: paths.data as string },
+) =>
   renderScript("influxdb-tables.sh", {
     ...api,
     databases: databases.map(({ db }) => ({ name: db })),
@@ -55,10 +73,11 @@ interface Column {
 export function standingOf(printed: string): Standing | undefined {
   const lines = printed.split("\n");
   if (!lines.includes("tables-read")) return undefined;
-  const standing: Standing = { databases: [], tables: [] };
+  const standing: Standing = { databases: [], tables: [], migrations: [] };
   for (const line of lines) {
     const [what, db = "", answer = "[]"] = line.split("\t");
     if (what === "database" && db !== "" && db !== internal) standing.databases.push(db);
+    if (what === "migration") standing.migrations.push(JSON.parse(db) as MigrationNote);
     if (what !== "columns") continue;
     const tables = new Map<string, StandingTable>();
     for (const { table_name: table, column_name: column, data_type } of JSON.parse(

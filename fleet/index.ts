@@ -6,7 +6,16 @@ export { Database, HttpDatabase, Queries, QueryError, type RefusedLine } from ".
 export { clonesAt, requestClone } from "./clones";
 export { heardAt } from "./listen";
 export { endMute, type Mute, muteSite, testContact } from "./mute";
-export { idleConfirmations, meaningOf, requireConfirmed, tell } from "./losses";
+export { idleConfirmations, meaningOf, pendingChanges, requireConfirmed, tell } from "./losses";
+export {
+  inDatabase,
+  Migration,
+  type Progress,
+  runLine,
+  type RunScript,
+  switchWriters,
+  type Unconverted,
+} from "./migrate";
 export { type Shard, splitIntoShards } from "./matrix";
 export {
   commentLimit,
@@ -17,6 +26,7 @@ export {
   type SiteGroup,
 } from "./report";
 export {
+  confirm,
   type Operating,
   plansFromState,
   removeSite,

@@ -30,7 +30,7 @@ export const tell = ({ change, effect }: DataChange): string =>
 const nameOf = ({ settings }: StackSite) => String(settings.name);
 
 /** What an update of a stack would do to what its site stores. */
-async function pendingChanges({ stack, settings }: StackSite): Promise<DataChange[]> {
+export async function pendingChanges({ stack, settings }: StackSite): Promise<DataChange[]> {
   const [state, { resources }] = await Promise.all([
     deployedStack(stack)
       .exportState()
@@ -66,6 +66,12 @@ export const confirmingLine = ({ stack }: StackSite, changes: readonly DataChang
     ...changes.map(({ change }) => `--confirm ${quoted(change)}`),
   ].join(" ");
 
+/** What helps where data would be lost: the migration of a table, or a confirmation. */
+const remedyFor = (found: StackSite, changes: readonly DataChange[]): string =>
+  changes.some(({ refused }) => refused)
+    ? `to copy the rows into the new shape: npx bess migrate --stack ${found.stack}`
+    : `to lose that data all the same: ${confirmingLine(found, changes)}`;
+
 /**
  * Makes sure that an update loses no data but what is confirmed.
  * @param given what the command line confirms.
@@ -81,7 +87,7 @@ export async function requireConfirmed(
   if (lost.length > 0)
     throw new InputError("the update", [
       ...lost.map(tell),
-      `nothing was touched; to lose that data all the same: ${confirmingLine(
+      `nothing was touched; ${remedyFor(
         found,
         changes.filter(({ loses }) => loses),
       )}`,
@@ -115,7 +121,7 @@ export async function meaningOf(
   const lost = unconfirmedAt(found, changes);
   return [
     ...sentences.map((sentence) => sentence.replaceAll("**", "")),
-    ...(lost.length > 0 ? [`To lose that data all the same: ${confirmingLine(found, lost)}`] : []),
+    ...(lost.length > 0 ? [remedyFor(found, lost).replace(/^t/, "T")] : []),
   ];
 }
 

@@ -98,7 +98,7 @@ export function requireTerminal(option: string): void {
 }
 
 /** @throws InputError where a person said no. */
-async function confirm(question: string, yes?: boolean): Promise<void> {
+export async function confirm(question: string, yes?: boolean): Promise<void> {
   if (yes) return;
   const answer = await ask(`${question} [y/N] `);
   if (!/^y(es)?$/i.test(answer.trim()))

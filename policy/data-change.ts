@@ -6,6 +6,8 @@ export interface DataChange {
   effect: string;
   /** Whether data is lost by it, stored or still to come. */
   loses: boolean;
+  /** Whether an update refuses it at a site whose tables are as before, confirmed or not. */
+  refused?: true;
 }
 
 /** The change by which a later removal of the site deletes its data. */

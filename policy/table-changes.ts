@@ -58,7 +58,8 @@ export function tableChanges(
         from.name,
         to.name,
         `The table ${code(from.name)} is renamed: ${code(to.name)} is a new one, and begins empty. ` +
-          `${staysIn(from.name)}`,
+          `${staysIn(from.name)} ` +
+          `${code(`npx bess migrate --rename ${from.name}=${to.name}`)} copies it into the new one.`,
       ),
       ...columnsEnded(from, to),
     ]),
@@ -141,15 +142,18 @@ function typeChanges(before: StoredTable, after: StoredTable): DataChange[] {
     const from = former.get(name);
     if (from === undefined || from === to) return [];
     return [
-      loses(
-        `type ${after.name}.${name}`,
-        from,
-        to,
-        `**New rows of ${code(after.name)} are lost**: ${code(name)} changes from ${from} to ${to}, ` +
-          "but InfluxDB never changes a column that is there. It rejects every row with the " +
-          `new kind of ${code(name)}, whole, as long as this is deployed. ` +
-          "Give it another name instead.",
-      ),
+      {
+        ...loses(
+          `type ${after.name}.${name}`,
+          from,
+          to,
+          `**The table ${code(after.name)} cannot take this**: ${code(name)} changes from ${from} to ` +
+            `${to}, but InfluxDB never changes a column that is there. It would reject every row with ` +
+            `the new kind of ${code(name)}, so the update is refused before anything is touched. Give ` +
+            `it another name, or run ${code("npx bess migrate")}, which copies the table.`,
+        ),
+        refused: true,
+      },
     ];
   });
 }
@@ -195,7 +199,7 @@ function tagChanges(before: StoredTable, after: StoredTable): DataChange[] {
   const effect = [
     `**Rows of ${code(after.name)} before and after the update do not belong together**: ` +
       `its tags, which say what unit a row is of, change from ${codes(from)} to ${codes(to)}. ` +
-      "The database cannot undo this.",
+      `${code("npx bess migrate")} copies the table instead, so that they do.`,
     ...(gone.length > 0
       ? [`Units that only ${codes(gone)} told apart replace each other's rows of the same time.`]
       : []),

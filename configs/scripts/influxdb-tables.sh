@@ -15,4 +15,7 @@ columns_of() {
 #: each databases
 columns_of @name@
 #: end
+for note in @data@/.migrations/*.json; do
+  [ ! -s "$note" ] || printf 'migration\t%s\n' "$(cat "$note")"
+done
 echo tables-read

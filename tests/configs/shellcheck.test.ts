@@ -6,6 +6,7 @@ import { startScript as grafanaStart } from "../../configs/grafana";
 import { clonesScript } from "../../configs/clones";
 import { readyScript, statusScript } from "../../configs/containers";
 import * as influxdb from "../../configs/influxdb";
+import { deleteTablesScript, makeTablesScript, noteScript } from "../../configs/migration";
 import { loadModel } from "../../configs/model";
 import { sessionScript, startScript as mosquittoStart } from "../../configs/mosquitto";
 import { profiles } from "../../configs/profiles";
@@ -51,6 +52,8 @@ const turnedOff = (file: string) =>
 const schema = (file: string) =>
   influxdb.schemaScript(influxdb.schema(loadModel(file), retentionOf({ profile: "pi" })));
 const model = loadModel("configs/telemetry.yaml");
+const schemaOf = influxdb.schema(model, "90d");
+const copied = { db: "bess", from: "it's", to: "battery", columns: [], left: [], rules: {} };
 const gateArgs = { grafanaPassword: "it's a secret", limitSeconds: 60 };
 const udev = [
   { symlink: "bms", vendor: "0403", product: "6001", serial: "A50285BI" },
@@ -111,6 +114,23 @@ const rendered: [file: string, of: string, script: string][] = [
   ["influxdb-revoke-token.sh", "any site", influxdb.revokeTokenScript()],
   ["influxdb-schema.sh", "the default model", schema("configs/telemetry.yaml")],
   ["influxdb-schema.sh", "the m5bat model", schema("configs/models/m5bat.yaml")],
+  ["influxdb-make-tables.sh", "two tables", makeTablesScript(schemaOf.tables.slice(0, 2))],
+  [
+    "influxdb-delete-tables.sh",
+    "two tables",
+    deleteTablesScript(
+      [
+        { db: "bess", table: "it's" },
+        { db: "bess", table: "battery-before-1" },
+      ],
+      "now",
+    ),
+  ],
+  [
+    "influxdb-note-migration.sh",
+    "a tag that has quotes",
+    noteScript({ ...copied, rules: { rack: { constant: `it's "a"` } } }, false),
+  ],
   [
     "influxdb-tables.sh",
     "any site",

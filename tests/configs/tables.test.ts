@@ -9,6 +9,7 @@ const wanted = schema(loadModel("configs/telemetry.yaml"), retentionOf({ profile
 function standing(change: (standing: Standing) => void = () => undefined): Standing {
   const there: Standing = {
     databases: wanted.databases.map(({ db }) => db),
+    migrations: [],
     tables: wanted.tables.map((table) => ({
       db: table.db,
       table: table.table,
@@ -119,6 +120,7 @@ test("what a database prints is read only where it came to its end", () => {
   expect(standingOf(printed)).toBeUndefined();
   expect(standingOf(`${printed}tables-read\n`)).toEqual({
     databases: ["bess"],
+    migrations: [],
     tables: [
       {
         db: "bess",
