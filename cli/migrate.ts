@@ -239,12 +239,17 @@ function telling(): Progress {
   };
 }
 
-function tellReport({ table, rows, fields, copied, kept, same, empty }: CopyReport): void {
+function tellReport({ table, rows, compared, fields, ...counted }: CopyReport): void {
+  const { copied, kept, same, empty } = counted;
+  const newer = rows[1] - rows[0] + same + empty;
   say(
-    `${table.db}.${table.to}: ${rows[1]} rows where ${table.from} has ${rows[0]}; ${copied} copied in this run`,
+    `${table.db}.${table.to} has the ${rows[0] - same - empty} rows of ${table.from}` +
+      (newer > 0 ? `, and ${newer} newer ones in the same blocks` : "") +
+      `; ${copied} copied in this run`,
   );
-  for (const { name, counts, sums } of fields)
-    say(`  ${name}: ${counts[1]} of ${counts[0]} values, sum ${sums[1]} of ${sums[0]}`);
+  if (compared > 0) say(`  counts and sums of ${compared} rows, in blocks without newer ones:`);
+  for (const { name, counts, sums } of compared > 0 ? fields : [])
+    say(`  ${name}: ${counts[0]} values, ${counts[1]} copied; sum ${sums[0]}, copied ${sums[1]}`);
   if (kept > 0) say(`  ${kept} rows were there already with newer values: left as they are`);
   if (same > 0)
     say(`  ${same} rows have the time and tags of another one in the new shape: left out`);

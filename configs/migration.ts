@@ -363,8 +363,10 @@ const mostRows = (columns: number) =>
 /** What a script of {@link copyScript} tells. */
 export interface CopyReport {
   table: CopiedTable;
-  /** Rows of the source, and of the copy in the same blocks. */
+  /** Rows of the source, and of the copy in the same blocks, where newer ones may be. */
   rows: [source: number, copy: number];
+  /** Rows of blocks without newer ones: the fields' counts and sums are of these. */
+  compared: number;
   fields: { name: string; counts: [number, number]; sums: [number, number] }[];
   /** Rows that were written in this run. */
   copied: number;
@@ -387,6 +389,7 @@ export function copyReport(table: CopiedTable, printed: string): CopyReport {
   return {
     table,
     rows: [rows[0] ?? 0, rows[1] ?? 0],
+    compared: rows[2] ?? 0,
     fields: lines
       .filter(([first]) => first === "field")
       .map(([, name = "", ...values]) => {

@@ -195,7 +195,16 @@ sub are_equal {
     return 1;
 }
 
-sub add { my ($total, $sums) = @_; for my $values (values %$sums) { $total->[$_] += $values->[$_] for 0 .. $#$values } }
+#: Totals of the blocks that have no further rows in the copy.
+sub add {
+    my ($source, $copy, $wanted, $there) = @_;
+    for my $start (keys %$wanted) {
+        my ($left, $right) = ($wanted->{$start}, $there->{$start} // next);
+        next if $left->[0] != $right->[0];
+        $source->[$_] += $left->[$_] for 0 .. $#$left;
+        $copy->[$_] += $right->[$_] for 0 .. $#$right;
+    }
+}
 
 #: Copies a span of so many rows, in parts that fit into memory.
 sub copy_parts {
@@ -238,7 +247,7 @@ my ($range) = @{ query('SELECT CAST(min(time) AS BIGINT), CAST(max(time) AS BIGI
 my ($first, $last, $total) = @$range;
 my @zero = (0) x (1 + 2 * @fields);
 my ($source, $copy) = ([@zero], [@zero]);
-my ($done, $different) = (0, 0);
+my ($done, $in_copy) = (0, 0);
 my $day = 86_400 * $second;
 #: As many days at once as few answers need, and memory allows: each block of an answer has two numbers a field.
 my $days = 1;
@@ -263,18 +272,17 @@ if ($total) {
             $done = $before;
             ($wanted, $there) = (sums(1, $low, $high), sums(0, $low, $high));
             my @still = grep { !are_equal($wanted->{$_}, $there->{$_}) } keys %$wanted;
-            $different += @still;
             give_up(scalar(@still) . " blocks of $from are not equal in $to") if @still && $mirrors && $is_final;
         }
-        add($source, $wanted);
-        add($copy, $there);
+        add($source, $copy, $wanted, $there);
+        $in_copy += $_->[0] for map { $there->{$_} // () } keys %$wanted;
         $done += $_->[0] for values %$wanted;
         print "progress\t$done\t$total\n";
     }
 }
-print join("\t", 'rows', $source->[0], $copy->[0]), "\n";
+print join("\t", 'rows', $done, $in_copy, $source->[0]), "\n";
 for my $i (0 .. $#fields) {
     print join("\t", 'field', $fields[$i][0], map { ($_->[1 + 2 * $i], $_->[2 + 2 * $i]) } $source, $copy), "\n";
 }
-print join("\t", 'counted', map { $count{$_} } qw(copied kept same empty)), "\t$different\n";
+print join("\t", 'counted', map { $count{$_} } qw(copied kept same empty)), "\n";
 print "copied\n";
