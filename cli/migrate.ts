@@ -2,7 +2,7 @@ import { Option } from "commander";
 import { checkStack } from "../automation";
 import { type CopyReport, type MigrationChoices, type MigrationPlan } from "../configs/migration";
 import { schema } from "../configs/influxdb";
-import { profiles } from "../configs/profiles";
+import { retentionOf } from "../configs/retention";
 import { findSite, siteConfig, type StackSite } from "../configs/sites";
 import { joined } from "../configs/text";
 import { InputError } from "../configs/validation";
@@ -87,7 +87,7 @@ async function migrate(asked: Options): Promise<void | 1> {
   const found = findSite(asked.stack);
   const site = siteConfig(found);
   const { model } = checkStack(found);
-  const wanted = schema(model, site.retention ?? profiles[site.profile].retention);
+  const wanted = schema(model, retentionOf(site));
   const migration = new Migration(inDatabase(site, site.name), wanted);
   const tagDefaults = model.measurements.flatMap(({ name, tags }) =>
     tags.flatMap((tag) =>
@@ -181,7 +181,7 @@ function tellNothing(site: string, { kept }: MigrationPlan): void {
   if (kept.length > 0) say(`Kept: ${names(kept)}. --drop deletes it.`);
 }
 
-function tellPlan({ swapped, filled }: MigrationPlan): void {
+function tellPlan({ swapped, filled, unfilled }: MigrationPlan): void {
   for (const { wanted, kept, conflicts } of swapped) {
     for (const conflict of conflicts) say(conflict);
     say(`  ${wanted.db}.${wanted.table} is kept as ${kept.to}, and made anew.`);
@@ -201,6 +201,11 @@ function tellPlan({ swapped, filled }: MigrationPlan): void {
       );
     if (left.length > 0) say(`  left in ${from}, for the model has them no more: ${joined(left)}`);
   }
+  for (const { db, from, to } of unfilled)
+    say(
+      `Rows of ${db}.${from} stay there: a rollup has no field that a tag could come from. ${db}.${to} ` +
+        "is made again of the telemetry that is kept.",
+    );
 }
 
 /** @throws InputError with values that the new type cannot hold, unless they may be left. */

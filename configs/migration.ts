@@ -11,6 +11,7 @@ import {
   type ColumnKind,
   columnsOf,
   conflictsOf,
+  isTier,
   type MigrationNote,
   type Standing,
   type StandingTable,
@@ -71,6 +72,8 @@ export interface MigrationPlan {
   missing: Table[];
   /** Copies into the new tables, once these are there. */
   filled: CopiedTable[];
+  /** Tables of rollups whose rows stay where they are kept, for nothing tells their new tag. */
+  unfilled: CopiedTable[];
   /** Tables that are kept until they are dropped. */
   kept: { db: string; table: string }[];
 }
@@ -206,6 +209,7 @@ function reshaped(planning: Planning, source: StandingTable, wanted: Table): Cop
       return [{ name, kind, expression: rule.constant === "" ? "NULL" : text(rule.constant) }];
     const column = rule ? rule.from : name;
     const from = source.columns.get(column);
+    if (rule && from !== "tag" && isTier(source.db)) return [];
     if (rule && from === undefined)
       refused.push(
         `${ruleText(name, rule)}: ${source.db}.${source.table} has no column ${column}; it has ` +
@@ -247,33 +251,41 @@ export function planMigration(
   wanted: Schema,
   choices: MigrationChoices,
 ): MigrationPlan {
-  const plan: MigrationPlan = { swapped: [], missing: [], filled: [], kept: [] };
+  const plan: MigrationPlan = { swapped: [], missing: [], filled: [], unfilled: [], kept: [] };
   const refused: string[] = [];
   const used = new Set<string>();
   const { migrations: notes } = standing;
   const planning = { choices, notes, used, refused };
   const isDone = (db: string, from: string, to: string) => noteOf(notes, db, from, to)?.done;
+  const fill = (source: StandingTable, table: Table) => {
+    const copy = reshaped(planning, source, table);
+    // A row of a rollup is of many rows, with any value of a field.
+    const isTold = table.tags.every((tag) => copy.columns.some(({ name }) => name === tag));
+    (isTold || !isTier(table.db) ? plan.filled : plan.unfilled).push(copy);
+  };
   const there = (db: string, name: string) =>
     standing.tables.find((one) => one.db === db && one.table === name);
   for (const table of wanted.tables) {
     const own = there(table.db, table.table);
     const former = keptOf(standing, table);
     plan.kept.push(...former.map((kept) => ({ db: kept.db, table: kept.table })));
-    const conflicts = own ? conflictsOf(own, table).map(({ message }) => message) : [];
+    const conflicts = (own ? conflictsOf(own, table) : [])
+      .filter(({ kind }) => kind === "tags" || !isTier(table.db))
+      .map(({ message }) => message);
     if (own && conflicts.length > 0) {
       const begun = former.find((kept) => isSame(kept.columns, own.columns));
       const name = begun?.table ?? keptName(standing, table);
       plan.swapped.push({ wanted: table, kept: mirrored(own, name), conflicts });
       const kept = { ...own, table: name };
-      plan.filled.push(reshaped(planning, kept, table));
+      fill(kept, table);
       if (!begun) plan.kept.push({ db: table.db, table: name });
       continue;
     }
     const [newest] = former;
     if (!own && newest) plan.missing.push(table);
-    if (newest && !(own && isDone(table.db, newest.table, table.table)))
-      plan.filled.push(reshaped(planning, newest, table));
+    if (newest && !(own && isDone(table.db, newest.table, table.table))) fill(newest, table);
   }
+  const own = wanted.stored.map(({ name }) => name);
   for (const [from, to] of Object.entries(choices.rename)) {
     const pairs = wanted.tables.flatMap((table): [StandingTable, Table][] => {
       const end = ofMeasurement(to).exec(table.table)?.[1];
@@ -287,13 +299,12 @@ export function planMigration(
           (isWanted
             ? `the model has a table ${from} still`
             : wanted.tables.some(({ table }) => table === to)
-              ? `there is no table ${from}; there are ${joined(standing.tables.map(({ table }) => table))}`
-              : `the model has no table ${to}; it has ${joined(wanted.tables.map(({ table }) => table))}`),
+              ? `there is no table ${from}; there are ${joined([...new Set(standing.tables.map(({ table }) => table))])}`
+              : `the model has no table ${to}; it has ${joined(own)}`),
       );
     else
       for (const [source, table] of pairs) {
-        if (!isDone(source.db, source.table, table.table))
-          plan.filled.push(reshaped(planning, source, table));
+        if (!isDone(source.db, source.table, table.table)) fill(source, table);
         plan.kept.push({ db: source.db, table: source.table });
       }
   }

@@ -175,7 +175,8 @@ const remedies: Record<Exclude<Conflict["kind"], "tags">, string> = {
   columns: "split the measurement",
 };
 
-const isTier = (db: string) => tierNames.some((tier) => tiers[tier].database === db);
+/** Whether a database is of a tier of rollups. A rolled value of another kind gets a column in another table. */
+export const isTier = (db: string) => tierNames.some((tier) => tiers[tier].database === db);
 
 /**
  * Compares the tables that are there with those that are to be.
@@ -198,7 +199,6 @@ export function compareTables(standing: Standing, wanted: Schema, stack: string)
       comparison.made.push(`${name} is made, with ${columnsOf(table).size} columns`);
       continue;
     }
-    // A rolled value whose kind has changed gets a column in another table.
     const conflicts = isTier(table.db) ? [] : conflictsOf(there, table);
     for (const { kind, message } of conflicts)
       if (kind === "tags") comparison.warnings.push(message);

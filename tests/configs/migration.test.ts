@@ -7,10 +7,11 @@ import {
   planMigration,
 } from "../../configs/migration";
 import { loadModel } from "../../configs/model";
+import { retentionOf } from "../../configs/retention";
 import { columnsOf, type MigrationNote, type Standing } from "../../configs/tables";
 import { InputError } from "../../configs/validation";
 
-const wanted = schema(loadModel("configs/telemetry.yaml"), "90d");
+const wanted = schema(loadModel("configs/telemetry.yaml"), retentionOf({ profile: "pi" }));
 const none: MigrationChoices = { rename: {}, tags: {}, defaults: {} };
 
 /** The tables of the model, after changes of some of them; a table without columns is not there. */
@@ -18,20 +19,23 @@ function standing(
   changes: Record<string, Record<string, string | undefined> | undefined> = {},
   migrations: MigrationNote[] = [],
 ): Standing {
-  const tables = new Map(wanted.tables.map((table) => [table.table, columnsOf(table)]));
+  const tables = new Map(
+    wanted.tables.map((table) => [`${table.db}.${table.table}`, columnsOf(table)]),
+  );
   for (const [name, change] of Object.entries(changes)) {
-    if (!change) tables.delete(name);
-    const columns = tables.get(name) ?? new Map<string, string>();
+    const key = name.includes(".") ? name : `bess.${name}`;
+    if (!change) tables.delete(key);
+    const columns = tables.get(key) ?? new Map<string, string>();
     for (const [column, kind] of Object.entries(change ?? {}))
       if (kind) columns.set(column, kind);
       else columns.delete(column);
-    if (change) tables.set(name, columns);
+    if (change) tables.set(key, columns);
   }
   return {
-    databases: ["bess", "pipeline"],
+    databases: wanted.databases.map(({ db }) => db),
     migrations,
-    tables: [...tables].map(([table, columns]) => {
-      const { db = "bess" } = wanted.tables.find((one) => one.table === table) ?? {};
+    tables: [...tables].map(([key, columns]) => {
+      const [db = "", table = ""] = key.split(".");
       return { db, table, columns };
     }),
   };
@@ -40,7 +44,7 @@ function standing(
 const plan = (there: Standing, choices: Partial<MigrationChoices> = {}, to: Schema = wanted) =>
   planMigration(there, to, { ...none, ...choices });
 const battery = { id: "tag", group_id: "tag", soc: "float", current: "float", voltage: "int" };
-const nothing = { swapped: [], missing: [], filled: [], kept: [] };
+const nothing = { swapped: [], missing: [], filled: [], unfilled: [], kept: [] };
 const kept = [{ db: "bess", table: "battery-before-1" }];
 
 describe("a migration is planned from the tables alone", () => {
@@ -99,17 +103,39 @@ describe("a migration is planned from the tables alone", () => {
   test("a table and its rollups are renamed", () => {
     const tables = wanted.tables.map((table) => ({
       ...table,
-      table: table.table === "battery" ? "string" : table.table,
+      table: table.table.replace(/^battery(?=$|-)/, "string"),
     }));
-    const rollup = { db: "bess", table: "string-2", tags: ["id"], fields: [] };
-    const to = { ...wanted, tables: [...tables, rollup] };
-    const there = standing({ "battery-2": battery, "battery-3x": battery });
-    const renamed = plan(there, { rename: { battery: "string" } }, to);
-    expect(renamed.filled.map((one) => [one.from, one.to])).toEqual([
-      ["battery", "string"],
-      ["battery-2", "string-2"],
+    const there = standing({ batteries: battery, "battery-3x": battery });
+    const renamed = plan(there, { rename: { battery: "string" } }, { ...wanted, tables });
+    expect(renamed.filled.map(({ db, from, to }) => `${db}: ${from} ${to}`)).toEqual([
+      "bess: battery string",
+      "bess_minute: battery string",
+      "bess_hour: battery string",
+      "bess_day: battery string",
     ]);
     expect(renamed.swapped).toEqual([]);
+  });
+});
+
+describe("a table of a tier of rollups", () => {
+  const lacking = { group_id: undefined };
+  const there = standing({ battery: lacking, "bess_hour.battery": lacking });
+  const tables = (list: { db: string; to: string }[]) => list.map(({ db, to }) => `${db}.${to}`);
+
+  test("stays where a type has changed: its new values get other columns", () => {
+    expect(plan(standing({ "bess_hour.battery": { voltage_last: "int" } }))).toEqual(nothing);
+  });
+
+  test("gets a tag as the telemetry does", () => {
+    const tags = { group_id: { constant: "g1" } };
+    const { swapped, filled, unfilled } = plan(there, { tags });
+    expect(swapped.map(({ wanted: { db } }) => db)).toEqual(["bess", "bess_hour"]);
+    expect([tables(filled), unfilled]).toEqual([["bess.battery", "bess_hour.battery"], []]);
+  });
+
+  test("is made anew of what is kept where the tag comes from a field, which it does not have", () => {
+    const { filled, unfilled } = plan(there, { tags: { group_id: { from: "soc" } } });
+    expect([tables(filled), tables(unfilled)]).toEqual([["bess.battery"], ["bess_hour.battery"]]);
   });
 });
 
@@ -175,7 +201,7 @@ test.each<[what: string, there: Standing, choices: Partial<MigrationChoices>, fi
     "a new name that the model does not have",
     standing(),
     { rename: { cells: "cell" } },
-    "--rename cells=cell: the model has no table cell; it has bess, battery, pcs",
+    "--rename cells=cell: the model has no table cell; it has bess, battery, and pcs",
   ],
 ])("%s is refused", (_, there, choices, finding) => {
   const refused = () => plan(there, choices);

@@ -52,7 +52,7 @@ const turnedOff = (file: string) =>
 const schema = (file: string) =>
   influxdb.schemaScript(influxdb.schema(loadModel(file), retentionOf({ profile: "pi" })));
 const model = loadModel("configs/telemetry.yaml");
-const schemaOf = influxdb.schema(model, "90d");
+const schemaOf = influxdb.schema(model, retentionOf({ profile: "pi" }));
 const copied = { db: "bess", from: "it's", to: "battery", columns: [], left: [], rules: {} };
 const gateArgs = { grafanaPassword: "it's a secret", limitSeconds: 60 };
 const udev = [

@@ -3,6 +3,7 @@ import { parse } from "yaml";
 import { type Schema, schema, schemaScript } from "../../configs/influxdb";
 import type { MigrationChoices } from "../../configs/migration";
 import { type Model, modelSchema } from "../../configs/model";
+import { retentionOf } from "../../configs/retention";
 import { compareTables } from "../../configs/tables";
 import { Migration } from "../../fleet";
 import { Database } from "../support/database";
@@ -28,7 +29,7 @@ function changed(change: (battery: Measurement) => void = () => undefined): Sche
   if (!battery) throw new Error("the default model has no table battery");
   change(battery);
   const model: Model = modelSchema.parse(read);
-  return schema(model, "90d");
+  return schema(model, retentionOf({ profile: "pi" }));
 }
 
 const field = (battery: Measurement, name: string, change: object) => {
@@ -143,6 +144,7 @@ onReal("a table of the real database", () => {
       swapped: [],
       missing: [],
       filled: [],
+      unfilled: [],
       kept: [{ db: "bess", table: "battery-before-1" }],
     });
     await migration(wanted).drop(again);

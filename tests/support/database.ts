@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as influxdb from "../../configs/influxdb";
 import type { CopyPlace } from "../../configs/migration";
+import { retentionOf } from "../../configs/retention";
 import { type RunScript, runLine } from "../../fleet";
 import { freePort, influxdb3, temporaryFolder, until } from "./programs";
 
@@ -47,7 +48,7 @@ export class Database {
     const [relay, snapshots] = [inFolder("relay.pl"), inFolder("snapshots")];
     const options = {
       node,
-      retention: "90d",
+      retention: retentionOf({ profile: "pi" }),
       memoryMiB: 1024,
       profile: { flush: 1 },
       paths: { data, adminToken, seed: adminToken, size: join(data, ".size"), relay, snapshots },
