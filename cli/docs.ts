@@ -48,7 +48,8 @@ export const pages = (program: BessCommand): Record<string, string> => ({
   "docs/telemetry-model.md": schemaReference(
     "Telemetry model",
     "Keys of a model file, such as [configs/telemetry.yaml](../configs/telemetry.yaml). Names " +
-      "must not repeat. No message may match the topics of two measurements.",
+      "must not repeat. No message may match the topics of two measurements. " +
+      "What a change of it does at a site: [changing-a-model.md](changing-a-model.md).",
     modelSchema,
     "configs/telemetry.yaml",
   ),
