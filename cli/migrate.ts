@@ -7,7 +7,6 @@ import { findSite, siteConfig, type StackSite } from "../configs/sites";
 import { joined } from "../configs/text";
 import { InputError } from "../configs/validation";
 import {
-  checksToRepeat,
   confirm,
   inDatabase,
   Migration,
@@ -18,7 +17,7 @@ import {
   type Unconverted,
 } from "../fleet";
 import { acting, bessCommand, pairs, stackOption, yesOption } from "./command";
-import { runOnStack } from "./pulumi";
+import { deploy } from "./up";
 
 interface Options {
   stack: string;
@@ -102,7 +101,8 @@ async function migrate(asked: Options): Promise<void | 1> {
     throw new Error(`The tables of ${site.name} are not known: ${error.message}`);
   });
   if (asked.drop) return drop(migration, plan, asked);
-  if (plan.filled.length === 0) return tellNothing(site.name, plan);
+  if (plan.filled.length + plan.swapped.length + plan.missing.length === 0)
+    return tellNothing(site.name, plan);
   tellPlan(plan);
   requireConverted(await migration.unconverted(plan), asked);
   const changes = await ownChanges(found, plan);
@@ -112,9 +112,7 @@ async function migrate(asked: Options): Promise<void | 1> {
   await confirm(`Migrate the tables of ${site.name}?`, asked.yes);
   await migration.keep(plan, telling());
   if (plan.swapped.length + plan.missing.length > 0) await swap(migration, plan, choices, found);
-  if (
-    (await runOnStack("up", { stack: asked.stack, yes: true }, () => checksToRepeat(site))) !== 0
-  ) {
+  if ((await deploy({ stack: asked.stack, yes: true, confirm: changes })) !== 0) {
     console.error(
       `The update of ${site.name} failed. Where Telegraf was stopped, it stays so, and the broker keeps ` +
         "its messages: mend what is told above, and run this again.",

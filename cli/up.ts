@@ -38,20 +38,25 @@ export const up = () =>
     .action(
       acting(async (asked: Up) => {
         const found = findSite(asked.stack);
-        const { config } = checkStack(found);
+        checkStack(found);
         const engine = asked.stack === "dev" ? await docker() : undefined;
-        if (engine?.state !== "missing") {
-          let repeated: Awaited<ReturnType<typeof toRepeat>> | undefined;
-          const code = await runOnStack("up", asked, async () => {
-            for (const change of await requireConfirmed(found, asked.confirm))
-              console.log(`confirmed: ${tell(change)}`);
-            repeated = await toRepeat(config);
-            return repeated.urns;
-          });
-          if (code === 0) await repeated?.done();
-          return code;
-        }
+        if (engine?.state !== "missing") return deploy(asked);
         console.log(describePart(engine));
         return rehearse("up", asked);
       }),
     );
+
+/** Updates a site, and repeats the checks of what was not well. @returns the exit code. */
+export async function deploy(asked: Up): Promise<0 | 1> {
+  const found = findSite(asked.stack);
+  const { config } = checkStack(found);
+  let repeated: Awaited<ReturnType<typeof toRepeat>> | undefined;
+  const code = await runOnStack("up", asked, async () => {
+    for (const change of await requireConfirmed(found, asked.confirm))
+      console.log(`confirmed: ${tell(change)}`);
+    repeated = await toRepeat(config);
+    return repeated.urns;
+  });
+  if (code === 0) await repeated?.done();
+  return code;
+}
