@@ -254,7 +254,7 @@ const longestHold = day;
 export const holdSeconds = ({ interval }: Pick<Measurement, "interval">): number =>
   Math.min(longestHold, Math.max(10, Math.ceil(3 * durationSeconds(interval))));
 
-/** Seconds of rows that are rolled up at once: about 600 rows of a unit. They divide a window. */
+/** Seconds of rows that are rolled up at once to begin with: about 600 rows of a unit. */
 export const chunkSeconds = ({ interval }: Pick<Measurement, "interval">): number =>
   Math.max(
     ...[1, 2, 3, 6, 12, 18, 36]

@@ -52,6 +52,9 @@ interface Unit {
 /** Bytes of line protocol that are written at once. */
 const mostBytes = 500_000;
 
+/** Rows that are few, and many, to be read at once. */
+const [fewRows, manyRows] = [5000, 40_000];
+
 /** How far behind retention's end rows are taken, in seconds: none of a span may be gone. */
 const margin = 3600;
 
@@ -81,6 +84,10 @@ export class Roller {
   private recorded = 0;
   private told: number | undefined;
   private blocks = 0;
+  /** Rows that were read. */
+  private read = 0;
+  /** Seconds of rows that are read at once, by the table. */
+  private readonly lengths = new Map<string, number>();
   private readonly now: () => number;
   private readonly due: { note: number; window: number };
 
@@ -236,7 +243,6 @@ export class Roller {
     const now = this.now();
     const isDue = ({ noted }: Note) => noted <= now - this.due.note || noted > now + this.due.note;
     const due = this.waiting.filter(isDue);
-    this.waiting = this.waiting.filter((note) => !isDue(note));
     if (due.length === 0) return;
     for (const m of this.options.config.model.measurements) {
       const blocks = due.filter((note) => note.table === m.name && !this.isKnown(note));
@@ -247,9 +253,14 @@ export class Roller {
           end: block + blockSeconds + hold,
         })),
       );
-      for (const span of spans.flatMap(byWindow)) await this.rollAgain(m, span);
+      for (const span of spans.flatMap(byWindow)) {
+        await this.rollAgain(m, span);
+        if (this.now() - this.recorded > 10) await this.tell();
+      }
       for (const { block } of blocks) this.rolledAt.set(`${m.name} ${block}`, now);
     }
+    // Only now: what fails is tried again.
+    this.waiting = this.waiting.filter((note) => !isDue(note));
     if (this.rolledAt.size > 20_000) this.rolledAt.clear();
   }
 
@@ -260,7 +271,8 @@ export class Roller {
       this.rolledAt.get(`${start}`) ?? 0,
       this.rolledAt.get(`${table} ${block}`) ?? 0,
     );
-    return noted <= at - this.due.note / 2;
+    // A note's time is in whole seconds, and the relay notes a block again after half of what is due.
+    return noted <= at - this.due.note / 2 - 2;
   }
 
   /** Rolls up part of a window that is complete, and the hours and days over it. */
@@ -292,14 +304,19 @@ export class Roller {
 
   /** Rolls up rows into minutes. @param fresh whether the tier has none of them. */
   private async rollMinutes(m: Measurement, { start, end }: Span, writer: Writer, fresh: boolean) {
-    const length = chunkSeconds(m);
     for (let from = start; from < end;) {
-      const to = Math.min(end, Math.floor(from / length + 1) * length);
-      const span = { start: from, end: to };
+      const length = this.lengths.get(m.name) ?? chunkSeconds(m);
+      const span = { start: from, end: Math.min(end, from + length) };
+      const before = this.read;
       await this.rewrite("minute", m, span, this.minutes(m, span), writer, fresh);
-      this.work.blocks += Math.ceil((to - from) / blockSeconds);
+      const read = this.read - before;
+      // Few rows at a time would be many queries, and many rows much memory.
+      if (read < fewRows && span.end - from === length) this.lengths.set(m.name, length * 2);
+      if (read > manyRows)
+        this.lengths.set(m.name, Math.max(blockSeconds, Math.floor(length / 120) * 60));
+      this.work.blocks += Math.ceil((span.end - from) / blockSeconds);
       this.blocks += 1;
-      from = to;
+      from = span.end;
     }
   }
 
@@ -348,7 +365,8 @@ export class Roller {
     let key: string | undefined;
     let unit: TagValues = [];
     let buckets = new RowBuckets(rolled, tiers.minute.seconds, span, hold);
-    for await (const rows of database.rows(authorization, databases.telemetry, sql))
+    for await (const rows of database.rows(authorization, databases.telemetry, sql)) {
+      this.read += rows.length;
       for (const row of rows) {
         const own = row.slice(0, count).join("\0");
         if (own !== key) {
@@ -362,6 +380,7 @@ export class Roller {
           values[index] = parse(row[count + 1 + i] ?? "", type);
         buckets.add(Number(row[count]), values);
       }
+    }
     if (key !== undefined) yield { tags: unit, buckets: buckets.buckets };
   }
 
@@ -472,7 +491,11 @@ export class Roller {
       noted: `${Math.floor(oldest - recordSeconds)}i`,
       again: this.again === undefined ? undefined : `${this.again}i`,
       layout: `"${this.layout()}"`,
-      lag: Math.max(0, now - windowOf("minute", until).end - this.due.window, now - oldest),
+      lag: Math.max(
+        0,
+        now - windowOf("minute", until).end - this.due.window,
+        now - oldest - this.due.note,
+      ),
       blocks: `${blocks}i`,
       rows: `${rows}i`,
       milliseconds: `${Math.round(milliseconds)}i`,

@@ -149,6 +149,7 @@ async function untilEqual(seconds: number): Promise<void> {
     },
     seconds,
   );
+  await site.settle();
 }
 
 let running: ReturnType<RolledSite["startRollup"]>;
