@@ -32,7 +32,26 @@ export interface Segment {
   end: bigint;
 }
 
+/** How a query is answered. */
+export interface Plan {
+  /** Seconds of the buckets that are asked for: longer than the query's where nothing finer is left. */
+  step: number;
+  segments: Segment[];
+}
+
 const second = 1_000_000_000n;
+
+/** The beginning of the bucket that a moment lies in. Both in ns since 1970. */
+const wholeOf = (time: bigint, seconds: number): bigint => {
+  const length = BigInt(seconds) * second;
+  return (time / length) * length;
+};
+
+/** Whether a value of a longer bucket cannot stand for a part of it. */
+const addsUp = (value: Expression): boolean =>
+  "operator" in value
+    ? addsUp(value.left) || addsUp(value.right)
+    : "aggregate" in value && (value.aggregate === "sum" || value.aggregate === "count");
 
 /**
  * What answers a range without a seam: the coarsest tier wherever it has whole buckets of the query's,
@@ -103,19 +122,27 @@ export class Reader {
     private readonly retention: Retention,
   ) {}
 
-  /** The parts of a query's range; undefined where the rows alone answer it as well. */
-  plan({ start, end, interval }: Query, now: number): Segment[] | undefined {
+  /** How a query is answered; undefined where the rows alone answer it as well. */
+  plan({ start, end, interval, columns }: Query, now: number): Plan | undefined {
     if (start < 0n || end <= start) return undefined;
-    const segments = segmentsOf(start, end, interval, (tier) => this.known.complete(tier));
+    const isKept = (source: Tier | "raw", until: bigint) =>
+      Number(until / second) > now - durationSeconds(this.retention[source]);
+    // Of what has left the finer tiers, the finest that is left stands for each part of its buckets.
+    const finest = (["raw", ...tierNames] as const).find((source) => isKept(source, end));
+    if (finest === undefined) return undefined;
+    const step = finest === "raw" ? interval : Math.max(interval, tiers[finest].seconds);
+    if (step > interval && columns.some(({ value }) => addsUp(value))) return undefined;
+    const [from, to] =
+      step > interval
+        ? [wholeOf(start, step), wholeOf(end - 1n, step) + BigInt(step) * second]
+        : [start, end];
+    const segments = segmentsOf(from, to, step, (tier) => this.known.complete(tier));
     const rolled = segments
       .filter(({ source }) => source !== "raw")
       .reduce((sum, segment) => sum + segment.end - segment.start, 0n);
-    if (rolled < leastRolled) return undefined;
+    if (step === interval && rolled < leastRolled) return undefined;
     // What retention has taken need not be asked for.
-    return segments.filter(
-      ({ source, end: until }) =>
-        Number(until / second) > now - durationSeconds(this.retention[source]),
-    );
+    return { step, segments: segments.filter(({ source, end: until }) => isKept(source, until)) };
   }
 
   /**
@@ -125,7 +152,7 @@ export class Reader {
    */
   async answer(
     query: Query,
-    segments: readonly Segment[],
+    { step, segments }: Plan,
     authorization: string,
     time: (seconds: number) => number | string,
     signal?: AbortSignal,
@@ -133,7 +160,9 @@ export class Reader {
     const tags = [...query.tags].sort();
     const series = new Map<string, { tags: string[]; buckets: Map<number, Part["values"]> }>();
     const all = await Promise.all(
-      segments.map((segment) => this.ask(query, tags, segment, authorization, signal)),
+      segments.map((segment) =>
+        this.ask({ ...query, interval: step }, tags, segment, authorization, signal),
+      ),
     );
     // In the order of time: the last of the later ones is the last.
     for (const part of all.flat()) {
@@ -167,13 +196,13 @@ export class Reader {
                 tags: Object.fromEntries(tags.map((name, i) => [name, own[i] ?? ""])),
               }),
               columns: ["time", ...query.columns.map(({ name }) => name)],
-              values: query.filled
-                ? Array.from({ length: last - first + 1 }, (_, i) =>
-                    row(first + i, buckets.get(first + i)),
-                  )
-                : [...buckets]
-                    .sort(([a], [b]) => a - b)
-                    .map(([bucket, values]) => row(bucket, values)),
+              values: Array.from({ length: last - first + 1 }, (_, i) => first + i)
+                .map((bucket) => ({
+                  bucket,
+                  values: buckets.get(Math.floor((bucket * interval) / step)),
+                }))
+                .filter(({ values }) => query.filled || values)
+                .map(({ bucket, values }) => row(bucket, values)),
             })),
         },
       ],

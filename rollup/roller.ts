@@ -3,6 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { blockSeconds, databases } from "../configs/influxdb";
 import type { Measurement } from "../configs/model";
 import {
+  atColumn,
   chunkSeconds,
   dueSeconds,
   holdSeconds,
@@ -518,6 +519,7 @@ class Writer {
   readonly changed = new Set<number>();
   count = 0;
   private lines: string[] = [];
+  private readonly firsts = new Set<string>();
   private bytes = 0;
 
   constructor(
@@ -529,6 +531,11 @@ class Writer {
   async add(point: Point, at: number): Promise<void> {
     const text = line(point);
     this.lines.push(text);
+    // Of files of one block, InfluxDB up to 3.11.3 believes the one that begins first, and of those that
+    // begin at one time the latest. So each begins with its window.
+    const [table] = point.series.split(",", 1);
+    const { start } = windowOf(this.tier, point.time);
+    this.firsts.add(line({ series: table ?? "", fields: `${atColumn}=-1i`, time: start }));
     this.bytes += text.length;
     this.count += 1;
     this.changed.add(at);
@@ -539,8 +546,9 @@ class Writer {
     if (this.lines.length === 0) return;
     const { database, authorization } = this.options;
     const { database: db } = tiers[this.tier];
-    await database.write(authorization, db, this.lines.join(""));
+    await database.write(authorization, db, [...this.lines, ...this.firsts].join(""));
     this.lines = [];
+    this.firsts.clear();
     this.bytes = 0;
     this.columns[this.tier] = await database.columns(authorization, db);
   }

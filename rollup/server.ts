@@ -110,15 +110,15 @@ async function fromRollups(
     return undefined;
   const now = Date.now() / 1000;
   const query = parseQuery(parameters.get("q") ?? "", model, now);
-  const segments = query && reader.plan(query, now);
-  if (!query || !segments) return undefined;
+  const plan = query && reader.plan(query, now);
+  if (!query || !plan) return undefined;
   const parts = epochs[parameters.get("epoch") ?? ""];
   const time = (seconds: number) =>
     parts === undefined
       ? new Date(seconds * 1000).toISOString().replace(".000Z", "Z")
       : Math.floor(seconds * parts);
   try {
-    return JSON.stringify(await reader.answer(query, segments, authorization, time, signal));
+    return JSON.stringify(await reader.answer(query, plan, authorization, time, signal));
   } catch (error) {
     // InfluxDB itself says what it refuses.
     if (!(error instanceof Refusal)) throw error;

@@ -106,13 +106,13 @@ async function found(m: Measurement, tier: Tier): Promise<Expected> {
     const tags = m.tags.flatMap(({ name }) => (row[name] ? [[name, String(row[name])]] : []));
     return keyOf(Object.fromEntries(tags) as Record<string, string>, Number(row._at) / 1e9);
   };
-  for (const row of await site.sql(db, `SELECT * FROM "${m.name}"`)) {
+  for (const row of await site.sql(db, `SELECT * FROM "${m.name}" WHERE _at >= 0`)) {
     const columns = Object.entries(row).filter(
       ([name, value]) => value !== null && /_(count|sum|min|max|last)$/.test(name),
     );
     all.set(keyOfRow(row), Object.fromEntries(columns) as Record<string, number>);
   }
-  for (const row of await site.sql(db, `SELECT * FROM "${m.name}-states"`)) {
+  for (const row of await site.sql(db, `SELECT * FROM "${m.name}-states" WHERE _at >= 0`)) {
     if (row._seconds === 0) continue;
     const column = `state ${String(row._field)} ${String(row._state)}`;
     const key = keyOfRow(row);
