@@ -168,7 +168,7 @@ const lastMonth = windowOf("day", sealed).start - 3 * day;
   () => {
     beforeAll(async () => {
       site = await RolledSite.make(model, retention);
-      await write(yesterday, yesterday + 25 * 3600, 60);
+      await write(yesterday, yesterday + 25 * 3600, 120);
       await write(lastMonth + 20 * 3600, lastMonth + 26 * 3600, 60);
       await write(now - 8 * 3600, now, 30);
       running = site.startRollup();
@@ -178,17 +178,17 @@ const lastMonth = windowOf("day", sealed).start - 3 * day;
     });
 
     test("are filled from what a site has", async () => {
-      await untilEqual(500);
+      await untilEqual(240);
       expect(await record()).toMatchObject({ until: sealed, lag: 0 });
       expect(await site.status("/health")).toBe(200);
     }, 600_000);
 
     test("follow a backlog of a day, a replay of last month and a correction", async () => {
-      await write(yesterday - day, yesterday, 120);
+      await write(yesterday - day, yesterday, 240);
       await write(lastMonth + 24 * 3600, lastMonth + 27 * 3600, 40);
       // Other values and modes at times that are there.
-      await write(yesterday + 5 * 3600, yesterday + 5 * 3600 + 1200, 30);
-      await untilEqual(500);
+      await write(yesterday + 5 * 3600, yesterday + 5 * 3600 + 1200, 60);
+      await untilEqual(240);
     }, 600_000);
 
     test("do not change when their program starts again, and write nothing anew", async () => {
@@ -212,7 +212,7 @@ const lastMonth = windowOf("day", sealed).start - 3 * day;
     }, 120_000);
 
     test("survive kill -9 of their program and of the database in the middle", async () => {
-      await write(yesterday - 2 * day, yesterday - day, 120);
+      await write(yesterday - 2 * day, yesterday - day, 240);
       const before = String((await record()).time);
       await until(
         "the work has begun",
@@ -233,7 +233,7 @@ const lastMonth = windowOf("day", sealed).start - 3 * day;
       await new Promise((resolve) => setTimeout(resolve, 2000));
       expect(running.exitCode).toBeNull();
       await site.startDatabase();
-      await untilEqual(500);
+      await untilEqual(240);
     }, 600_000);
 
     test("answer what InfluxDB answers, from its rows", async () => {
@@ -253,7 +253,7 @@ const lastMonth = windowOf("day", sealed).start - 3 * day;
         "90s",
       ];
       let answered = 0;
-      for (let i = 0; i < 60; i += 1) {
+      for (let i = 0; i < 40; i += 1) {
         const m = anyOf(model.measurements);
         const numbers = rolledOf(m).filter(({ type, terms }) => type === "float" && !terms);
         const texts = m.fields.filter(({ type }) => type === "string");
@@ -289,7 +289,7 @@ const lastMonth = windowOf("day", sealed).start - 3 * day;
         const of = await site.influxQl("database", query, { epoch });
         expect({ query, answer: rounded(answer) }).toEqual({ query, answer: rounded(of.answer) });
       }
-      expect(answered).toBeGreaterThan(25);
+      expect(answered).toBeGreaterThan(15);
     }, 600_000);
 
     test("pass on what they cannot answer, with the client's own rights", async () => {

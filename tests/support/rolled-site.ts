@@ -63,7 +63,7 @@ export class RolledSite {
     };
     // Each few writes are made files of, so that a row which comes again lies in another one: until 3.11.4
     // either of two rows of one time won that were in memory together.
-    const site = withOptions(influxdb.serveArguments(options), { "--wal-snapshot-size": "1" });
+    const site = withOptions(influxdb.serveArguments(options), { "--wal-snapshot-size": "10" });
     const database = new Running(influxdb3() ?? "", site);
     this.database = database;
     await until(
@@ -128,7 +128,7 @@ export class RolledSite {
 
   /** Waits until all that was written is in files. */
   async settle(): Promise<void> {
-    for (let i = 0; i < 8; i += 1)
+    for (let i = 0; i < 40; i += 1)
       await this.write([`settled n=${i}i`], influxdb.databases.pipeline);
   }
 
