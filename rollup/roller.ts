@@ -53,6 +53,9 @@ interface Unit {
 /** Bytes of line protocol that are written at once. */
 const mostBytes = 500_000;
 
+/** Seconds after which a block is rolled up once more: two of InfluxDB's snapshots. */
+const lookSeconds = 2 * blockSeconds;
+
 /** Rows that are few, and many, to be read at once. */
 const [fewRows, manyRows] = [5000, 40_000];
 
@@ -81,6 +84,7 @@ export class Roller {
   private readonly notes: Notes;
   private waiting: Note[] = [];
   private readonly rolledAt = new Map<string, number>();
+  private seen: { table: string; block: number; again: number }[] = [];
   private work: Work = { blocks: 0, rows: 0, milliseconds: 0 };
   private recorded = 0;
   private told: number | undefined;
@@ -212,8 +216,16 @@ export class Roller {
     for (const m of this.options.config.model.measurements) {
       const writer = new Writer(this.options, "minute", this.columns);
       const fresh = !(await this.hasRows(tiers.minute.database, this.columns.minute, m, window));
-      if (await this.hasRows(databases.telemetry, this.raw, m, window))
+      if (await this.hasRows(databases.telemetry, this.raw, m, window)) {
         await this.rollMinutes(m, window, writer, fresh);
+        // What has long been over lies in files.
+        for (
+          let block = window.start;
+          began - window.end < 3600 && block < window.end;
+          block += blockSeconds
+        )
+          this.lookAgain(m, block, began);
+      }
       await this.done(writer);
     }
     for (const tier of ["hour", "day"] as const) {
@@ -244,9 +256,11 @@ export class Roller {
     const now = this.now();
     const isDue = ({ noted }: Note) => noted <= now - this.due.note || noted > now + this.due.note;
     const due = this.waiting.filter(isDue);
-    if (due.length === 0) return;
+    const second = this.seen.filter(({ again }) => again <= now);
+    if (due.length === 0 && second.length === 0) return;
     for (const m of this.options.config.model.measurements) {
-      const blocks = due.filter((note) => note.table === m.name && !this.isKnown(note));
+      const first = due.filter((note) => note.table === m.name && !this.isKnown(note));
+      const blocks = [...first, ...second.filter(({ table }) => table === m.name)];
       const hold = Math.ceil(holdSeconds(m) / 60) * 60;
       const spans = joined(
         [...new Set(blocks.map(({ block }) => block))].map((block) => ({
@@ -259,10 +273,21 @@ export class Roller {
         if (this.now() - this.recorded > 10) await this.tell();
       }
       for (const { block } of blocks) this.rolledAt.set(`${m.name} ${block}`, now);
+      for (const block of new Set(first.map((note) => note.block)))
+        if (block < (this.until ?? 0)) this.lookAgain(m, block, now);
     }
+    this.seen = this.seen.filter((each) => !second.includes(each));
     // Only now: what fails is tried again.
     this.waiting = this.waiting.filter((note) => !isDue(note));
     if (this.rolledAt.size > 20_000) this.rolledAt.clear();
+  }
+
+  /**
+   * Has a block rolled up once more when InfluxDB has made a file of its rows. A query between two of its
+   * snapshots may lack rows that it has answered before (seen on 3.10.1); what is equal is not written.
+   */
+  private lookAgain({ name }: Measurement, block: number, now: number): void {
+    this.seen.push({ table: name, block, again: now + lookSeconds });
   }
 
   /** Whether what a note tells of was rolled up after all the writes that it stands for. */
