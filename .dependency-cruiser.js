@@ -39,7 +39,9 @@ const doors = [
 /** A stack's program and its transforms stand outside the rooms: only what runs them imports them. */
 const program = {
   name: "program",
-  from: { path: "^(configs|dashboards|alerts|policy|rollup|simulator|components|rehearsal|fleet|cli)/" },
+  from: {
+    path: "^(configs|dashboards|alerts|policy|rollup|simulator|components|rehearsal|fleet|cli)/",
+  },
   to: { path: "^(index|transform)\\.ts$" },
 };
 
@@ -77,7 +79,8 @@ module.exports = {
     },
     {
       name: "no-pulumi-in-pure-rooms",
-      comment: "configs/, dashboards/, alerts/, rollup/ and simulator/ are pure: they never import Pulumi.",
+      comment:
+        "configs/, dashboards/, alerts/, rollup/ and simulator/ are pure: they never import Pulumi.",
       severity: "error",
       from: { path: "^(configs|dashboards|alerts|rollup|simulator)/" },
       to: { path: "node_modules/@pulumi" },

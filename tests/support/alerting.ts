@@ -112,11 +112,15 @@ export class RuleEvaluation {
     if (isBad) {
       if (instance.state === "firing") return;
       if (instance.state === "recovering") return void become("firing");
-      if (instance.state === "pending") return void (lasted >= pending && become("firing"));
+      if (instance.state === "pending") {
+        if (lasted >= pending) become("firing");
+        return;
+      }
       become(pending > 0 ? "pending" : "firing");
     } else if (instance.state === "firing") become(keep > 0 ? "recovering" : "normal");
-    else if (instance.state === "recovering") lasted >= keep && become("normal");
-    else if (instance.state !== "normal") become("normal");
+    else if (instance.state === "recovering") {
+      if (lasted >= keep) become("normal");
+    } else if (instance.state !== "normal") become("normal");
   }
 
   /** The number of the condition for each set of labels. */
