@@ -81,7 +81,7 @@ const mostNamed = 20;
 
 /** Says what became of the rows; true if all are in the database. */
 function summarize(
-  { days, more, different }: Outcome,
+  { days, equal, more, different }: Outcome,
   progress: Progress,
   skipped: Skipped,
   dryRun: boolean,
@@ -113,7 +113,9 @@ function summarize(
     listed(different);
   }
   if (different.length === 0 && refused === 0)
-    console.log(`counts and sums of ${days} days equal those of the database`);
+    console.log(
+      `counts and sums of ${equal === days ? days : `${equal} of ${days}`} days equal those of the database`,
+    );
   return different.length === 0 && refused === 0;
 }
 

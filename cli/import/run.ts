@@ -35,6 +35,8 @@ export interface Progress {
 /** What became of an import. */
 export interface Outcome {
   days: number;
+  /** Days whose rows are all equal to those of the database. */
+  equal: number;
   /** Days of units that have more rows in the database: their sums could not be compared. */
   more: string[];
   /** What differs from the database, in words. */
@@ -161,12 +163,13 @@ export class Import {
   private async compare(equal?: (table: string, key: string) => void): Promise<Outcome> {
     const { progress } = this.how;
     progress.step = "comparing";
-    const outcome: Outcome = { days: 0, more: [], different: [] };
+    const outcome: Outcome = { days: 0, equal: 0, more: [], different: [] };
     const all = [...this.ledgers.values()];
     const count = all.reduce((sum, { days }) => sum + days.length, 0);
     for (const ledger of all)
       for (const day of ledger.days) {
         const stored = await this.stored(ledger, day);
+        const told = outcome.more.length + outcome.different.length;
         for (const [series, own] of ledger.totals(day)) {
           const there = stored.get(series);
           const how = standing(own, there);
@@ -180,6 +183,7 @@ export class Import {
             );
         }
         outcome.days += 1;
+        if (outcome.more.length + outcome.different.length === told) outcome.equal += 1;
         progress.share = outcome.days / count;
       }
     return outcome;

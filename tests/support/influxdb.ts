@@ -109,7 +109,10 @@ export class Influx {
 
   /** Makes the tables of a model, as `up` does. */
   declare(model: Model): void {
-    const script = schemaScript(schema(model, retentionOf({ profile: "pi", retention: "3650d" })), this.api);
+    const script = schemaScript(
+      schema(model, retentionOf({ profile: "pi", retention: "3650d" })),
+      this.api,
+    );
     const { status, stderr } = spawnSync("bash", ["-s"], { input: script, encoding: "utf8" });
     if (status !== 0) throw new Error(stderr);
   }
