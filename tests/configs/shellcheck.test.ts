@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { startScript as explorerStart } from "../../configs/explorer";
-import { startScript as grafanaStart } from "../../configs/grafana";
+import { callScript, inheritScript, startScript as grafanaStart } from "../../configs/grafana";
 import { clonesScript } from "../../configs/clones";
 import { readyScript, statusScript } from "../../configs/containers";
 import * as influxdb from "../../configs/influxdb";
@@ -67,6 +67,8 @@ const rendered: [file: string, of: string, script: string][] = [
   ["explorer-start.sh", "any site", explorerStart()],
   ["gate-check.sh", "any site", checkScript(gateMessage(model, "90d", 0), gateArgs)],
   ["gate-publish.sh", "any site", `#!/bin/sh\n${publishScript()}`],
+  ["grafana-call.sh", "a body", callScript("POST", "/api/annotations", { text: "it's" })],
+  ["grafana-inherit.sh", "three sources", inheritScript(["a", "b", "c"])],
   [
     "grafana-start.sh",
     "any site",
