@@ -269,7 +269,7 @@ export class Roller {
         })),
       );
       for (const span of spans.flatMap(byWindow)) {
-        await this.rollAgain(m, span);
+        await this.rollAgain(m, span, second.length > 0);
         if (this.now() - this.recorded > 10) await this.tell();
       }
       for (const { block } of blocks) this.rolledAt.set(`${m.name} ${block}`, now);
@@ -302,7 +302,7 @@ export class Roller {
   }
 
   /** Rolls up part of a window that is complete, and the hours and days over it. */
-  private async rollAgain(m: Measurement, noted: Span): Promise<void> {
+  private async rollAgain(m: Measurement, noted: Span, thorough: boolean): Promise<void> {
     const now = this.now();
     // Rows that retention has taken must not take their rollups too.
     const oldest = Math.ceil(this.horizon(now) / blockSeconds) * blockSeconds;
@@ -311,13 +311,19 @@ export class Roller {
     const writer = new Writer(this.options, "minute", this.columns);
     await this.rollMinutes(m, span, writer, false);
     await this.done(writer);
-    let changed = [...writer.changed];
+    // At a second look, the hours and days too: they were made of what was just written.
+    const hours = Math.ceil((span.end - span.start) / tiers.hour.seconds) + 1;
+    let changed = thorough
+      ? Array.from({ length: hours }, (_, i) =>
+          Math.min(span.start + i * tiers.hour.seconds, span.end - 1),
+        )
+      : [...writer.changed];
     for (const tier of ["hour", "day"] as const) {
       const finer = tier === "hour" ? "minute" : "hour";
       const { seconds } = tiers[tier];
       const starts = new Set(changed.map((at) => Math.floor(at / seconds) * seconds));
       const spans = joined([...starts].map((at) => ({ start: at, end: at + seconds })));
-      changed = [];
+      changed = thorough ? [...starts] : [];
       for (const each of spans) {
         if (each.end > this.complete(tier)) continue;
         // What has left the finer tier is not rolled up any more.

@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { loadModel, type Measurement } from "../../configs/model";
 import { rolledOf, type Tier, tierNames, tiers, windowOf } from "../../configs/rollups";
 import { influxdb3, until } from "../support/programs";
@@ -5,12 +6,21 @@ import { RolledSite } from "../support/rolled-site";
 import { type Expected, keyOf, mergedOf, minutesOf, type Row } from "./expected";
 
 const missing = influxdb3() ? undefined : "InfluxDB 3 is missing: BESS_INFLUXDB3 names it";
+/** Why points cannot be written over; undefined where they can. */
+const old = overwrites() ? undefined : "until InfluxDB 3.11.4 either of two rows of one time won";
 const model = loadModel("configs/telemetry.yaml");
 const retention = { raw: "40d", minute: "365d", hour: "3650d", day: "3650d" };
 const day = 86_400;
 const now = Math.floor(Date.now() / 1000);
 /** Before this all is over: the window that runs now has begun. */
 const sealed = windowOf("minute", now - 120).start;
+
+function overwrites(): boolean {
+  if (missing) return false;
+  const { stdout } = spawnSync(influxdb3() ?? "", ["--version"], { encoding: "utf8" });
+  const [, major, minor, patch] = /(\d+)\.(\d+)\.(\d+)/.exec(stdout) ?? [];
+  return Number(major) * 1e6 + Number(minor) * 1e3 + Number(patch) >= 3_011_004;
+}
 
 /** Random numbers that are the same in each run. */
 let seed = 42;
@@ -149,7 +159,6 @@ async function untilEqual(seconds: number): Promise<void> {
     },
     seconds,
   );
-  await site.settle();
 }
 
 let running: ReturnType<RolledSite["startRollup"]>;
@@ -183,11 +192,8 @@ const lastMonth = windowOf("day", sealed).start - 3 * day;
       expect(await site.status("/health")).toBe(200);
     }, 600_000);
 
-    test("follow a backlog of a day, a replay of last month and a correction", async () => {
+    test("follow a backlog of a day", async () => {
       await write(yesterday - day, yesterday, 240);
-      await write(lastMonth + 24 * 3600, lastMonth + 27 * 3600, 40);
-      // Other values and modes at times that are there.
-      await write(yesterday + 5 * 3600, yesterday + 5 * 3600 + 1200, 60);
       await untilEqual(240);
     }, 600_000);
 
@@ -291,6 +297,17 @@ const lastMonth = windowOf("day", sealed).start - 3 * day;
       }
       expect(answered).toBeGreaterThan(15);
     }, 600_000);
+
+    (old ? test.skip : test)(
+      `follow a replay of last month and a correction${old ? `: ${old}` : ""}`,
+      async () => {
+        await write(lastMonth + 24 * 3600, lastMonth + 27 * 3600, 40);
+        // Other values and modes at times that are there.
+        await write(yesterday + 5 * 3600, yesterday + 5 * 3600 + 1200, 60);
+        await untilEqual(240);
+      },
+      600_000,
+    );
 
     test("pass on what they cannot answer, with the client's own rights", async () => {
       const query = `SELECT mean(soc) FROM battery WHERE time >= ${yesterday}s AND time < ${now}s GROUP BY time(1h)`;

@@ -4,7 +4,6 @@ import { buildSync } from "esbuild";
 import * as influxdb from "../../configs/influxdb";
 import type { Model } from "../../configs/model";
 import type { Retention, RollupConfig } from "../../configs/rollups";
-import { withOptions } from "./machine/container";
 import { freePort, influxdb3, listens, Running, temporaryFolder, until } from "./programs";
 
 /** Bytes that one write has at most. */
@@ -61,10 +60,7 @@ export class RolledSite {
       paths,
       listen,
     };
-    // Each few writes are made files of, so that a row which comes again lies in another one: until 3.11.4
-    // either of two rows of one time won that were in memory together.
-    const site = withOptions(influxdb.serveArguments(options), { "--wal-snapshot-size": "10" });
-    const database = new Running(influxdb3() ?? "", site);
+    const database = new Running(influxdb3() ?? "", influxdb.serveArguments(options));
     this.database = database;
     await until(
       () => `InfluxDB answers: ${database.output}`,
@@ -124,12 +120,6 @@ export class RolledSite {
       if (body.length > mostBytes) await send();
     }
     if (body !== "") await send();
-  }
-
-  /** Waits until all that was written is in files. */
-  async settle(): Promise<void> {
-    for (let i = 0; i < 40; i += 1)
-      await this.write([`settled n=${i}i`], influxdb.databases.pipeline);
   }
 
   /** Rows that answer a query in SQL; none where the table is not there. */
