@@ -75,6 +75,7 @@ const varied = (count: number, begin: bigint) =>
 onReal(`an export ${title}`, () => {
   const folder = temporaryFolder();
   const at = (name: string) => join(folder.path, name);
+  const stops: (() => Promise<void>)[] = [];
   let checkout: Checkout;
   let influx: Influx;
   let other: Influx;
@@ -136,6 +137,7 @@ onReal(`an export ${title}`, () => {
     await influx.write(varied(120, begin));
   });
   afterAll(async () => {
+    for (const stop of stops) await stop();
     await influx.stop();
     await other.stop();
     checkout.remove();
@@ -357,18 +359,21 @@ onReal(`an export ${title}`, () => {
     }, 60_000);
 
     test("takes over the database of the former setup, scaled by the model", async () => {
+      // A server of its own: a site has as many databases as one takes.
+      const old = await Influx.start();
+      stops.push(() => old.stop());
       // As its Telegraf has stored it: raw values, and tags of Telegraf's own.
       const former = Array.from({ length: 2000 }, (_, i) => {
         const tags = `battery,id=${i % 2},group_id=1,host=telegraf,topic=battery/${i % 2}/status`;
         return `${tags} soc=${i % 100},current=${i - 1000},voltage=${700_000 + i} ${1_751_328_000 + i * 60}000000000`;
       });
-      await influx.write(former.join("\n"), "iot-lab");
-      await influx.write(
+      await old.write(former.join("\n"), "iot-lab");
+      await old.write(
         'bess,id=1,host=t ac_current_in=1500,operation_mode="charging" 1751328000000000000',
         "iot-lab",
       );
-      const token = csv("token", influx.token);
-      const args = ["--database", "iot-lab", "--url", influx.url, "--token-file", token];
+      const token = csv("token", old.token);
+      const args = ["--database", "iot-lab", "--url", old.url, "--token-file", token];
       const made = await imported(...args);
       expect(made).toMatchObject({ code: 0 });
       expect(made.stdout).toMatch(/^2001 rows read, 2001 written/);
@@ -386,7 +391,7 @@ onReal(`an export ${title}`, () => {
       expect(again.stdout).toMatch(/^2001 rows read, 0 written, 2001 there already/);
       const denied = await imported(...args.slice(0, -1), csv("wrong", "apiv3_wrong"));
       expect(denied.code).toBe(1);
-      expect(denied.stderr).toContain(`${influx.url} answers 401`);
+      expect(denied.stderr).toContain(`${old.url} answers 401`);
     }, 120_000);
   });
 });
