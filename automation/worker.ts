@@ -12,7 +12,7 @@ import type {
   PulumiCommand,
   Stack,
 } from "@pulumi/pulumi/automation";
-import { bundledSources } from "../components/simulator-bundle";
+import { bundledSources } from "../components/bundles";
 import { InputError } from "../configs/validation";
 import { rehearse } from "../rehearsal";
 import { eventLog, readEvents } from "./events";

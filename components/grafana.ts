@@ -125,6 +125,14 @@ export interface GrafanaArgs extends ServiceContext {
    */
   influxdb: pulumi.Input<string>;
   /**
+   * URL of the reader, which answers queries from rollups, as Grafana's container reaches it.
+   * @example
+   * ```ts
+   * { rollup: "http://rollup:8183" }
+   * ```
+   */
+  rollup: pulumi.Input<string>;
+  /**
    * Grafana's token for InfluxDB; secret.
    * @example
    * ```ts
@@ -261,23 +269,33 @@ export class Grafana extends pulumi.ComponentResource {
       },
       afterDefault,
     );
-    return [telemetry, pipeline, this.sqlSource(afterDefault)];
+    const rollups = this.influxQlSource(
+      "rollups",
+      {
+        uid: sources.rollups,
+        name: "InfluxDB rollups (InfluxQL)",
+        database: databases.telemetry,
+        url: this.args.rollup,
+      },
+      afterDefault,
+    );
+    return [telemetry, pipeline, rollups, this.sqlSource(afterDefault)];
   }
 
   private influxQlSource(
     suffix: string,
-    source: { uid: string; name: string; database: string },
+    source: { uid: string; name: string; database: string; url?: pulumi.Input<string> },
     opts: pulumi.CustomResourceOptions,
     isDefault = false,
   ) {
-    const { uid, name, database } = source;
+    const { uid, name, database, url = this.args.influxdb } = source;
     return new grafana.oss.DataSource(
       `${this.name}-${suffix}`,
       {
         uid,
         name,
         type: "influxdb",
-        url: this.args.influxdb,
+        url,
         isDefault,
         databaseName: database,
         jsonDataEncoded: JSON.stringify({ dbName: database, httpMode: "GET" }),

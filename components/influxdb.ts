@@ -1,4 +1,5 @@
 import * as command from "@pulumi/command";
+import type * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 import * as influxdb from "../configs/influxdb";
@@ -72,6 +73,8 @@ export class InfluxDb extends pulumi.ComponentResource {
   readonly url = `http://influxdb:${influxdb.port}`;
   /** Where they reach it for writes that no power cut may take. */
   readonly writeUrl = `http://influxdb:${influxdb.writePort}`;
+  /** Volume with the relay's notes of what was written, for the rollups. */
+  readonly notes: docker.Volume;
   /** The databases and tables; what writes waits for them. */
   readonly schema: command.local.Command;
 
@@ -82,6 +85,7 @@ export class InfluxDb extends pulumi.ComponentResource {
   ) {
     super("bess:index:InfluxDb", name, {}, opts);
     const volume = dataVolume(`${name}-data`, { ...args, service: "influxdb" }, this);
+    this.notes = dataVolume(`${name}-notes`, { ...args, service: "rollup" }, this);
     this.service = new Service(
       name,
       {
@@ -92,7 +96,10 @@ export class InfluxDb extends pulumi.ComponentResource {
         entrypoints: ["/bin/bash", influxdb.paths.start],
         command: this.serveArguments(),
         files: this.files(),
-        volumes: [{ name: volume.name, path: influxdb.paths.data }],
+        volumes: [
+          { name: volume.name, path: influxdb.paths.data },
+          { name: this.notes.name, path: influxdb.paths.notes },
+        ],
         ports: ports(args),
         healthCheck: influxdb.healthCheck,
         // After months it reads thousands of snapshots at its start, from a slow card.

@@ -142,6 +142,13 @@ export interface ServiceContext extends EnginePlace {
   transform?: SiteTransform | undefined;
 }
 
+/** A named volume, and where it is mounted; to be read alone if it says so. */
+interface Mount {
+  name: pulumi.Input<string>;
+  path: pulumi.Input<string>;
+  readOnly?: boolean;
+}
+
 /** What one service needs. */
 export interface ServiceArgs extends ServiceContext {
   /**
@@ -213,7 +220,7 @@ export interface ServiceArgs extends ServiceContext {
    * { volumes: [{ name: "kiel-1-grafana-data", path: "/var/lib/grafana" }] }
    * ```
    */
-  volumes?: { name: pulumi.Input<string>; path: pulumi.Input<string> }[] | undefined;
+  volumes?: Mount[] | undefined;
   /**
    * Ports that the host opens, all TCP.
    * @default none: only the site's own containers reach the service
@@ -334,7 +341,11 @@ const containerArgs = (args: ServiceArgs): TransformableContainer => ({
   hostname: args.service,
   networksAdvanced: args.networks.map((network) => ({ name: network, aliases: [args.service] })),
   ports: args.ports?.map(containerPort),
-  volumes: args.volumes?.map(({ name, path }) => ({ volumeName: name, containerPath: path })),
+  volumes: args.volumes?.map(({ name, path, readOnly }) => ({
+    volumeName: name,
+    containerPath: path,
+    ...(readOnly && { readOnly }),
+  })),
   user: args.user,
   entrypoints: args.entrypoints,
   command: args.command,

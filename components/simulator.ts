@@ -3,8 +3,8 @@ import type { Model } from "../configs/model";
 import { healthCheck, paths } from "../configs/simulator";
 import type { SiteConfig } from "../configs/site";
 import { durationSeconds } from "../configs/units";
+import { bundleOf } from "./bundles";
 import { type File, Service, type ServiceContext } from "./service";
-import { simulatorBundle } from "./simulator-bundle";
 
 /** What the simulated BESS publishes, and where. */
 export interface SimulatorArgs extends ServiceContext {
@@ -88,7 +88,7 @@ function files({ broker, model, simulator, password }: SimulatorArgs, intervalMs
     fault: simulator.scenario && { scenario: simulator.scenario, unit: 1 },
   });
   return [
-    { path: paths.program, content: simulatorBundle() },
+    { path: paths.program, content: bundleOf("simulator") },
     { path: paths.config, content: config },
     { path: paths.password, content: password, secret: true },
   ];

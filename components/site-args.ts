@@ -1021,4 +1021,13 @@ export interface RotateArgs {
    * ```
    */
   influxExplorer?: pulumi.Input<string> | undefined;
+  /**
+   * The rollups' token for InfluxDB.
+   * @default the first one stays
+   * @example
+   * ```ts
+   * { rotate: { influxRollup: "2026-11" } }
+   * ```
+   */
+  influxRollup?: pulumi.Input<string> | undefined;
 }

@@ -21,6 +21,7 @@ import { Grafana } from "./grafana";
 import { Host } from "./host";
 import { InfluxDb } from "./influxdb";
 import { Mosquitto } from "./mosquitto";
+import { Rollup } from "./rollup";
 import type { ServiceContext } from "./service";
 import { Simulator } from "./simulator";
 import { withTablesCompared } from "./tables";
@@ -30,8 +31,8 @@ import { Telegraf } from "./telegraf";
 import { checkTransform } from "./transform";
 
 /**
- * A BESS site's telemetry pipeline on one Docker engine: broker, Telegraf, InfluxDB, Explorer,
- * Grafana, and a simulated BESS where it is asked for.
+ * A BESS site's telemetry pipeline on one Docker engine: broker, Telegraf, InfluxDB, its rollups,
+ * Explorer, Grafana, and a simulated BESS where it is asked for.
  *
  * @example
  * #### A laptop with a simulated BESS
@@ -126,10 +127,11 @@ export class Site extends pulumi.ComponentResource {
     const influxdb = this.createInfluxDb(name, data);
     const telegraf = this.createTelegraf(name, [field, data], mosquitto, influxdb);
     const explorer = this.createExplorer(name, data, influxdb);
-    const grafana = this.createGrafana(name, data, influxdb, host);
+    const rollup = this.createRollup(name, data, influxdb);
+    const grafana = this.createGrafana(name, data, influxdb, rollup, host);
     const simulator = this.createSimulator(name, field, mosquitto);
 
-    const components = [mosquitto, influxdb, telegraf, explorer, grafana, simulator];
+    const components = [mosquitto, influxdb, telegraf, rollup, explorer, grafana, simulator];
     const revisions = components.flatMap((made) => (made ? [made.service.revision] : []));
     this.addresses = addressesOf(config);
     this.revision = pulumi.all(revisions).apply((all) => all.join("-"));
@@ -219,10 +221,28 @@ export class Site extends pulumi.ComponentResource {
     );
   }
 
+  private createRollup(name: string, network: pulumi.Input<string>, influxdb: InfluxDb): Rollup {
+    return new Rollup(
+      `${name}-rollup`,
+      {
+        ...this.context,
+        model: this.model,
+        retention: this.retention,
+        network,
+        influxdb: influxdb.url,
+        relay: influxdb.writeUrl,
+        notes: influxdb.notes.name,
+        token: influxdb.token("rollup", this.late.rotate.influxRollup),
+      },
+      { parent: this, dependsOn: [influxdb.schema] },
+    );
+  }
+
   private createGrafana(
     name: string,
     network: pulumi.Input<string>,
     influxdb: InfluxDb,
+    rollup: Rollup,
     host: Host | undefined,
   ) {
     const { grafana, alerts, purge } = this.config;
@@ -245,6 +265,7 @@ export class Site extends pulumi.ComponentResource {
       purge,
       rotation: rotate.grafana,
       influxdb: influxdb.url,
+      rollup: rollup.url,
       token,
     };
     return new Grafana(`${name}-grafana`, args, { parent: this });

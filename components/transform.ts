@@ -6,6 +6,7 @@ import * as grafana from "../configs/grafana";
 import type { Service as ServiceName } from "../configs/images";
 import * as influxdb from "../configs/influxdb";
 import * as mosquitto from "../configs/mosquitto";
+import * as rollups from "../configs/rollups";
 import * as simulator from "../configs/simulator";
 import * as telegraf from "../configs/telegraf";
 import { InputError, validate } from "../configs/validation";
@@ -26,6 +27,7 @@ export const transformableFiles = {
     influxdb.paths.snapshots,
     influxdb.paths.health,
   ],
+  rollup: [rollups.paths.program, rollups.paths.config],
   explorer: [explorer.paths.start],
   grafana: [grafana.paths.start],
   simulator: [simulator.paths.program, simulator.paths.config],
@@ -126,6 +128,7 @@ const transformSchema = z.strictObject({
   mosquitto: serviceSchema("mosquitto"),
   telegraf: serviceSchema("telegraf"),
   influxdb: serviceSchema("influxdb"),
+  rollup: serviceSchema("rollup"),
   explorer: serviceSchema("explorer"),
   grafana: serviceSchema("grafana"),
   simulator: serviceSchema("simulator"),

@@ -3,6 +3,7 @@ export const images = {
   mosquitto: "eclipse-mosquitto:2.1.2-alpine",
   telegraf: "telegraf:1.39.3-alpine",
   influxdb: "influxdb:3.12.2-core",
+  rollup: "node:22.23.3-bookworm-slim",
   explorer: "influxdata/influxdb3-ui:1.9.0",
   grafana: "grafana/grafana:13.1.1",
   simulator: "node:22.23.3-bookworm-slim",

@@ -42,6 +42,7 @@ const serviceNames: Record<Service, string> = {
   mosquitto: "Mosquitto, the MQTT broker",
   telegraf: "Telegraf",
   influxdb: "InfluxDB 3 Core",
+  rollup: "the rollups: Node.js",
   explorer: "InfluxDB 3 Explorer",
   grafana: "Grafana",
   simulator: "the simulated BESS: Node.js",
@@ -65,6 +66,7 @@ export const rotatable = [
   "influxTelegraf",
   "influxGrafana",
   "influxExplorer",
+  "influxRollup",
 ] as const;
 /** One secret that can be rotated on its own. */
 export type Rotatable = (typeof rotatable)[number];
@@ -275,6 +277,7 @@ export const siteSchema = z
         mosquitto: image("mosquitto"),
         telegraf: image("telegraf"),
         influxdb: image("influxdb"),
+        rollup: image("rollup"),
         explorer: image("explorer"),
         grafana: image("grafana"),
         simulator: image("simulator"),

@@ -31,10 +31,10 @@ const powers = (m: Measurement) =>
 function currentTarget(m: Measurement, f: Field): panels.Target {
   const isIn = f.quantity === "current_in";
   const name = queries.quote(f.name);
-  return {
-    query: queries.series(m, `mean(${name})${isIn ? " * -1" : ""} AS ${name}`),
-    legend: queries.unitLegend(m, isIn ? "in" : "out"),
-  };
+  return panels.rolled(
+    queries.series(m, `mean(${name})${isIn ? " * -1" : ""} AS ${name}`),
+    queries.unitLegend(m, isIn ? "in" : "out"),
+  );
 }
 
 /** Currents with a field for each direction, in one panel: out over zero, in below. */

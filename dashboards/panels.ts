@@ -139,10 +139,38 @@ export const states = (m: Measurement) =>
     .legend(legend().showLegend(false))
     .tooltip(tooltip());
 
+/** A query that the reader answers from a tier where that is enough. */
+export const rolled = (query: string, legend: string): Target => ({
+  source: queries.sources.rollups,
+  query,
+  legend,
+});
+
+/** What the description says of a band. */
+const bandText = "The band: lowest to highest value of the units shown, also within an interval.";
+
+/** Fills from the highest to the lowest value, without a line or a place in the legend. */
+function withBand(made: TimeSeries): TimeSeries {
+  const shared = [
+    property("custom.lineWidth", 0),
+    property("custom.hideFrom", { legend: true, tooltip: false, viz: false }),
+    property("color", { mode: "fixed", fixedColor: "#8e8e8e" }),
+  ];
+  return made
+    .overrideByName(queries.bandEnds.low, [...shared, property("custom.fillOpacity", 0)])
+    .overrideByName(queries.bandEnds.high, [
+      ...shared,
+      property("custom.fillBelowTo", queries.bandEnds.low),
+      property("custom.fillOpacity", 12),
+    ]);
+}
+
 /** Lines of a number, with the normal range on the axis and red beyond it. */
 export function fieldLines(m: Measurement, f: Field): TimeSeries {
-  const made = panel(paced(m), queries.sentence(f.meaning), describe(m, f), [
-    { query: queries.meanSeries(m, f), legend: queries.unitLegend(m) },
+  const description = `${describe(m, f)}\n\n${bandText}`;
+  const made = panel(withBand(paced(m)), queries.sentence(f.meaning), description, [
+    rolled(queries.meanSeries(m, f), queries.unitLegend(m)),
+    rolled(queries.bandSeries(m, f), "[[col]]"),
   ]);
   made.unit(units[f.unit].grafana).thresholds(normal(f));
   const axis = ends(f);
@@ -171,10 +199,10 @@ export const inOut = "in / out";
 /** Lines of a power around zero. */
 export const powerLines = (m: Measurement, power: queries.Power, title: string) =>
   panel(
-    paced(m),
+    withBand(paced(m)),
     title,
-    `${power.meaning} Over zero: discharging, out of the battery; below: charging, into it.`,
-    [{ query: power.query, legend: queries.unitLegend(m) }],
+    `${power.meaning} Over zero: discharging, out of the battery; below: charging, into it.\n\n${bandText}`,
+    [rolled(power.query, queries.unitLegend(m)), rolled(power.band, "[[col]]")],
   )
     .unit(units[power.unit].grafana)
     .axisCenteredZero(true)
@@ -204,7 +232,7 @@ const yesOrNo = named({ 0: { text: "no", color: "#6e7681" }, 1: { text: "yes", c
 /** A text, a switch or a number of a mode, as states over time. */
 export function fieldStates(m: Measurement, f: Field): StateTimeline {
   const made = panel(states(m), queries.sentence(f.meaning), describe(m, f), [
-    { query: queries.lastSeries(m, f), legend: queries.unitLegend(m) },
+    rolled(queries.lastSeries(m, f), queries.unitLegend(m)),
   ]);
   return made.mappings(queries.isFlag(f) ? [yesOrNo] : wordColors);
 }
@@ -222,7 +250,7 @@ export function flagStates(m: Measurement): StateTimeline {
     ...flags.map((f) => `\`${f.name}\`: ${f.meaning}`),
   ].join("\n\n");
   return panel(states(m), "Mode", description, [
-    { query: queries.flagsSeries(m), legend: queries.unitLegend(m) },
+    rolled(queries.flagsSeries(m), queries.unitLegend(m)),
   ]).mappings([named({ 0: { text: "none", color: "#6e7681" }, ...options })]);
 }
 

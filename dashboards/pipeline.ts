@@ -2,6 +2,7 @@ import * as common from "@grafana/grafana-foundation-sdk/common";
 import type { Dashboard } from "@grafana/grafana-foundation-sdk/dashboard";
 import { countedTables, sizeTable, startTable } from "../configs/influxdb";
 import type { Model } from "../configs/model";
+import { rollupsTable } from "../configs/rollups";
 import { fillLevels, type StorageBudget } from "../configs/storage";
 import * as panels from "./panels";
 import { quote, sources } from "./queries";
@@ -185,6 +186,35 @@ const clientEvents = () =>
     countedTables.log,
   );
 
+/** How far behind the rollups are. */
+const rollupLag = () =>
+  lines(
+    "Behind",
+    "How far the rollups are behind the rows that are due. Queries of what is not rolled up yet are " +
+      "answered from finer rollups, or from the rows.",
+    [target("behind", series(rollupsTable, `max("lag")`))],
+  )
+    .unit("s")
+    .axisSoftMin(0);
+
+/** What is rolled up. */
+const rolledBlocks = () =>
+  lines(
+    "Blocks rolled up",
+    "Blocks of ten minutes of a table that were rolled up, again and again where rows came late.",
+    [target("blocks", series(rollupsTable, `sum("blocks")`))],
+  )
+    .decimals(0)
+    .axisSoftMin(0);
+
+/** What rolling up takes. */
+const rollupTime = () =>
+  lines("Time for rollups", "Time that reading rows and writing rollups took, in each interval.", [
+    target("time", series(rollupsTable, `sum("milliseconds")`)),
+  ])
+    .unit("ms")
+    .axisSoftMin(0);
+
 /** Time of one write to InfluxDB. */
 const writeTime = () =>
   lines(
@@ -264,6 +294,8 @@ export function pipeline(model: Model, title: string, storage?: StorageBudget): 
   panels.place(board, 4, model.measurements.map(panels.newestPoint));
   panels.row(board, "Not stored");
   panels.place(board, 8, [dropped(), drops(), strays(), clientEvents()], 2);
+  panels.row(board, "Rollups");
+  panels.place(board, 6, [rollupLag(), rolledBlocks(), rollupTime()]);
   panels.row(board, "Host");
   panels.place(board, 6, [cpu(), memory(), disk(storage), temperature()], 4);
   return panels.finished(board);

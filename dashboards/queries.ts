@@ -6,15 +6,19 @@ import { durationSeconds, type Unit } from "../configs/units";
 
 export { isFlag, isState, poweredCircuits } from "../configs/rollups";
 
-/** uids of Grafana's data sources. Dashboards read the two InfluxQL ones; `sql` is for Explore. */
+/**
+ * uids of Grafana's data sources. Dashboards read the InfluxQL ones: of `rollups` the reader answers from
+ * a tier what is long, and of `telemetry` InfluxDB itself. `sql` is for Explore.
+ */
 export const sources = {
   telemetry: "bess-influx-01",
+  rollups: "bess-influx-rollups",
   pipeline: "bess-influx-pipeline",
   sql: "bess-influx-sql",
 } as const;
 
 /** uid of a data source that speaks InfluxQL. */
-export type InfluxQlSource = typeof sources.telemetry | typeof sources.pipeline;
+export type InfluxQlSource = Exclude<(typeof sources)[keyof typeof sources], typeof sources.sql>;
 
 /** Reference to an InfluxQL data source, as panels and variables hold it. */
 export const reference = (uid: InfluxQlSource) => ({ type: "influxdb", uid });
@@ -92,6 +96,28 @@ const byIntervalAndUnit = (m: Measurement) => `time($__interval), ${byUnit(m)} f
 export const series = (m: Measurement, select: string) =>
   influxQl(select, quote(m.name), [inTimeRange, chosen(m)], byIntervalAndUnit(m));
 
+/** Names of the two series that a band is drawn between. */
+export const bandEnds = { low: "min", high: "max" } as const;
+
+/**
+ * The lowest and the highest value in each interval, of all units that are chosen: of which band a series
+ * is the end Grafana knows by its name, so it cannot be one for each unit.
+ * @param sign as {@link discharging} says: what is turned round has its ends exchanged.
+ */
+const band = (of: string, from: string, where: string[], sign: string) => {
+  const [low, high] = sign ? ["max", "min"] : ["min", "max"];
+  return influxQl(
+    `${low}(${of})${sign} AS "${bandEnds.low}", ${high}(${of})${sign} AS "${bandEnds.high}"`,
+    from,
+    where,
+    "time($__interval) fill(null)",
+  );
+};
+
+/** The band of a field. @param sign what it is multiplied by, as {@link discharging} says. */
+export const bandSeries = (m: Measurement, f: Field, sign = "") =>
+  band(quote(f.name), quote(m.name), [inTimeRange, chosen(m)], sign);
+
 /** Latest values by unit within the dashboard's time range. */
 export const latest = (m: Measurement, select: string) =>
   influxQl(select, quote(m.name), [inTimeRange, chosen(m)], byUnit(m));
@@ -118,6 +144,8 @@ export interface Power {
   meaning: string;
   unit: Unit;
   query: string;
+  /** Its lowest and highest value. */
+  band: string;
 }
 
 /**
@@ -132,6 +160,7 @@ export function powers(m: Measurement): Power[] {
       meaning: f.meaning,
       unit: f.unit,
       query: meanSeries(m, f, discharging(f)),
+      band: bandSeries(m, f, discharging(f)),
     }));
   const derivable = poweredCircuits(m);
   const dc = derivable.filter(({ circuit }) => circuit === "dc");
@@ -164,6 +193,7 @@ export function derivedPower(m: Measurement, of: PoweredCircuit[], title: string
     meaning: `Voltage by current, point by point${caveat}.`,
     unit: "W",
     query: influxQl('mean("power") AS "power"', `(${points})`, [inTimeRange], byIntervalAndUnit(m)),
+    band: band('"power"', `(${points})`, [inTimeRange], ""),
   };
 }
 

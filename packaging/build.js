@@ -21,7 +21,9 @@ cpSync(join(root, "configs"), join(dist, "configs"), {
 });
 
 require("ts-node").register({ project: join(root, "tsconfig.json") });
-const { simulatorBundle } = require("../components/simulator-bundle");
-const bundle = join(dist, "simulator/bundle.js");
-mkdirSync(dirname(bundle), { recursive: true });
-writeFileSync(bundle, simulatorBundle());
+const { bundledPrograms, bundleOf, packedBundle } = require("../components/bundles");
+for (const program of bundledPrograms) {
+  const bundle = join(dist, packedBundle(program));
+  mkdirSync(dirname(bundle), { recursive: true });
+  writeFileSync(bundle, bundleOf(program));
+}

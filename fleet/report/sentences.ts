@@ -30,6 +30,11 @@ const services: Record<Service, Restarts> = {
     restart: "nothing is lost: stored data is in its volume, and new data waits at the broker",
     amidLoss: "new data waits at the broker meanwhile",
   },
+  rollup: {
+    title: "Rollup",
+    restart:
+      "long ranges are unavailable for some seconds; what is not rolled up yet is afterwards",
+  },
   explorer: { title: "Explorer", restart: "its pages are unavailable for some seconds" },
   grafana: { title: "Grafana", restart: "dashboards are unavailable for some seconds" },
   simulator: { title: "Simulator", restart: "simulated values pause for some seconds" },

@@ -122,6 +122,7 @@ describe("the default site with its simulator", () => {
       influxdb: new Set(["apiv3_secret-dev-influxdb-admin-token"]),
       explorer: new Set(["apiv3_dev-influxdb-token-explorer", "secret-dev-explorer-session"]),
       grafana: new Set(["secret-dev-grafana-admin", "secret-dev-grafana-secret-key"]),
+      rollup: new Set(["apiv3_dev-influxdb-token-rollup"]),
       simulator: new Set(["secret-dev-mosquitto-gateway"]),
     });
   });
@@ -159,6 +160,7 @@ describe("the default site with its simulator", () => {
     ["mosquitto", ["dev-field"]],
     ["telegraf", ["dev-field", "dev-data"]],
     ["influxdb", ["dev-data"]],
+    ["rollup", ["dev-data"]],
     ["explorer", ["dev-data"]],
     ["grafana", ["dev-data"]],
     ["simulator", ["dev-field"]],
@@ -172,6 +174,7 @@ describe("the default site with its simulator", () => {
       "dev-grafana-data": true,
       "dev-influxdb-data": true,
       "dev-mosquitto-data": true,
+      "dev-influxdb-notes": true,
     });
   });
 });

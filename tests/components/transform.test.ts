@@ -129,7 +129,7 @@ describe("is refused before anything is made, with what is allowed:", () => {
     [
       "an unknown service",
       { telegraff: {} },
-      "telegraff is no known key; allowed here: mosquitto, telegraf, influxdb, explorer, grafana",
+      "telegraff is no known key; allowed here: mosquitto, telegraf, influxdb, rollup, explorer, grafana",
     ],
     [
       "an unknown file",

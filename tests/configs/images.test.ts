@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { buildSync } from "esbuild";
+import { bundledPrograms } from "../../components/bundles";
 import recorded from "../../configs/architectures.json";
 import { fromMirror, images } from "../../configs/images";
 import { parseSite, siteImages, siteServices } from "../../configs/site";
@@ -22,7 +23,7 @@ describe("images", () => {
       explorer: { enabled: false },
       images: { mirror: "mirror.lan", grafana: "ghcr.io/g/g:1" },
     });
-    expect(siteServices(site)).toEqual(["mosquitto", "telegraf", "influxdb", "grafana"]);
+    expect(siteServices(site)).toEqual(["mosquitto", "telegraf", "influxdb", "rollup", "grafana"]);
     expect(siteImages(site)).toMatchObject({
       telegraf: `mirror.lan/library/${images.telegraf}`,
       grafana: "ghcr.io/g/g:1",
@@ -52,6 +53,7 @@ describe("nothing that a site runs is of one processor alone:", () => {
       "automation",
       "cli",
       "simulator",
+      "rollup",
     ].flatMap((folder) =>
       readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })
         .filter((file) => /\.(ts|sh|star)$/.test(file))
@@ -63,9 +65,9 @@ describe("nothing that a site runs is of one processor alone:", () => {
     expect(named.sort()).toEqual(["cli/images.ts", "configs/preflight.ts"]);
   });
 
-  test("the simulator's program holds no native code", () => {
+  test.each(bundledPrograms)("the program of %s holds no native code", (program) => {
     const { metafile } = buildSync({
-      entryPoints: [join(root, "simulator/main.ts")],
+      entryPoints: [join(root, program, "main.ts")],
       bundle: true,
       platform: "node",
       write: false,

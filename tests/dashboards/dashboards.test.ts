@@ -5,6 +5,7 @@ import { loadModel, type Field, type Measurement, type Model } from "../../confi
 import { storageBudget } from "../../configs/storage";
 import { durationSeconds } from "../../configs/units";
 import { dashboards, type PanelQuery, queriesOf, sources } from "../../dashboards";
+import { parseQuery } from "../../rollup/influxql";
 import { ask, InfluxQlEngine, write } from "../support/influxql";
 
 const modelOf = (file: string) => loadModel(join(__dirname, "../../configs", file));
@@ -100,6 +101,39 @@ describe.each(named)("the dashboards of %s", (_, model) => {
       expect(/ time\((\$__interval|\d+s, now\(\))\)/.test(query)).toBe(
         / fill\((null|none|0)\)$/.test(query),
       );
+    }
+  });
+
+  test("every series of the telemetry asks the reader, which answers it from rollups", () => {
+    const overTime = all
+      .flatMap(queriesOf)
+      .filter((q) => q.datasource !== sources.pipeline && q.query.includes("time($__interval)"));
+    expect(overTime.filter((q) => q.datasource !== sources.rollups)).toEqual([]);
+    const unread = overTime.filter(
+      ({ query }) => parseQuery(substituted(query), model, now / 1000) === undefined,
+    );
+    expect(unread.map(({ panel, query }) => `${panel}: ${query}`)).toEqual([]);
+  });
+
+  test("every line of a number has the band of its lowest and highest value", () => {
+    const withLines = all
+      .slice(0, -1)
+      .flatMap(panelsOf)
+      .filter((p) => p.type === "timeseries" && !p.title?.startsWith("Current in and out"));
+    for (const { title, targets, fieldConfig } of withLines) {
+      const queries = (targets ?? []).map((target) => (target as { query?: string }).query ?? "");
+      expect([title, queries.filter((q) => / AS "min", .* AS "max" FROM /.test(q)).length]).toEqual(
+        [title, 1],
+      );
+      const drawn = fieldConfig?.overrides.find(({ matcher }) => matcher.options === "max");
+      expect(drawn?.properties).toContainEqual({ id: "custom.fillBelowTo", value: "min" });
+      for (const { matcher, properties } of fieldConfig?.overrides ?? []) {
+        expect(["min", "max"]).toContain(matcher.options);
+        expect(properties).toContainEqual({
+          id: "custom.hideFrom",
+          value: { legend: true, tooltip: false, viz: false },
+        });
+      }
     }
   });
 
@@ -326,6 +360,7 @@ function pipelinePoints(): string[] {
     `metrics_written=${counted(time)}i,${healthy} ${time}`;
   return times(10).flatMap((t) => [
     `influxdb_start set_aside=0i,milliseconds=900i ${t}`,
+    `rollups lag=1.5,blocks=4i,rows=240i,milliseconds=20i ${t}`,
     ...["telemetry", "pipeline"].map((alias) => output(alias, t)),
     `internal_agent metrics_written=${counted(t)}i,gather_errors=0i ${t}`,
     `internal_mqtt_consumer messages_received=${counted(t)}i,payload_size=1i ${t}`,

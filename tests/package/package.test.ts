@@ -78,7 +78,7 @@ describe("the packed package, in a program outside this checkout", () => {
   test("holds JavaScript, types and the data that is read at run time, and no test", () => {
     const files = readdirSync(join(installed, "dist"), { recursive: true }).map(String);
     const folders = readdirSync(join(installed, "dist"));
-    expect(folders.sort()).toEqual(["components", "configs", "dashboards", "simulator"]);
+    expect(folders.sort()).toEqual(["components", "configs", "dashboards", "rollup", "simulator"]);
     expect(files).toEqual(
       expect.arrayContaining([
         "components/index.js",
@@ -87,6 +87,7 @@ describe("the packed package, in a program outside this checkout", () => {
         "configs/models/m5bat.yaml",
         "configs/scripts/influxdb-start.sh",
         "simulator/bundle.js",
+        "rollup/bundle.js",
       ]),
     );
     expect(files.filter((file) => /(?<!\.d)\.ts$|test/.test(file))).toEqual([]);

@@ -21,7 +21,7 @@ const containers = (steps: string[]) => steps.filter((step) => step.includes(" C
 
 test("a first preview plans everything, whatever is not known yet", () => {
   expect(containers(first)).toEqual(
-    ["explorer", "grafana", "influxdb", "mosquitto", "simulator", "telegraf"].map(
+    ["explorer", "grafana", "influxdb", "mosquitto", "rollup", "simulator", "telegraf"].map(
       (service) => `create Container:dev-${service}`,
     ),
   );

@@ -1,0 +1,111 @@
+import * as pulumi from "@pulumi/pulumi";
+import type { Model } from "../configs/model";
+import { healthCheck, paths, port, type Retention, type RollupConfig } from "../configs/rollups";
+import { bundleOf } from "./bundles";
+import { type File, Service, type ServiceContext } from "./service";
+
+/** What is rolled up, and where the database is. */
+export interface RollupArgs extends ServiceContext {
+  /**
+   * Telemetry model of the site: what of its tables is rolled up.
+   * @example
+   * ```ts
+   * { model: loadModel("configs/telemetry.yaml") }
+   * ```
+   */
+  model: Model;
+  /**
+   * How long rows and each tier are kept.
+   * @example
+   * ```ts
+   * { retention: { raw: "90d", minute: "365d", hour: "3650d", day: "3650d" } }
+   * ```
+   */
+  retention: Retention;
+  /**
+   * Name of the Docker network of the site's data.
+   * @example
+   * ```ts
+   * { network: "kiel-1-data" }
+   * ```
+   */
+  network: pulumi.Input<string>;
+  /**
+   * URL of InfluxDB's API, as the container reaches it.
+   * @example
+   * ```ts
+   * { influxdb: "http://influxdb:8181" }
+   * ```
+   */
+  influxdb: pulumi.Input<string>;
+  /**
+   * URL at which a write is answered once it is on the disk.
+   * @example
+   * ```ts
+   * { relay: "http://influxdb:8182" }
+   * ```
+   */
+  relay: pulumi.Input<string>;
+  /**
+   * Name of the volume with the relay's notes of what was written.
+   * @example
+   * ```ts
+   * { notes: influxdb.notes.name }
+   * ```
+   */
+  notes: pulumi.Input<string>;
+  /**
+   * Its token for InfluxDB; secret.
+   * @example
+   * ```ts
+   * { token: influxdb.token("rollup", undefined) }
+   * ```
+   */
+  token: pulumi.Input<string>;
+}
+
+/** The rollups of a site's rows, and a reader that answers queries from them. */
+export class Rollup extends pulumi.ComponentResource {
+  /** Its container. */
+  readonly service: Service;
+  /** Where the site's containers ask it as they would ask InfluxDB. */
+  readonly url = `http://rollup:${port}`;
+
+  constructor(name: string, args: RollupArgs, opts: pulumi.ComponentResourceOptions) {
+    super("bess:index:Rollup", name, {}, opts);
+    this.service = new Service(
+      name,
+      {
+        ...args,
+        service: "rollup",
+        networks: [args.network],
+        user: "1000:1000",
+        entrypoints: ["node"],
+        command: [paths.program, paths.config],
+        files: files(args),
+        volumes: [{ name: args.notes, path: paths.notes, readOnly: true }],
+        healthCheck,
+      },
+      { parent: this },
+    );
+    this.registerOutputs({});
+  }
+}
+
+function files({ model, retention, influxdb, relay, token }: RollupArgs): File[] {
+  const config: Record<keyof RollupConfig, pulumi.Input<unknown> | undefined> = {
+    model,
+    retention,
+    influxdb,
+    relay,
+    tokenFile: paths.token,
+    notes: paths.notes,
+    listen: undefined,
+    due: undefined,
+  };
+  return [
+    { path: paths.program, content: bundleOf("rollup") },
+    { path: paths.config, content: pulumi.jsonStringify(config) },
+    { path: paths.token, content: token, secret: true },
+  ];
+}
