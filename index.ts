@@ -6,16 +6,21 @@ import { transformOf } from "./transform";
 export = async () => {
   const config = new pulumi.Config();
   const commit = config.get("commit");
-  const { addresses, revision, gatewayPassword, gatewayPasswords, grafanaPassword } = siteOfStack(
-    config,
-    transformOf,
-  );
+  const {
+    addresses,
+    revision,
+    gatewayPassword,
+    gatewayPasswords,
+    grafanaPassword,
+    backupPassword,
+  } = siteOfStack(config, transformOf);
   return {
     addresses,
     revision,
     gatewayPassword,
     grafanaPassword,
     ...(gatewayPasswords && { gatewayPasswords }),
+    ...(backupPassword && { backupPassword }),
     ...(commit && { commit }),
   };
 };

@@ -207,14 +207,43 @@ function select(env: NodeJS.ProcessEnv, { stack, make }: Required<BackendUse>): 
  * @throws InputError with every finding.
  */
 function checkSecrets(env: NodeJS.ProcessEnv, site: StackSite): void {
-  if (isDeepStrictEqual(withSecretPlaceholders(site.settings), site.settings)) return;
+  const settings = openedSettings(env, site);
+  // What keeps Pulumi from opening them, it tells itself when it runs the program.
+  if (settings) checkStack({ ...site, settings });
+}
+
+/** A site's settings with its secrets opened; undefined where Pulumi cannot open them. */
+function openedSettings(env: NodeJS.ProcessEnv, site: StackSite): Settings | undefined {
+  if (isDeepStrictEqual(withSecretPlaceholders(site.settings), site.settings)) return site.settings;
   const args = ["config", "--show-secrets", "--json", "--stack", site.stack];
   const { status, stdout } = spawnSync("pulumi", args, { cwd: root, env, encoding: "utf8" });
-  // What keeps Pulumi from opening them, it tells itself when it runs the program.
-  if (status !== 0) return;
+  if (status !== 0) return undefined;
   const config = JSON.parse(stdout) as Partial<Record<string, { objectValue?: Settings }>>;
   const stack = site.stack.split("/").at(-1) ?? site.stack;
-  checkStack({ ...site, settings: openedSite(stack, config[siteKey]?.objectValue) });
+  return openedSite(stack, config[siteKey]?.objectValue);
+}
+
+/** What a stack's site and its state hold, secrets in plain. */
+export interface OpenedStack {
+  /** The site's settings; undefined where its secrets cannot be opened here. */
+  settings: Settings | undefined;
+  /** The stack's outputs; none where it has no state here. */
+  outputs: Partial<Record<string, unknown>>;
+}
+
+/** Opens a stack as far as that can be done from here: it may have no state any more. */
+export function openStack(site: StackSite): OpenedStack {
+  const env = {
+    ...environment(),
+    PULUMI_SKIP_UPDATE_CHECK: "true",
+    ...localVariables(),
+  };
+  const args = ["stack", "output", "--json", "--show-secrets", "--stack", site.stack];
+  const { status, stdout } = spawnSync("pulumi", args, { cwd: root, env, encoding: "utf8" });
+  return {
+    settings: openedSettings(env, site),
+    outputs: status === 0 ? (JSON.parse(stdout) as OpenedStack["outputs"]) : {},
+  };
 }
 
 /**

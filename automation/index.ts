@@ -7,6 +7,8 @@ export {
   localBackend,
   localVariables,
   noState,
+  type OpenedStack,
+  openStack,
   pulumiEnvironment,
   requireBackend,
   root,

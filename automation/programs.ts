@@ -123,17 +123,19 @@ async function mosquitto(): Promise<Part> {
     : { name, state: "installed", note: `${mosquittoVersion}, built into ${cache}` };
 }
 
-/** Builds {@link mosquittoParts} into the cache. @returns why it failed. */
-async function buildMosquitto(): Promise<string | undefined> {
-  const cwd = join(root, ".cache/mosquitto");
+/**
+ * An apt that knows a newer Debian alone, in a folder of its own: the machine's stays as it is.
+ * @returns its command line by its arguments.
+ */
+function newerDebian(cwd: string): (...args: string[]) => [string, ...string[]] {
   rmSync(cwd, { recursive: true, force: true });
   for (const folder of ["lists/partial", "archives/partial", "source"])
     mkdirSync(join(cwd, folder), { recursive: true });
   mkdirSync(cache, { recursive: true });
   const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
-  const source = `deb-src [signed-by=${keyring}] http://deb.debian.org/debian forky main\n`;
-  writeFileSync(join(cwd, "sources.list"), source);
-  const apt = (...args: string[]): [string, ...string[]] => [
+  const origin = `[signed-by=${keyring}] http://deb.debian.org/debian forky main`;
+  writeFileSync(join(cwd, "sources.list"), `deb-src ${origin}\ndeb ${origin}\n`);
+  return (...args) => [
     "apt-get",
     "-qq",
     `-oDir::Etc::sourcelist=${cwd}/sources.list`,
@@ -143,6 +145,21 @@ async function buildMosquitto(): Promise<string | undefined> {
     "-oAPT::Sandbox::User=",
     ...args,
   ];
+}
+
+/** Runs one program after the other, until one fails. @returns why that did. */
+async function runAll(steps: [string, ...string[]][], cwd: string): Promise<string | undefined> {
+  for (const [command, ...args] of steps) {
+    const done = await run(command, args, { cwd, seconds: 1200 });
+    if (done.status !== 0) return `${command}: ${lastLine(done.stderr)}`;
+  }
+  return undefined;
+}
+
+/** Builds {@link mosquittoParts} into the cache. @returns why it failed. */
+function buildMosquitto(): Promise<string | undefined> {
+  const cwd = join(root, ".cache/mosquitto");
+  const apt = newerDebian(cwd);
   const left = ["APPS", "DOCS", "LTO", "TESTS", "HTTP_API", "CTRL_SHELL", "PLUGIN_EXAMPLES"];
   const settings = [
     ...left.map((part) => `WITH_${part}=OFF`),
@@ -155,18 +172,47 @@ async function buildMosquitto(): Promise<string | undefined> {
   ];
   const archive = `mosquitto_${mosquittoVersion}.orig.tar.gz`;
   const targets = mosquittoParts.map((part) => part.replace(/\.so$/, ""));
-  const steps = [
-    apt("update"),
-    apt("source", "--download-only", "mosquitto"),
-    ["tar", "-xf", archive, "--strip-components=1", "-C", "source"],
-    ["cmake", "-S", "source", "-B", "build", ...settings.map((setting) => `-D${setting}`)],
-    ["cmake", "--build", "build", "--parallel", "2", "--target", ...targets],
-  ] satisfies [string, ...string[]][];
-  for (const [command, ...args] of steps) {
-    const done = await run(command, args, { cwd, seconds: 1200 });
-    if (done.status !== 0) return `${command}: ${lastLine(done.stderr)}`;
-  }
-  return undefined;
+  return runAll(
+    [
+      apt("update"),
+      apt("source", "--download-only", "mosquitto"),
+      ["tar", "-xf", archive, "--strip-components=1", "-C", "source"],
+      ["cmake", "-S", "source", "-B", "build", ...settings.map((setting) => `-D${setting}`)],
+      ["cmake", "--build", "build", "--parallel", "2", "--target", ...targets],
+    ],
+    cwd,
+  );
+}
+
+const resticVersion = versionOf(images.backup);
+
+/** restic in the version that is deployed, from the package of a newer Debian. */
+async function restic(): Promise<Part> {
+  const name = "restic";
+  for (const path of locations(name))
+    if ((await run(path, ["version"])).stdout.includes(` ${resticVersion} `))
+      return { name, state: "found", note: path };
+  const missing = (why: string): Part => ({
+    name,
+    state: "missing",
+    note: `install restic ${resticVersion}: https://restic.readthedocs.io (${why})`,
+  });
+  if (!locate("apt-get")) return missing("this machine has no apt-get to fetch it");
+  console.error(`fetching  ${name}: ${resticVersion}, from Debian's package`);
+  const cwd = join(root, ".cache/restic");
+  const apt = newerDebian(cwd);
+  const failed = await runAll(
+    [
+      apt("update"),
+      apt("download", "restic"),
+      ["sh", "-c", "dpkg-deb -x restic_*.deb source"],
+      ["cp", "source/usr/bin/restic", cache],
+    ],
+    cwd,
+  );
+  return failed
+    ? missing(failed)
+    : { name, state: "installed", note: `${resticVersion}, copied into ${cache}` };
 }
 
 const telegrafVersion = versionOf(images.telegraf);
@@ -480,7 +526,9 @@ const sets = {
     packages,
     pulumi,
     mosquitto,
+    restic,
     () => debian("busybox", ["busybox"]),
+    () => debian("python3", ["python3"]),
     () => debian("influxd", ["influxdb"]),
     () => debian("git", ["git"]),
     () => debian("sshd", ["openssh-server", "openssh-client"]),

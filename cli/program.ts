@@ -1,4 +1,5 @@
 import { alertsCommand } from "./alerts";
+import { backupCommand, backupsCommand } from "./backup";
 import { ci } from "./ci";
 import { clonesCommand, rollbackDataCommand } from "./clones";
 import { bessCommand, problem } from "./command";
@@ -19,6 +20,7 @@ import { refresh } from "./refresh";
 import { rehearseCommand } from "./rehearse";
 import { replayCommand } from "./replay";
 import { simulateCommand } from "./simulate";
+import { restoreCommand } from "./restore";
 import { lint, test } from "./test";
 import { status } from "./status";
 import { strays } from "./strays";
@@ -38,6 +40,9 @@ const commands = [
   importCommand,
   rehearseCommand,
   simulateCommand,
+  backupCommand,
+  backupsCommand,
+  restoreCommand,
   list,
   status,
   strays,

@@ -18,16 +18,19 @@ export interface PulumiOptions {
   diff?: boolean;
   yes?: boolean;
   refresh?: boolean;
+  /** Patterns of the URNs that are worked on. Default: all. */
+  only?: string[];
 }
 
 /** Whether output is to have no colours: https://no-color.org. */
 export const noColor = () => Boolean(process.env.NO_COLOR);
 
 /** The same options, as Pulumi's command line takes them. */
-const pulumiFlags = ({ yes, refresh, diff }: PulumiOptions): string[] => [
+const pulumiFlags = ({ yes, refresh, diff, only = [] }: PulumiOptions): string[] => [
   ...(yes ? ["--yes"] : []),
   ...(refresh ? ["--refresh"] : []),
   ...(diff ? ["--diff"] : []),
+  ...only.map((urn) => `--target=${urn}`),
   ...(noColor() ? ["--color", "never"] : []),
 ];
 
@@ -47,11 +50,10 @@ export async function runOnStack(
   asked: PulumiOptions,
   replaced: () => Promise<readonly string[]> = async () => [],
 ): Promise<0 | 1> {
-  const args = async () => [
-    operation,
-    ...pulumiFlags(asked),
-    ...(await replaced()).map((urn) => `--replace=${urn}`),
-  ];
+  const args = async () => {
+    const urns = await replaced();
+    return [operation, ...pulumiFlags(asked), ...urns.map((urn) => `--replace=${urn}`)];
+  };
   // The others run no program: a site that is refused can still be looked at, and removed.
   const isPlanned = operation === "up" || operation === "preview";
   const { stack } = isPlanned ? checkedStack(asked.stack) : findSite(asked.stack);

@@ -1,7 +1,8 @@
 import { Option } from "commander";
-import { checkStack, describePart, docker } from "../automation";
-import { findSite } from "../configs/sites";
-import { requireConfirmed, tell, toRepeat } from "../fleet";
+import { checkStack, describePart, docker, openStack } from "../automation";
+import type { SiteConfig } from "../configs/site";
+import { findSite, type StackSite } from "../configs/sites";
+import { isRestored, requireConfirmed, tell, toRepeat, unmark } from "../fleet";
 import { acting, bessCommand, diffOption, refreshOption, stackOption, yesOption } from "./command";
 import { type PulumiOptions, runOnStack } from "./pulumi";
 import { rehearse } from "./rehearse";
@@ -11,6 +12,47 @@ interface Up extends PulumiOptions {
 }
 
 const collect = (text: string, previous: string[]) => [...previous, text];
+
+/** What InfluxDB's files may lack, because they are older than the stack's state. */
+const madeAnew = ["**randomId:RandomId::**-influxdb-token-**", "**-influxdb-schema"];
+
+/** Grafana's container, and what it needs. */
+const grafanaAlone = [
+  "**docker:index/network:Network::**",
+  "**docker:index/volume:Volume::**",
+  "**docker:index/container:Container::*-grafana",
+  "**-grafana-ready",
+];
+
+/**
+ * Brings a site up whose volumes were restored. A state that is still there knows containers that are
+ * gone, and tokens that the database may not know.
+ */
+async function upAfterRestore(
+  found: StackSite,
+  config: SiteConfig,
+  asked: Up,
+  confirmed: () => Promise<void>,
+): Promise<0 | 1> {
+  const hasState = Object.keys(openStack(found).outputs).length > 0;
+  console.log(
+    "the site's data was restored: InfluxDB's tokens are made anew" +
+      (hasState
+        ? "; the other passwords stay"
+        : ", and all passwords: this stack has no state here"),
+  );
+  if (hasState) {
+    // Grafana's own resources cannot be looked at before there is a Grafana again.
+    if ((await runOnStack("refresh", { ...asked, only: ["**docker:index/**"] })) !== 0) return 1;
+    if ((await runOnStack("up", { ...asked, only: grafanaAlone })) !== 0) return 1;
+  }
+  const code = await runOnStack("up", { ...asked, refresh: hasState }, async () => {
+    await confirmed();
+    return hasState ? madeAnew : [];
+  });
+  if (code === 0) await unmark(config);
+  return code;
+}
 
 /** Deploys a site. */
 export const up = () =>
@@ -50,10 +92,14 @@ export const up = () =>
 export async function deploy(asked: Up): Promise<0 | 1> {
   const found = findSite(asked.stack);
   const { config } = checkStack(found);
-  let repeated: Awaited<ReturnType<typeof toRepeat>> | undefined;
-  const code = await runOnStack("up", asked, async () => {
+  const confirmed = async () => {
     for (const change of await requireConfirmed(found, asked.confirm))
       console.log(`confirmed: ${tell(change)}`);
+  };
+  if (await isRestored(config)) return upAfterRestore(found, config, asked, confirmed);
+  let repeated: Awaited<ReturnType<typeof toRepeat>> | undefined;
+  const code = await runOnStack("up", asked, async () => {
+    await confirmed();
     repeated = await toRepeat(config);
     return repeated.urns;
   });

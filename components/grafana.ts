@@ -2,6 +2,7 @@ import * as command from "@pulumi/command";
 import type * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 import * as grafana from "@pulumiverse/grafana";
+import type { BackupConfig } from "../configs/backup-schema";
 import { databases } from "../configs/influxdb";
 import type { Alerts } from "../configs/alerting";
 import * as configs from "../configs/grafana";
@@ -42,6 +43,15 @@ export interface GrafanaArgs extends ServiceContext {
    * ```
    */
   storage: StorageBudget;
+  /**
+   * How often the site is backed up.
+   * @default never
+   * @example
+   * ```ts
+   * { backup: { every: "1d" } }
+   * ```
+   */
+  backup?: Pick<BackupConfig, "every"> | undefined;
   /**
    * Where Grafana listens on the host, and what it allows without a login.
    * @example
@@ -146,10 +156,11 @@ export interface GrafanaArgs extends ServiceContext {
 export class Grafana extends pulumi.ComponentResource {
   /** Its container. */
   readonly service: Service;
+  /** Its data volume. */
+  readonly volume: docker.Volume;
   /** Password of the user `admin`; secret. */
   readonly adminPassword: pulumi.Output<string>;
   /** What holds all that is made through the API. */
-  private readonly volume: docker.Volume;
 
   constructor(
     private readonly name: string,
@@ -173,7 +184,7 @@ export class Grafana extends pulumi.ComponentResource {
   }
 
   private createService(): Service {
-    const { name, args, volume } = this;
+    const { name, args } = this;
     const { smtp } = args.alerts;
     return new Service(
       name,
@@ -185,7 +196,7 @@ export class Grafana extends pulumi.ComponentResource {
         entrypoints: ["/bin/sh", configs.paths.start],
         environment: configs.environment({ ...args.grafana, smtp }),
         files: this.files(),
-        volumes: [{ name: volume.name, path: configs.paths.data }],
+        volumes: [{ name: this.volume.name, path: configs.paths.data }],
         ports: [
           { internal: configs.port, external: args.grafana.port, address: args.grafana.address },
         ],
@@ -328,10 +339,10 @@ export class Grafana extends pulumi.ComponentResource {
   }
 
   private createDashboards(api: pulumi.CustomResourceOptions) {
-    const { model, storage, title } = this.args;
+    const { model, storage, backup, title } = this.args;
     const uid = configs.folders.dashboards;
     const folder = new grafana.oss.Folder(this.name, { uid, title: "BESS" }, api);
-    return dashboards(model, { site: title, storage }).map(
+    return dashboards(model, { site: title, storage, backup }).map(
       (dashboard) =>
         new grafana.oss.Dashboard(
           `${this.name}-${dashboard.uid}`,

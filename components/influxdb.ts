@@ -2,6 +2,7 @@ import * as command from "@pulumi/command";
 import type * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
+import { rowsFolder } from "../configs/backup";
 import * as influxdb from "../configs/influxdb";
 import type { Model } from "../configs/model";
 import type { Profile } from "../configs/profiles";
@@ -60,6 +61,15 @@ export interface InfluxDbArgs extends ServiceContext {
    * ```
    */
   publish?: { address: pulumi.Input<string>; port: pulumi.Input<number> } | undefined;
+  /**
+   * Whether it stores rows about backups, which the copier leaves in its volume.
+   * @default `false`
+   * @example
+   * ```ts
+   * { backedUp: true }
+   * ```
+   */
+  backedUp?: boolean | undefined;
 }
 
 /**
@@ -69,6 +79,8 @@ export interface InfluxDbArgs extends ServiceContext {
 export class InfluxDb extends pulumi.ComponentResource {
   /** Its container. */
   readonly service: Service;
+  /** Name of its data volume. */
+  readonly volume: pulumi.Output<string>;
   /** Where the site's containers reach the API. */
   readonly url = `http://influxdb:${influxdb.port}`;
   /** Where they reach it for writes that no power cut may take. */
@@ -86,6 +98,7 @@ export class InfluxDb extends pulumi.ComponentResource {
     super("bess:index:InfluxDb", name, {}, opts);
     const volume = dataVolume(`${name}-data`, { ...args, service: "influxdb" }, this);
     this.notes = dataVolume(`${name}-notes`, { ...args, service: "rollup" }, this);
+    this.volume = volume.name;
     this.service = new Service(
       name,
       {
@@ -145,12 +158,13 @@ export class InfluxDb extends pulumi.ComponentResource {
   }
 
   private files(): File[] {
-    const { site, images } = this.args;
+    const { site, images, backedUp } = this.args;
+    const rows = backedUp ? rowsFolder : undefined;
     const adminToken = this.adminToken().apply(influxdb.adminTokenFile);
     const node = pulumi.output(site);
     const start = pulumi
       .all([site, images.influxdb])
-      .apply(([name, image]) => influxdb.startScript({ node: name, image }));
+      .apply(([name, image]) => influxdb.startScript({ node: name, image, rows }));
     const relay = node.apply((name) => influxdb.relayProgram({ node: name }));
     const snapshots = node.apply((name) => influxdb.snapshotsProgram({ node: name }));
     return [

@@ -109,6 +109,8 @@ export class Mosquitto extends pulumi.ComponentResource {
   readonly gatewayPasswords: Record<string, pulumi.Output<string>>;
   /** Its container. */
   readonly service: Service;
+  /** Name of its data volume. */
+  readonly volume: pulumi.Output<string>;
   /** Where the site's containers reach the broker. */
   readonly url = `tcp://mosquitto:${mosquitto.ports.mqtt}`;
 
@@ -124,6 +126,7 @@ export class Mosquitto extends pulumi.ComponentResource {
     this.gatewayPasswords = passwordsOf(gateways);
     const users = [...own, ...gateways];
     const volume = dataVolume(`${name}-data`, { ...args, service: "mosquitto" }, this);
+    this.volume = volume.name;
     this.service = new Service(
       name,
       {
@@ -134,7 +137,7 @@ export class Mosquitto extends pulumi.ComponentResource {
         entrypoints: ["/bin/sh", mosquitto.paths.start],
         environment: [`XDG_CONFIG_HOME=${mosquitto.paths.clientConfig}`],
         files: this.files(args, users),
-        volumes: [{ name: volume.name, path: mosquitto.paths.data }],
+        volumes: [{ name: this.volume, path: mosquitto.paths.data }],
         ports: ports(args.mqtt),
         healthCheck: mosquitto.healthCheck,
         // The first start may take over a queue of the former kind: a day's on a Raspberry Pi.

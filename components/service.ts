@@ -160,7 +160,7 @@ export interface ServiceArgs extends ServiceContext {
    */
   service: ServiceName;
   /**
-   * Names of the Docker networks that it joins.
+   * Names of the Docker networks that it joins; without any it has no network.
    * @example
    * ```ts
    * { networks: ["kiel-1-field", "kiel-1-data"] }
@@ -213,7 +213,25 @@ export interface ServiceArgs extends ServiceContext {
    */
   files?: File[] | undefined;
   /**
-   * Named volumes that hold data, and where they are mounted.
+   * Capabilities of Linux that it keeps, of those that Docker gives a container.
+   * @default none
+   * @example
+   * ```ts
+   * { capabilities: ["CAP_DAC_OVERRIDE"] }
+   * ```
+   */
+  capabilities?: string[] | undefined;
+  /**
+   * Folders of the host, and where they are mounted. The engine makes one that is not there.
+   * @default none
+   * @example
+   * ```ts
+   * { folders: [{ host: "/mnt/usb/bess", path: "/target" }] }
+   * ```
+   */
+  folders?: { host: pulumi.Input<string>; path: string }[] | undefined;
+  /**
+   * Named volumes that hold data, where they are mounted, and whether they may only be read.
    * @default none
    * @example
    * ```ts
@@ -339,13 +357,12 @@ export class Service extends pulumi.ComponentResource {
 const containerArgs = (args: ServiceArgs): TransformableContainer => ({
   ...hardened(),
   hostname: args.service,
-  networksAdvanced: args.networks.map((network) => ({ name: network, aliases: [args.service] })),
+  ...(args.capabilities && { capabilities: { adds: args.capabilities, drops: ["ALL"] } }),
+  ...(args.networks.length > 0
+    ? { networksAdvanced: args.networks.map((name) => ({ name, aliases: [args.service] })) }
+    : { networkMode: "none" }),
   ports: args.ports?.map(containerPort),
-  volumes: args.volumes?.map(({ name, path, readOnly }) => ({
-    volumeName: name,
-    containerPath: path,
-    ...(readOnly && { readOnly }),
-  })),
+  volumes: mountsOf(args),
   user: args.user,
   entrypoints: args.entrypoints,
   command: args.command,
@@ -379,6 +396,21 @@ const hardened = () => ({
   securityOpts: ["no-new-privileges:true"],
   destroyGraceSeconds: 30,
 });
+
+function mountsOf({
+  volumes,
+  folders = [],
+}: ServiceArgs): docker.types.input.ContainerVolume[] | undefined {
+  if (!volumes && folders.length === 0) return undefined;
+  return [
+    ...(volumes ?? []).map(({ name, path, readOnly }) => ({
+      volumeName: name,
+      containerPath: path,
+      ...(readOnly && { readOnly }),
+    })),
+    ...folders.map(({ host, path }) => ({ hostPath: host, containerPath: path })),
+  ];
+}
 
 const containerPort = ({ internal, external, address }: PublishedPort) => ({
   internal,

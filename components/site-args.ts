@@ -1,6 +1,6 @@
 import type * as pulumi from "@pulumi/pulumi";
 import type { weekdays } from "../configs/alerting";
-import type { Service } from "../configs/images";
+import type { ImageKey } from "../configs/images";
 import type { profiles } from "../configs/profiles";
 import type { Scenario } from "../configs/scenarios";
 import type { Severity } from "../configs/watch";
@@ -144,6 +144,15 @@ export interface SiteArgs {
    */
   alerts?: AlertArgs | undefined;
   /**
+   * Backups of the site's data.
+   * @default none
+   * @example
+   * ```ts
+   * { backup: { to: "/mnt/usb/bess", password: config.requireSecret("backupPassword") } }
+   * ```
+   */
+  backup?: BackupArgs | undefined;
+  /**
    * A simulated BESS, in the place of the battery's gateway.
    * @default `{}`: off
    * @example
@@ -186,7 +195,7 @@ export interface SiteArgs {
  * Images other than the pinned ones, by service, and where they come from. Each is pinned by a tag
  * other than latest, or by a digest.
  */
-export interface ImageArgs extends Partial<Record<Service, string | undefined>> {
+export interface ImageArgs extends Partial<Record<ImageKey, string | undefined>> {
   /**
    * Registry that mirrors Docker Hub: the site pulls from it every image that names no registry.
    * @default none: from Docker Hub
@@ -206,6 +215,182 @@ export interface ImageArgs extends Partial<Record<Service, string | undefined>> 
    * ```
    */
   pull?: "missing" | "never" | undefined;
+}
+
+/** Backups of a site's data by restic. */
+export interface BackupArgs {
+  /**
+   * Where they are kept: a folder of the host, `sftp:`, `s3:` or `rest:`.
+   * @example
+   * ```ts
+   * { backup: { to: "/mnt/usb/bess" } }
+   * ```
+   */
+  to: string;
+  /**
+   * Time between two.
+   * @default `"1d"`
+   * @example
+   * ```ts
+   * { backup: { to: "/mnt/usb/bess", every: "6h" } }
+   * ```
+   */
+  every?: string | undefined;
+  /**
+   * Of how many days, weeks, months and years the last one is kept.
+   * @default `{ daily: 7, weekly: 5, monthly: 12, yearly: 10 }`
+   * @example
+   * ```ts
+   * { backup: { to: "/mnt/usb/bess", keep: { daily: 14 } } }
+   * ```
+   */
+  keep?: BackupKeepArgs | undefined;
+  /**
+   * Password that encrypts them; keep a copy away from the site and from Pulumi's state.
+   * @default a generated one
+   * @example
+   * ```ts
+   * { backup: { to: "/mnt/usb/bess", password: config.requireSecret("backupPassword") } }
+   * ```
+   */
+  password?: pulumi.Input<string> | undefined;
+  /**
+   * Whether the folder may be on the disk that holds the site's own data.
+   * @default `false`
+   * @example
+   * ```ts
+   * { backup: { to: "/srv/bess", sameDisk: true } }
+   * ```
+   */
+  sameDisk?: boolean | undefined;
+  /**
+   * Login at S3 or at a REST server.
+   * @default none
+   * @example
+   * ```ts
+   * {
+   *   backup: {
+   *     to: "rest:https://backup.example/kiel-1",
+   *     login: { user: "kiel-1", password: config.requireSecret("backupLogin") },
+   *   },
+   * }
+   * ```
+   */
+  login?: BackupLoginArgs | undefined;
+  /**
+   * How the site logs in at an SFTP server: a private key, and the server's host keys.
+   * @default none
+   * @example
+   * ```ts
+   * {
+   *   backup: {
+   *     to: "sftp:backup@nas.lan:/backups/kiel-1",
+   *     ssh: { key: config.requireSecret("backupKey"), knownHosts: "nas.lan ssh-ed25519 AAAA…" },
+   *   },
+   * }
+   * ```
+   */
+  ssh?: BackupSshArgs | undefined;
+}
+
+/** How long backups are kept: the last one of each of so many days, weeks, months and years. */
+export interface BackupKeepArgs {
+  /**
+   * Of how many days the last backup is kept.
+   * @default `7`
+   * @example
+   * ```ts
+   * { backup: { to: "/mnt/usb/bess", keep: { daily: 14 } } }
+   * ```
+   */
+  daily?: number | undefined;
+  /**
+   * Of how many weeks the last backup is kept.
+   * @default `5`
+   * @example
+   * ```ts
+   * { backup: { to: "/mnt/usb/bess", keep: { weekly: 10 } } }
+   * ```
+   */
+  weekly?: number | undefined;
+  /**
+   * Of how many months the last backup is kept.
+   * @default `12`
+   * @example
+   * ```ts
+   * { backup: { to: "/mnt/usb/bess", keep: { monthly: 24 } } }
+   * ```
+   */
+  monthly?: number | undefined;
+  /**
+   * Of how many years the last backup is kept.
+   * @default `10`
+   * @example
+   * ```ts
+   * { backup: { to: "/mnt/usb/bess", keep: { yearly: 20 } } }
+   * ```
+   */
+  yearly?: number | undefined;
+}
+
+/** Login at S3 or at a REST server. */
+export interface BackupLoginArgs {
+  /**
+   * User of a REST server, or access key id of S3.
+   * @example
+   * ```ts
+   * {
+   *   backup: {
+   *     to: "rest:https://backup.example/kiel-1",
+   *     login: { user: "kiel-1", password: config.requireSecret("backupLogin") },
+   *   },
+   * }
+   * ```
+   */
+  user: string;
+  /**
+   * The user's password, or the secret access key; a secret.
+   * @example
+   * ```ts
+   * {
+   *   backup: {
+   *     to: "rest:https://backup.example/kiel-1",
+   *     login: { user: "kiel-1", password: config.requireSecret("backupLogin") },
+   *   },
+   * }
+   * ```
+   */
+  password: pulumi.Input<string>;
+}
+
+/** Login at an SFTP server. */
+export interface BackupSshArgs {
+  /**
+   * Private key of the SFTP user, without a passphrase, PEM; a secret.
+   * @example
+   * ```ts
+   * {
+   *   backup: {
+   *     to: "sftp:backup@nas.lan:/backups/kiel-1",
+   *     ssh: { key: config.requireSecret("backupKey"), knownHosts: "nas.lan ssh-ed25519 AAAA…" },
+   *   },
+   * }
+   * ```
+   */
+  key: pulumi.Input<string>;
+  /**
+   * The server's host keys, as `ssh-keyscan` prints them.
+   * @example
+   * ```ts
+   * {
+   *   backup: {
+   *     to: "sftp:backup@nas.lan:/backups/kiel-1",
+   *     ssh: { key: config.requireSecret("backupKey"), knownHosts: "nas.lan ssh-ed25519 AAAA…" },
+   *   },
+   * }
+   * ```
+   */
+  knownHosts: string;
 }
 
 /** A simulated BESS. */

@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import { type Alerts, lateAlertKey } from "../configs/alerting";
+import type { BackupConfig } from "../configs/backup-schema";
 import { parseSite, rotatable, type SiteConfig } from "../configs/site";
 import { placeholder } from "../configs/secret-placeholders";
 import { InputError } from "../configs/validation";
@@ -19,6 +20,13 @@ export interface LateValues {
       | { port: number; certificate: pulumi.Input<string>; key: pulumi.Input<string> }
       | undefined;
   };
+  backup?:
+    | (Omit<BackupConfig, "password" | "login" | "ssh"> & {
+        password?: pulumi.Input<string> | undefined;
+        login?: { user: string; password: pulumi.Input<string> } | undefined;
+        ssh?: { key: pulumi.Input<string>; knownHosts: string } | undefined;
+      })
+    | undefined;
   rotate: RotateArgs;
   alerts: LateAlerts;
 }
@@ -42,6 +50,12 @@ const lateKeys: Partial<Record<string, LateKey>> = {
     read: (site) => site.mqtt.tls?.certificate,
   },
   "mqtt.tls.key": { standIn: placeholder("later"), read: (site) => site.mqtt.tls?.key },
+  "backup.password": { standIn: placeholder("later"), read: (site) => site.backup?.password },
+  "backup.login.password": {
+    standIn: placeholder("later"),
+    read: (site) => site.backup?.login?.password,
+  },
+  "backup.ssh.key": { standIn: placeholder("later"), read: (site) => site.backup?.ssh?.key },
   ...Object.fromEntries(
     rotatable.map((secret): [string, LateKey] => [
       `rotate.${secret}`,
@@ -113,6 +127,18 @@ export function resolveSite(args: Omit<SiteArgs, "transform">): {
         { password: password && known(`mqtt.bridge.${name}.password`, password) },
       ]),
     );
+  const backup = config.backup && {
+    ...config.backup,
+    password: config.backup.password && known("backup.password", config.backup.password),
+    login: config.backup.login && {
+      user: config.backup.login.user,
+      password: known("backup.login.password", config.backup.login.password),
+    },
+    ssh: config.backup.ssh && {
+      knownHosts: config.backup.ssh.knownHosts,
+      key: known("backup.ssh.key", config.backup.ssh.key),
+    },
+  };
   const { contacts, smtp, deadMan } = config.alerts;
   const lateText = (key: string, value: string | undefined) =>
     value === undefined ? undefined : pulumi.output(known(key, value));
@@ -139,6 +165,7 @@ export function resolveSite(args: Omit<SiteArgs, "transform">): {
     late: {
       alerts,
       mqtt: { ...mqtt, tls, gateways, bridge },
+      backup,
       rotate: Object.fromEntries(rotations),
     },
   };

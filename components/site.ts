@@ -1,5 +1,6 @@
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
+import { kindOf } from "../configs/backup-schema";
 import { checkSite } from "../configs/checks";
 import { labels } from "../configs/containers";
 import { schema } from "../configs/influxdb";
@@ -16,6 +17,7 @@ import {
 } from "../configs/site";
 import { apiTunnel, apiUrl, isSsh } from "../configs/ssh";
 import type { StorageBudget } from "../configs/storage";
+import { Backup, Copier } from "./backup";
 import { Explorer } from "./explorer";
 import { Grafana } from "./grafana";
 import { Host } from "./host";
@@ -78,6 +80,8 @@ export class Site extends pulumi.ComponentResource {
   readonly gatewayPasswords: pulumi.Output<Record<string, string>> | undefined;
   /** Password of Grafana's user `admin`; secret. */
   readonly grafanaPassword: pulumi.Output<string>;
+  /** Password that encrypts the backups; secret. Undefined where there are none. */
+  readonly backupPassword: pulumi.Output<string> | undefined;
 
   private readonly config: SiteConfig;
   private readonly late: LateValues;
@@ -130,8 +134,19 @@ export class Site extends pulumi.ComponentResource {
     const rollup = this.createRollup(name, data, influxdb);
     const grafana = this.createGrafana(name, data, influxdb, rollup, host);
     const simulator = this.createSimulator(name, field, mosquitto);
+    const { copier, backup } = this.createBackup(name, { mosquitto, influxdb, grafana });
 
-    const components = [mosquitto, influxdb, telegraf, rollup, explorer, grafana, simulator];
+    const components = [
+      mosquitto,
+      influxdb,
+      telegraf,
+      rollup,
+      explorer,
+      grafana,
+      simulator,
+      copier,
+      backup,
+    ];
     const revisions = components.flatMap((made) => (made ? [made.service.revision] : []));
     this.addresses = addressesOf(config);
     this.revision = pulumi.all(revisions).apply((all) => all.join("-"));
@@ -139,10 +154,11 @@ export class Site extends pulumi.ComponentResource {
     this.gatewayPasswords =
       config.mqtt.gateways && pulumi.secret(pulumi.all(mosquitto.gatewayPasswords));
     this.grafanaPassword = grafana.adminPassword;
+    this.backupPassword = backup?.password;
     this.registerOutputs({ addresses: this.addresses, revision: this.revision });
   }
 
-  private createNetwork(name: string, kind: "field" | "data"): pulumi.Output<string> {
+  private createNetwork(name: string, kind: "field" | "data" | "backup"): pulumi.Output<string> {
     const label = { label: labels.site, value: this.config.name };
     return new docker.Network(
       `${name}-${kind}`,
@@ -181,6 +197,7 @@ export class Site extends pulumi.ComponentResource {
         purge,
         network,
         publish,
+        backedUp: this.config.backup !== undefined,
       },
       { parent: this },
     );
@@ -258,6 +275,7 @@ export class Site extends pulumi.ComponentResource {
       certificateEnds: this.certificateEnds,
       alerts,
       lateAlerts,
+      backup: this.config.backup,
       grafana,
       // The tunnel is open once the host has been checked.
       api: host?.engine.apply(() => url) ?? url,
@@ -269,6 +287,43 @@ export class Site extends pulumi.ComponentResource {
       token,
     };
     return new Grafana(`${name}-grafana`, args, { parent: this });
+  }
+
+  private createBackup(name: string, { mosquitto, influxdb, grafana }: BackedUp) {
+    const { backup } = this.late;
+    if (!backup) return {};
+    if (backup.password === undefined)
+      void pulumi.log.warn(
+        "backup.password is not set, and a generated one is in this stack's state alone: keep a copy " +
+          "elsewhere, for without it no backup can be read (npx bess open tells how to see it)",
+        this,
+      );
+    const volumes = {
+      mosquitto: mosquitto.volume,
+      influxdb: influxdb.volume,
+      grafana: grafana.volume.name,
+    };
+    const { purge } = this.config;
+    const copier = new Copier(
+      `${name}-copier`,
+      { ...this.context, volumes, purge },
+      {
+        parent: this,
+        dependsOn: [mosquitto, influxdb, grafana].map(({ service }) => service.ready),
+      },
+    );
+    const made = new Backup(
+      `${name}-backup`,
+      {
+        ...this.context,
+        backup,
+        // A folder of the host is reached without a network; a server by one that no other service has.
+        network: kindOf(backup.to) === "folder" ? undefined : this.createNetwork(name, "backup"),
+        volumes: { copies: copier.volume, influxdb: influxdb.volume },
+      },
+      { parent: this, dependsOn: [copier.service.ready] },
+    );
+    return { copier, backup: made };
   }
 
   private createSimulator(name: string, network: pulumi.Input<string>, mosquitto: Mosquitto) {
@@ -287,6 +342,13 @@ export class Site extends pulumi.ComponentResource {
       dependsOn: [mosquitto.service.ready],
     });
   }
+}
+
+/** The services whose data is backed up. */
+interface BackedUp {
+  mosquitto: Mosquitto;
+  influxdb: InfluxDb;
+  grafana: Grafana;
 }
 
 /** The site's engine, which is reached once the host and the tables that are there have been checked. */

@@ -1,6 +1,7 @@
 import type * as docker from "@pulumi/docker";
 import type * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
+import * as backup from "../configs/backup";
 import * as explorer from "../configs/explorer";
 import * as grafana from "../configs/grafana";
 import type { Service as ServiceName } from "../configs/images";
@@ -31,6 +32,8 @@ export const transformableFiles = {
   explorer: [explorer.paths.start],
   grafana: [grafana.paths.start],
   simulator: [simulator.paths.program, simulator.paths.config],
+  backup: [backup.scripts.start, backup.scripts.now],
+  copier: [backup.scripts.copier],
 } as const satisfies Record<ServiceName, readonly string[]>;
 
 /** Path of a file of a service that a transform may change. */
@@ -132,6 +135,8 @@ const transformSchema = z.strictObject({
   explorer: serviceSchema("explorer"),
   grafana: serviceSchema("grafana"),
   simulator: serviceSchema("simulator"),
+  backup: serviceSchema("backup"),
+  copier: serviceSchema("copier"),
 } satisfies Record<ServiceName, z.ZodType>);
 
 /** @throws InputError naming a service or a file that there is not, with those that there are. */

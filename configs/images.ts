@@ -1,5 +1,5 @@
-/** The pinned image of each service. Its architectures are in architectures.json. */
-export const images = {
+/** The pinned images, by the service that each is made for. Their architectures are in architectures.json. */
+const pinned = {
   mosquitto: "eclipse-mosquitto:2.1.2-alpine",
   telegraf: "telegraf:1.39.3-alpine",
   influxdb: "influxdb:3.12.2-core",
@@ -7,10 +7,17 @@ export const images = {
   explorer: "influxdata/influxdb3-ui:1.9.0",
   grafana: "grafana/grafana:13.1.1",
   simulator: "node:22.23.3-bookworm-slim",
+  backup: "restic/restic:0.19.1",
 } as const;
+
+/** The image of each service. The copier needs nothing but the Python of InfluxDB's. */
+export const images = { ...pinned, copier: pinned.influxdb } as const;
 
 /** A service that has an image. */
 export type Service = keyof typeof images;
+
+/** A service whose image can be chosen. */
+export type ImageKey = keyof typeof pinned;
 
 /**
  * The name of an image at a mirror of Docker Hub. An image that names its own registry keeps its

@@ -220,6 +220,8 @@ export interface InfluxDbOptions {
   sync?: number;
   /** Its image, whose version decides whether the data are cloned first. Default: the pinned one. */
   image?: string;
+  /** Folder with rows about backups, which it stores. Default: there are none. */
+  rows?: string | undefined;
 }
 
 /**
@@ -279,6 +281,7 @@ export const startScript = ({
   measureAfter = 300,
   sync = syncSeconds,
   image = images.influxdb,
+  rows,
 }: Omit<InfluxDbOptions, "memoryMiB" | "profile" | "retention">): string =>
   renderScript("influxdb-start.sh", {
     ...clonePlaceholders("influxdb", { site: node, image }),
@@ -290,6 +293,7 @@ export const startScript = ({
     port: listen.port,
     relay: at.relay,
     snapshots: at.snapshots,
+    backups: rows === undefined ? [] : [{ rows }],
     syncSeconds: sync,
     startTable,
     sizeFile: at.size,

@@ -1,9 +1,10 @@
 import { z } from "zod";
 import { alertsSchema, alertSecrets } from "./alerting";
+import { backupSchema } from "./backup-schema";
 import { bridgesSchema } from "./bridges";
 import { gatewaysSchema } from "./broker-users";
 import { hostSchema } from "./host";
-import { fromMirror, images, pinnedImage, type Service } from "./images";
+import { fromMirror, type ImageKey, images, pinnedImage, type Service } from "./images";
 import { profiles } from "./profiles";
 import { retentionFindings, retentionSchema } from "./retention";
 import { scenarioNames } from "./scenarios";
@@ -38,7 +39,7 @@ const pem = (kind: string) =>
     error: "paste it in PEM form, from -----BEGIN to -----END",
     abort: true,
   });
-const serviceNames: Record<Service, string> = {
+const serviceNames: Record<ImageKey, string> = {
   mosquitto: "Mosquitto, the MQTT broker",
   telegraf: "Telegraf",
   influxdb: "InfluxDB 3 Core",
@@ -46,8 +47,9 @@ const serviceNames: Record<Service, string> = {
   explorer: "InfluxDB 3 Explorer",
   grafana: "Grafana",
   simulator: "the simulated BESS: Node.js",
+  backup: "the backup: restic",
 };
-const image = (service: Service) =>
+const image = (service: ImageKey) =>
   z
     .string()
     .regex(pinnedImage, "pin it by a tag other than latest, or by a digest")
@@ -237,6 +239,10 @@ export const siteSchema = z
       })
       .prefault({}),
     alerts: alertsSchema.prefault({}),
+    backup: backupSchema.optional().meta({
+      description: "Backups of the site's data ([backup.md](backup.md)). Without it: none.",
+      examples: [{ to: "/mnt/usb/bess" }],
+    }),
     simulator: z
       .strictObject({
         enabled: z
@@ -281,6 +287,7 @@ export const siteSchema = z
         explorer: image("explorer"),
         grafana: image("grafana"),
         simulator: image("simulator"),
+        backup: image("backup"),
         mirror: z
           .string()
           .regex(
@@ -382,16 +389,23 @@ export function siteImages({
 }: Pick<SiteConfig, "images">): Record<Service, string> {
   const named = (Object.keys(images) as Service[]).map((service): [Service, string] => [
     service,
-    fromMirror(chosen.mirror, chosen[service]),
+    fromMirror(chosen.mirror, chosen[service === "copier" ? "influxdb" : service]),
   ]);
   return Object.fromEntries(named) as Record<Service, string>;
 }
 
 /** The services that a configuration runs. */
-export const siteServices = (site: Pick<SiteConfig, "explorer" | "simulator">): Service[] =>
-  (Object.keys(images) as Service[]).filter(
-    (service) => (service !== "explorer" && service !== "simulator") || site[service].enabled,
-  );
+export const siteServices = (
+  site: Pick<SiteConfig, "explorer" | "simulator" | "backup">,
+): Service[] => {
+  const runs: Partial<Record<Service, boolean>> = {
+    explorer: site.explorer.enabled,
+    simulator: site.simulator.enabled,
+    backup: site.backup !== undefined,
+    copier: site.backup !== undefined,
+  };
+  return (Object.keys(images) as Service[]).filter((service) => runs[service] ?? true);
+};
 
 /**
  * Keys whose values no message shows: the private key of `mqtt.tls`, passwords, and below a key what

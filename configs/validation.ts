@@ -61,7 +61,8 @@ const format = (value: unknown, path: PropertyKey[], secretKeys: string[]) => {
       Object.entries(part).map(([key, inner]) => [key, shown(inner, [...at, key])]),
     );
   };
-  const text = JSON.stringify(shown(value, path)) ?? "not set";
+  const written = JSON.stringify(shown(value, path)) ?? "not set";
+  const text = written.replace(/(:\/\/[^/\s:@"]*):[^@\s"]+@/g, "$1:[secret]@");
   return text.length > 80 ? `${text.slice(0, 77)}...` : text;
 };
 

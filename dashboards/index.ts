@@ -1,4 +1,5 @@
 import type { Dashboard, Panel } from "@grafana/grafana-foundation-sdk/dashboard";
+import type { BackupConfig } from "../configs/backup-schema";
 import type { Model } from "../configs/model";
 import type { StorageBudget } from "../configs/storage";
 import { measurement } from "./measurement";
@@ -24,18 +25,23 @@ export interface DashboardOptions {
   site?: string | undefined;
   /** What its data may take of the disk. Default: not shown. */
   storage?: StorageBudget | undefined;
+  /** How often it is backed up. Default: never, and not shown. */
+  backup?: Pick<BackupConfig, "every"> | undefined;
 }
 
 /**
  * The dashboards of a telemetry model: an overview, one of each measurement, and one of the
  * pipeline. A pure function: what it returns is Grafana's JSON, once stringified.
  */
-export function dashboards(model: Model, { site, storage }: DashboardOptions = {}): Dashboard[] {
+export function dashboards(
+  model: Model,
+  { site, storage, backup }: DashboardOptions = {},
+): Dashboard[] {
   const title = (name: string) => (site ? `${site}: ${name}` : name);
   return [
     overview(model, title("Overview")),
     ...model.measurements.map((m) => measurement(m, title(m.title))),
-    pipeline(model, title("Pipeline"), storage),
+    pipeline(model, title("Pipeline"), storage, backup),
   ];
 }
 

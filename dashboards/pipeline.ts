@@ -1,9 +1,12 @@
 import * as common from "@grafana/grafana-foundation-sdk/common";
 import type { Dashboard } from "@grafana/grafana-foundation-sdk/dashboard";
+import { backupTable } from "../configs/backup";
+import type { BackupConfig } from "../configs/backup-schema";
 import { countedTables, sizeTable, startTable } from "../configs/influxdb";
 import type { Model } from "../configs/model";
 import { rollupsTable } from "../configs/rollups";
 import { fillLevels, type StorageBudget } from "../configs/storage";
+import { durationSeconds } from "../configs/units";
 import * as panels from "./panels";
 import { quote, sources } from "./queries";
 
@@ -271,6 +274,48 @@ const disk = (storage?: StorageBudget) =>
       panels.steps("green", [fillLevels.warning, "orange"], [fillLevels.critical, "red"]),
     );
 
+/** How old the last backup is, and what it took. */
+const backups = (every: number) =>
+  panels
+    .panel(
+      panels.numbers(),
+      "Last backup",
+      `Its age, how much it holds, and what it has added to those before. One is made every ${every / 3600} h; ` +
+        "no age at all means that the backup's container does not run.",
+      [
+        target("age", `SELECT last("age") FROM ${quote(backupTable)} WHERE time > now() - 3h`),
+        target(
+          "holds",
+          `SELECT last("size") FROM ${quote(backupTable)} WHERE time > now() - 90d AND "ok" = 1`,
+        ),
+        target(
+          "added",
+          `SELECT last("bytes") FROM ${quote(backupTable)} WHERE time > now() - 90d AND "ok" = 1`,
+        ),
+      ],
+    )
+    .unit("s")
+    .noValue("none")
+    .thresholds(panels.steps("green", [2 * every, "red"]))
+    .overrides([
+      {
+        matcher: { id: "byRegexp", options: "holds|added" },
+        properties: [
+          { id: "unit", value: "bytes" },
+          { id: "color", value: { mode: "fixed", fixedColor: "text" } },
+        ],
+      },
+    ]);
+
+/** What became of the backups. */
+const backupRuns = () =>
+  lines("Backups", "Seconds that each backup took, and whether it failed: 1 is a failure.", [
+    target("seconds", series(backupTable, `max("seconds")`)),
+    target("failed", series(backupTable, `1 - min("ok")`)),
+  ])
+    .decimals(0)
+    .axisSoftMin(0);
+
 /** Temperatures of the host. */
 const temperature = () =>
   lines("Temperature", "Temperatures of the host by sensor.", [
@@ -278,7 +323,12 @@ const temperature = () =>
   ]).unit("celsius");
 
 /** The health of what carries the telemetry: broker, Telegraf, InfluxDB and their host. */
-export function pipeline(model: Model, title: string, storage?: StorageBudget): Dashboard {
+export function pipeline(
+  model: Model,
+  title: string,
+  storage?: StorageBudget,
+  backup?: Pick<BackupConfig, "every">,
+): Dashboard {
   const board = panels
     .board(
       "bess-pipeline",
@@ -298,5 +348,9 @@ export function pipeline(model: Model, title: string, storage?: StorageBudget): 
   panels.place(board, 6, [rollupLag(), rolledBlocks(), rollupTime()]);
   panels.row(board, "Host");
   panels.place(board, 6, [cpu(), memory(), disk(storage), temperature()], 4);
+  if (backup) {
+    panels.row(board, "Backup");
+    panels.place(board, 6, [backups(durationSeconds(backup.every)), backupRuns()]);
+  }
   return panels.finished(board);
 }

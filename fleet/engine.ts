@@ -23,14 +23,24 @@ export const lastLine = (stderr: string, end: number | string | null): string =>
 /**
  * Runs a command line beside a site's engine.
  * @param input its standard input.
+ * @param options `seconds`: how long it may take, 120 by default and 0 for any time; `onOutput`: hears
+ * what it prints as it comes.
  * @returns what it prints.
  * @throws Error with the last line of its standard error.
  */
-export function besideEngine(place: EnginePlace, line: string, input = ""): Promise<string> {
+export function besideEngine(
+  place: EnginePlace,
+  line: string,
+  input = "",
+  { seconds = 120, onOutput }: { seconds?: number; onOutput?: (text: string) => void } = {},
+): Promise<string> {
   return new Promise((done, failed) => {
-    const child = startBesideEngine(place, line, 120_000);
+    const child = startBesideEngine(place, line, seconds * 1000);
     let [stdout, stderr] = ["", ""];
-    child.stdout.on("data", (data: Buffer) => (stdout += data.toString()));
+    child.stdout.setEncoding("utf8").on("data", (text: string) => {
+      stdout += text;
+      onOutput?.(text);
+    });
     child.stderr.on("data", (data: Buffer) => (stderr += data.toString()));
     child.once("error", failed);
     child.once("close", (code, signal) =>

@@ -4,6 +4,15 @@
  */
 export { Database, HttpDatabase, Queries, QueryError, type RefusedLine } from "./database";
 export { clonesAt, requestClone } from "./clones";
+export {
+  backUpNow,
+  type BackupRepository,
+  type BackupSnapshot,
+  backupsOf,
+  isRestored,
+  restoreSite,
+  unmark,
+} from "./backups";
 export { heardAt } from "./listen";
 export { endMute, type Mute, muteSite, testContact } from "./mute";
 export { idleConfirmations, meaningOf, pendingChanges, requireConfirmed, tell } from "./losses";

@@ -55,6 +55,14 @@ report_size() {
   report "@sizeTable@ bytes=${bytes}i"
 }
 
+#: each backups
+#: Rows about backups, which the copier has left: each is stored once, and waits until then.
+report_backups() {
+  local row
+  for row in @rows@/*.lp; do [ ! -e "$row" ] || { report "@$row" && rm "$row"; } || return 0; done
+}
+#: end
+
 #: InfluxDB never deletes a snapshot, and reads them all at its start.
 merge_snapshots() { nice -n 19 perl @snapshots@ || true; }
 
@@ -74,6 +82,9 @@ runs() { kill -0 "$1" 2> /dev/null; }
 while runs "$server" && runs "$relay"; do
   # A full disk must not end the script, and the server with it.
   sync_volume || true
+#: each backups
+  report_backups &
+#: end
   [ "$SECONDS" -lt "$measure_at" ] || { measure_at=$((SECONDS + 3600)); prune_clones; relieve_disk; report_size & }
   [ "$SECONDS" -lt "$merge_at" ] || { merge_at=$((SECONDS + 86400)); merge_snapshots & }
   sleep @syncSeconds@ &

@@ -38,6 +38,8 @@ const services: Record<Service, Restarts> = {
   explorer: { title: "Explorer", restart: "its pages are unavailable for some seconds" },
   grafana: { title: "Grafana", restart: "dashboards are unavailable for some seconds" },
   simulator: { title: "Simulator", restart: "simulated values pause for some seconds" },
+  backup: { title: "Backup", restart: "a backup that is being made is made anew" },
+  copier: { title: "Copier", restart: "a backup that is being made is made anew" },
 };
 
 /** Last part of a type's token: `docker:index/container:Container` is a `Container`. */

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import { parseDocument } from "yaml";
 import type { SiteArgs } from "../../components";
+import { placeholder } from "../../configs/secret-placeholders";
 import { images, type Service } from "../../configs/images";
 import { profiles } from "../../configs/profiles";
 import {
@@ -36,14 +37,26 @@ const bindings = (containers: Record<string, Container>) =>
     ),
   );
 
-const dev = { name: "dev", simulator: { enabled: true } };
+const dev = {
+  name: "dev",
+  simulator: { enabled: true },
+  backup: {
+    to: "sftp:backup@nas.lan:/kiel-1",
+    ssh: { key: placeholder("key"), knownHosts: "nas.lan ssh-ed25519 AAAA" },
+  },
+};
 const services = Object.keys(images) as Service[];
+/** Capabilities of Linux that a container keeps. */
+const kept: Partial<Record<Service, string[]>> = {
+  backup: ["CAP_DAC_OVERRIDE"],
+  copier: ["CAP_SETGID", "CAP_SETUID"],
+};
 /** Seconds that an update waits for a service that may have much to read at its start. */
 const waits: Partial<Record<Service, number>> = { mosquitto: 900, influxdb: 600 };
 const secretText = /secret-dev|apiv3_/;
 const root = join(__dirname, "../..");
 
-describe("the default site with its simulator", () => {
+describe("the default site with its simulator and a backup", () => {
   let containers: Record<Service, Container>;
   beforeAll(async () => {
     containers = await deploy(dev);
@@ -59,7 +72,11 @@ describe("the default site with its simulator", () => {
       container = containers[service];
     });
 
-    test("with no capability", () => expect(container.capabilities).toEqual({ drops: ["ALL"] }));
+    test("with no capability but those that are named here", () =>
+      expect(container.capabilities).toEqual({
+        ...(kept[service] && { adds: kept[service] }),
+        drops: ["ALL"],
+      }));
     test("with no new privileges", () =>
       expect(container.securityOpts).toEqual(["no-new-privileges:true"]));
     test("within its profile's memory, and no swap", () => {
@@ -83,8 +100,8 @@ describe("the default site with its simulator", () => {
       expect([tests[0], tests.length > 1]).toEqual([expect.stringMatching(/^CMD(-SHELL)?$/), true]);
     });
     test("again after a reboot", () => expect(container.restart).toBe("unless-stopped"));
-    test("as a user other than root", () =>
-      expect(container.user).toMatch(/^(telegraf|[1-9]\d*:\d+)$/));
+    test("as a user other than root, unless it reads what belongs to several", () =>
+      expect(container.user).toMatch(kept[service] ? /^0:0$/ : /^(telegraf|[1-9]\d*:\d+)$/));
     test("from its pinned image", () => {
       const image = find(`dev-${service}`, ":RemoteImage");
       expect([image?.inputs.name, container.image]).toEqual([
@@ -124,6 +141,8 @@ describe("the default site with its simulator", () => {
       grafana: new Set(["secret-dev-grafana-admin", "secret-dev-grafana-secret-key"]),
       rollup: new Set(["apiv3_dev-influxdb-token-rollup"]),
       simulator: new Set(["secret-dev-mosquitto-gateway"]),
+      backup: new Set(["secret-dev-backup-password"]),
+      copier: new Set(),
     });
   });
 
@@ -164,12 +183,23 @@ describe("the default site with its simulator", () => {
     ["explorer", ["dev-data"]],
     ["grafana", ["dev-data"]],
     ["simulator", ["dev-field"]],
+    ["backup", ["dev-backup"]],
   ] as const)("puts %s on %j alone", (service, networks) => {
     expect(containers[service].networksAdvanced.map((network) => network.name)).toEqual(networks);
   });
 
+  test("lets the backup read the data, and no more; who may write it has no network", () => {
+    const { backup, copier } = containers;
+    expect(backup.volumes).toEqual([
+      { volumeName: "dev-backup-data", containerPath: "/backup" },
+      { volumeName: "dev-influxdb-data", containerPath: "/site/influxdb", readOnly: true },
+    ]);
+    expect([copier.networkMode, copier.networksAdvanced]).toEqual(["none", undefined]);
+  });
+
   test("keeps its data volumes when it is destroyed", () => {
     expect(volumes()).toEqual({
+      "dev-copier-data": true,
       "dev-explorer-data": true,
       "dev-grafana-data": true,
       "dev-influxdb-data": true,
@@ -242,6 +272,17 @@ describe("what is published", () => {
     expect(upload(mosquitto, "server.key")).toBe(tls.key);
     expect(isSecret(find("dev-mosquitto", ":Container")?.inputs.uploads)).toBe(true);
   });
+});
+
+test("a backup to a folder of the host has no network, and the folder", async () => {
+  const { backup } = await deploy({ ...dev, backup: { to: "/mnt/usb/bess" } });
+  expect([backup.networkMode, find("dev-backup", ":Network")]).toEqual(["none", undefined]);
+  expect(backup.volumes).toContainEqual({ hostPath: "/mnt/usb/bess", containerPath: "/target" });
+});
+
+test("without a backup nothing of it is there", async () => {
+  await deploy({ ...dev, backup: undefined });
+  expect(registered.filter(({ name }) => /copier|backup/.test(name))).toEqual([]);
 });
 
 test.each(["explorer", "simulator"] as const)(

@@ -10,7 +10,11 @@ import {
   type RegisteredResource,
 } from "../support/mocked-site";
 
-const dev: SiteArgs = { name: "dev", simulator: { enabled: true } };
+const dev: SiteArgs = {
+  name: "dev",
+  simulator: { enabled: true },
+  backup: { to: "/mnt/usb/bess" },
+};
 const services = Object.keys(images) as Service[];
 const telegrafConf = "/etc/telegraf/telegraf.conf";
 

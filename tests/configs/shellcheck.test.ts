@@ -1,6 +1,8 @@
 import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import * as backup from "../../configs/backup";
+import { backupSchema } from "../../configs/backup-schema";
 import { startScript as explorerStart } from "../../configs/explorer";
 import { callScript, inheritScript, startScript as grafanaStart } from "../../configs/grafana";
 import { clonesScript } from "../../configs/clones";
@@ -60,10 +62,20 @@ const udev = [
   { symlink: "meter", vendor: "10c4", product: "ea60" },
 ];
 
+const folderBackup = { site: "kiel-1", backup: backupSchema.parse({ to: "/mnt/usb/bess" }) };
+
 const volumes = { influxdb: "/a", grafana: "/b", mosquitto: "/c" };
 
 const rendered: [file: string, of: string, script: string][] = [
   ["clones.sh", "any site", `#!/bin/sh\n${clonesScript("kiel-1", volumes)}`],
+  ["backup-start.sh", "a site with a disk", backup.startScript(folderBackup)],
+  ["backup-now.sh", "any site", backup.nowScript()],
+  ["backup-list.sh", "any site", `#!/bin/sh\n${backup.listScript(folderBackup)}`],
+  [
+    "backup-restore.sh",
+    "any site",
+    `#!/bin/sh\n${backup.restoreScript({ ...folderBackup, snapshot: "ab12cd34", overwrite: false })}`,
+  ],
   ["explorer-start.sh", "any site", explorerStart()],
   ["gate-check.sh", "any site", checkScript(gateMessage(model, "90d", 0), gateArgs)],
   ["gate-publish.sh", "any site", `#!/bin/sh\n${publishScript()}`],

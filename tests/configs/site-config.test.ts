@@ -9,6 +9,9 @@ import { refusalOf } from "../support/refusal";
 /** The message that a configuration is refused with. */
 const refusal = (input: unknown) => refusalOf(() => parseSite(input)).message;
 
+/** The copier has the image of InfluxDB. */
+const { copier: _, ...chosenImages } = images;
+
 const tls = keyPair();
 const { certificate, key } = tls;
 const named = (change: object) => ({ name: "dev", ...change });
@@ -17,7 +20,7 @@ const prepared = (host: object) =>
 
 const top =
   "name, engine, ssh, host, profile, model, retention, storage, purge, mqtt, influxdb, explorer, " +
-  "grafana, alerts, simulator, images, rotate";
+  "grafana, alerts, backup, simulator, images, rotate";
 const ipAddress =
   "write an IP address of the host: 127.0.0.1 for the host alone, 0.0.0.0 for all its networks";
 const engine = "write unix:///path, ssh://user@host or tcp://127.0.0.1:port";
@@ -47,7 +50,7 @@ describe("a configuration is refused, with the key, its value and what is allowe
       named({ images: { telegraph: "a:1" } }),
       "images.telegraph",
       "no known key",
-      Object.keys(images).join(", "),
+      Object.keys(chosenImages).join(", "),
     ],
     [
       "an unknown secret to rotate",
@@ -114,6 +117,57 @@ describe("a configuration is refused, with the key, its value and what is allowe
       "storage.max",
       '"40"',
       "write a number and MB, GB, TB, MiB, GiB or TiB, such as 40GB",
+    ],
+    [
+      "a place of backups with a password in it",
+      named({ backup: { to: "rest:https://me:secret@backup.example/kiel-1" } }),
+      "backup.to",
+      '"rest:https://me:[secret]@backup.example/kiel-1"',
+      "write the path of a folder on the site's host, sftp:user@host:/path",
+    ],
+    [
+      "backups too often",
+      named({ backup: { to: "/mnt/usb", every: "10m" } }),
+      "backup.every",
+      '"10m"',
+      "write from 1h to 31d",
+    ],
+    [
+      "backups of which none is kept",
+      named({ backup: { to: "/mnt/usb", keep: { daily: 0, weekly: 0, monthly: 0, yearly: 0 } } }),
+      "backup.keep",
+      '"daily":0',
+      "keep one backup at least",
+    ],
+    [
+      "a short password of backups",
+      named({ backup: { to: "/mnt/usb", password: "short" } }),
+      "backup.password",
+      "[secret]",
+      "write 12 characters or more",
+    ],
+    [
+      "an SFTP server without a key",
+      named({ backup: { to: "sftp:backup@nas.lan:/kiel-1" } }),
+      "backup.ssh",
+      "not set",
+      "an SFTP server needs ssh.key and ssh.knownHosts",
+    ],
+    [
+      "a login at a folder",
+      named({ backup: { to: "/mnt/usb", login: { user: "me", password: "a" } } }),
+      "backup.login",
+      "[secret]",
+      "only a place that begins with s3: or rest: has it",
+    ],
+    [
+      "the site's own disk, for a server",
+      named({
+        backup: { to: "rest:https://backup.example/", sameDisk: true },
+      }),
+      "backup.sameDisk",
+      "true",
+      "only a folder of the host has it",
     ],
     ["a purge of a text", named({ purge: "yes" }), "purge", '"yes"', "write true or false"],
     [
@@ -364,7 +418,7 @@ describe("a configuration is taken with", () => {
     "grafana/grafana:latest-ubuntu",
   ])("the image %s", (grafana) => {
     expect(parseSite(named({ images: { grafana } })).images).toEqual({
-      ...images,
+      ...chosenImages,
       grafana,
       pull: "missing",
     });

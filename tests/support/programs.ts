@@ -19,6 +19,8 @@ export function program(
     | "mosquitto_persist_sqlite.so"
     | "mosquitto_pub"
     | "mosquitto_sub"
+    | "python3"
+    | "restic"
     | "shellcheck"
     | "telegraf"
     | "sshd",

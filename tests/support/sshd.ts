@@ -9,6 +9,7 @@ import { freePort, listens, program, Running, temporaryFolder, until } from "./p
 export class Sshd {
   private readonly folder = temporaryFolder();
   private server?: Running;
+  private bin = "";
 
   private constructor(readonly port: number) {}
 
@@ -31,11 +32,18 @@ export class Sshd {
       execFileSync("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", made.path(key)]);
     writeFileSync(made.path("authorized_keys"), readFileSync(made.path("id.pub")));
     made.know(readFileSync(made.path("host.pub"), "utf8"));
-    await made.run(bin);
+    made.bin = bin;
+    await made.resume();
     return made;
   }
 
-  private async run(bin: string): Promise<void> {
+  /** Ends it with all its connections, until {@link resume}. */
+  async halt(): Promise<void> {
+    this.vanish();
+    await this.server?.stop();
+  }
+
+  async resume(): Promise<void> {
     const settings = {
       Port: this.port,
       ListenAddress: "127.0.0.1",
@@ -49,7 +57,8 @@ export class Sshd {
       // The folder of the test belongs to nobody else, whatever stands above it.
       StrictModes: "no",
       LogLevel: "VERBOSE",
-      SetEnv: `PATH=${bin}:${process.env.PATH}`,
+      Subsystem: "sftp internal-sftp",
+      SetEnv: `PATH=${this.bin}:${process.env.PATH}`,
     };
     writeFileSync(
       this.path("config"),
@@ -126,8 +135,7 @@ export class Sshd {
 
   /** Stops it with all its connections, and removes its files. */
   async stop(): Promise<void> {
-    this.vanish();
-    await this.server?.stop();
+    await this.halt();
     this.folder.remove();
   }
 }
