@@ -36,7 +36,7 @@ test.each([
   ],
   [
     "docs/configuration.md",
-    "retention",
+    "retention.raw",
     "| string; a duration such as 90d; keep from 1h to 36500d; unit: ms, s, m, h, d or w | none |",
   ],
   ["docs/configuration.md", "rotate", "| map of names to strings; allowed names: `gateway`, "],
