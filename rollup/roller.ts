@@ -269,7 +269,7 @@ export class Roller {
         })),
       );
       for (const span of spans.flatMap(byWindow)) {
-        await this.rollAgain(m, span, second.length > 0);
+        await this.rollAgain(m, span);
         if (this.now() - this.recorded > 10) await this.tell();
       }
       for (const { block } of blocks) this.rolledAt.set(`${m.name} ${block}`, now);
@@ -283,8 +283,8 @@ export class Roller {
   }
 
   /**
-   * Has a block rolled up once more when InfluxDB has made a file of its rows. A query between two of its
-   * snapshots may lack rows that it has answered before (seen on 3.10.1); what is equal is not written.
+   * Has a block rolled up once more when InfluxDB has made a file of its rows: should a query have lacked
+   * any of them before, its rollups get them now. What is equal is not written.
    */
   private lookAgain({ name }: Measurement, block: number, now: number): void {
     this.seen.push({ table: name, block, again: now + lookSeconds });
@@ -302,7 +302,7 @@ export class Roller {
   }
 
   /** Rolls up part of a window that is complete, and the hours and days over it. */
-  private async rollAgain(m: Measurement, noted: Span, thorough: boolean): Promise<void> {
+  private async rollAgain(m: Measurement, noted: Span): Promise<void> {
     const now = this.now();
     // Rows that retention has taken must not take their rollups too.
     const oldest = Math.ceil(this.horizon(now) / blockSeconds) * blockSeconds;
@@ -311,26 +311,18 @@ export class Roller {
     const writer = new Writer(this.options, "minute", this.columns);
     await this.rollMinutes(m, span, writer, false);
     await this.done(writer);
-    // At a second look, the hours and days too: they were made of what was just written.
-    const hours = Math.ceil((span.end - span.start) / tiers.hour.seconds) + 1;
-    let changed = thorough
-      ? Array.from({ length: hours }, (_, i) =>
-          Math.min(span.start + i * tiers.hour.seconds, span.end - 1),
-        )
-      : [...writer.changed];
+    // Even where no minute has changed: an earlier run may have ended before the hours.
     for (const tier of ["hour", "day"] as const) {
       const finer = tier === "hour" ? "minute" : "hour";
       const { seconds } = tiers[tier];
-      const starts = new Set(changed.map((at) => Math.floor(at / seconds) * seconds));
-      const spans = joined([...starts].map((at) => ({ start: at, end: at + seconds })));
-      changed = thorough ? [...starts] : [];
-      for (const each of spans) {
-        if (each.end > this.complete(tier)) continue;
-        // What has left the finer tier is not rolled up any more.
-        const kept = now - durationSeconds(this.options.config.retention[finer]) + margin;
-        if (windowOf(finer, each.start).start < kept) continue;
-        changed.push(...(await this.rollTier(tier, m, each)));
-      }
+      const over = {
+        start: Math.floor(span.start / seconds) * seconds,
+        end: Math.ceil(span.end / seconds) * seconds,
+      };
+      if (over.end > this.complete(tier)) continue;
+      // What has left the finer tier is not rolled up any more.
+      const kept = now - durationSeconds(this.options.config.retention[finer]) + margin;
+      if (windowOf(finer, over.start).start >= kept) await this.rollTier(tier, m, over);
     }
   }
 
@@ -352,8 +344,8 @@ export class Roller {
     }
   }
 
-  /** Rolls up a tier's finer one. @returns when the buckets begin that have changed. */
-  private async rollTier(tier: "hour" | "day", m: Measurement, span: Span): Promise<Set<number>> {
+  /** Rolls up a tier's finer one. */
+  private async rollTier(tier: "hour" | "day", m: Measurement, span: Span): Promise<void> {
     const writer = new Writer(this.options, tier, this.columns);
     // A few hours, or a day, at a time: what is in memory stays small.
     const length = tier === "hour" ? 6 * tiers.hour.seconds : tiers.day.seconds;
@@ -362,7 +354,6 @@ export class Roller {
       await this.rewrite(tier, m, part, this.merged(tier, m, part), writer, false);
     }
     await this.done(writer);
-    return writer.changed;
   }
 
   private async done(writer: Writer): Promise<void> {
@@ -449,7 +440,7 @@ export class Roller {
     const rolled = rolledOf(m);
     const lines = new TierLines(m, rolled, tier, tierTables(m, this.columns[tier]));
     const existing = new Map<string, string>();
-    const zeros = new Map<string, { point: Point; at: number }>();
+    const zeros = new Map<string, Point>();
     const keyOf = ({ series, time }: Point) => `${series} ${time}`;
     if (!fresh)
       for await (const row of tierRows(database, authorization, this.columns[tier], m, tier, span))
@@ -460,23 +451,22 @@ export class Roller {
           const { tags, at, field, state, seconds } = row;
           const point = lines.state(tags, at, field, state, seconds);
           existing.set(keyOf(point), point.fields);
-          if (seconds !== 0)
-            zeros.set(keyOf(point), { point: lines.state(tags, at, field, state, 0), at });
+          if (seconds !== 0) zeros.set(keyOf(point), lines.state(tags, at, field, state, 0));
         }
-    const put = async (point: Point, at: number) => {
+    const put = async (point: Point) => {
       const key = keyOf(point);
       zeros.delete(key);
-      if (existing.get(key) !== point.fields) await writer.add(point, at);
+      if (existing.get(key) !== point.fields) await writer.add(point);
     };
     for await (const { tags, buckets } of units)
       for (const { at, values, states } of buckets) {
-        for (const point of lines.values(tags, at, values)) await put(point, at);
+        for (const point of lines.values(tags, at, values)) await put(point);
         for (const [field, times] of states)
           for (const [state, seconds] of times)
-            await put(lines.state(tags, at, field, state, seconds), at);
+            await put(lines.state(tags, at, field, state, seconds));
       }
     // Nothing can be deleted: a state that the rows no longer have lasts no time.
-    for (const { point, at } of zeros.values()) await writer.add(point, at);
+    for (const point of zeros.values()) await writer.add(point);
   }
 
   /** How far the rollups were when that was last recorded. */
@@ -546,8 +536,6 @@ export class Roller {
 
 /** Gathers points of a tier, and writes them at once. */
 class Writer {
-  /** When the buckets begin of which points were written. */
-  readonly changed = new Set<number>();
   count = 0;
   private lines: string[] = [];
   private readonly firsts = new Set<string>();
@@ -559,7 +547,7 @@ class Writer {
     private readonly columns: Record<Tier, TableColumns>,
   ) {}
 
-  async add(point: Point, at: number): Promise<void> {
+  async add(point: Point): Promise<void> {
     const text = line(point);
     this.lines.push(text);
     // Of files of one block, InfluxDB up to 3.11.3 believes the one that begins first, and of those that
@@ -569,7 +557,6 @@ class Writer {
     this.firsts.add(line({ series: table ?? "", fields: `${atColumn}=-1i`, time: start }));
     this.bytes += text.length;
     this.count += 1;
-    this.changed.add(at);
     if (this.bytes >= mostBytes) await this.flush();
   }
 
