@@ -333,6 +333,16 @@ export const kinds = {
     ...ofEvents,
     why: "As for `BessCertificateEnds`.",
   },
+  BessBackupTooOld: {
+    severity: "warning",
+    means: "No backup has succeeded for two periods of `backup.every`.",
+    look: "The row of backups on the pipeline dashboard: the last run's message says why. `docker logs <site>-backup` has every run.",
+    act: "As [backup.md](backup.md#when-it-fails) says of the message; then `npx bess backup`.",
+    pending: 0,
+    keep: 0,
+    ...ofPipeline,
+    why: `Two periods are long enough for a run that failed once. The age is told each hour, and after each run. ${pipelineSilence}`,
+  },
   BessWatchdog: {
     severity: "info",
     means:

@@ -1,6 +1,9 @@
+import { backupTable } from "../configs/backup";
+import type { BackupConfig } from "../configs/backup-schema";
 import { countedTables, sizeTable, startTable } from "../configs/influxdb";
 import { outageSeconds, type Profile } from "../configs/profiles";
 import { fillLevels, type StorageBudget } from "../configs/storage";
+import { durationSeconds } from "../configs/units";
 import { brokerTopics, quote, sources } from "../dashboards";
 import {
   type AlertGroup,
@@ -27,6 +30,8 @@ export interface PipelineOptions {
   profile: Pick<Profile, "messageRate">;
   /** When the broker's certificate ends. Default: it has none, or it is not known yet. */
   certificateEnds?: Date | undefined;
+  /** How often the site is backed up. Default: never. */
+  backup?: Pick<BackupConfig, "every"> | undefined;
 }
 
 type Draft = Omit<RuleOptions, "dashboard">;
@@ -288,6 +293,23 @@ function certificate(ends: Date): Draft[] {
   ];
 }
 
+/** The last backup's age. It is told each hour. */
+function backups({ every }: Pick<BackupConfig, "every">): Draft[] {
+  const most = 2 * durationSeconds(every);
+  return [
+    held(
+      "BessBackupTooOld",
+      asked("A", select(`last("age")`, backupTable), 3 * 3600),
+      ["gt", [most]],
+      {
+        summary: "The last backup is too old",
+        fires: `The last backup is older than two periods, ${duration(most)}`,
+        description: `The last backup was made {{ humanizeDuration $values.B.Value }} ago. One is due every ${every}.`,
+      },
+    ),
+  ];
+}
+
 /** The alerts of what carries the telemetry. */
 export function pipelineGroup(options: PipelineOptions, site: SiteLabels): AlertGroup {
   const drafts = [
@@ -296,6 +318,7 @@ export function pipelineGroup(options: PipelineOptions, site: SiteLabels): Alert
     ...host(options.storage),
     ...restarts(),
     ...(options.certificateEnds ? certificate(options.certificateEnds) : []),
+    ...(options.backup ? backups(options.backup) : []),
   ];
   return {
     name: "pipeline",

@@ -56,6 +56,7 @@ export function alertsReference(model: Model): string {
     profile: profiles.pi,
     storage: storageBudget(model, { profile: "pi", retention: "90d", storage: {} }),
     certificateEnds: new Date("2027-06-30"),
+    backup: { every: "1d" },
   });
   const queries = groups.reduce(
     (sum, { interval, rules }) =>

@@ -14,6 +14,7 @@ import {
 } from "../alerts";
 import { type Alerts, wayOf } from "../configs/alerting";
 import { contactName, folders, templates } from "../configs/grafana";
+import type { BackupConfig } from "../configs/backup-schema";
 import type { Model } from "../configs/model";
 import type { Profile } from "../configs/profiles";
 import type { StorageBudget } from "../configs/storage";
@@ -30,6 +31,8 @@ export interface AlertingArgs {
   late: LateAlerts;
   /** When the broker's certificate ends; undefined where it has none, or it is not known yet. */
   certificateEnds: Date | undefined;
+  /** How often the site is backed up. Default: never. */
+  backup?: Pick<BackupConfig, "every"> | undefined;
 }
 
 /** A site's alerts, all made through Grafana's API. */
@@ -50,14 +53,14 @@ export class Alerting extends pulumi.ComponentResource {
   }
 
   private createRules() {
-    const { model, site, alerts, storage, profile, certificateEnds } = this.args;
+    const { model, site, alerts, storage, profile, certificateEnds, backup } = this.args;
     const { runbook } = alerts;
     const folder = new grafana.oss.Folder(
       this.name,
       { uid: folders.alerts, title: "BESS alerts" },
       this.api,
     );
-    const options = { model, site, runbook, storage, profile, certificateEnds };
+    const options = { model, site, runbook, storage, profile, certificateEnds, backup };
     for (const group of alertGroups(options))
       new grafana.alerting.RuleGroup(
         `${this.name}-${group.name.replace(/\W+/g, "-")}`,

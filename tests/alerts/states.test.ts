@@ -82,6 +82,7 @@ const groups = alertGroups({
   profile: profiles.pi,
   storage: storageBudget(model, { profile: "pi", retention: "90d", storage: {} }),
   certificateEnds,
+  backup: { every: "1d" },
 });
 const rules = groups.flatMap((group) => group.rules.map((rule) => ({ rule, group })));
 
@@ -670,6 +671,22 @@ const rowsOf: Record<KindName, Row[]> = {
       lines: pipeline(300, 0, 0, {}),
       of: "",
       states: [[60, "normal"]],
+    },
+  ],
+  BessBackupTooOld: [
+    {
+      rule: "BessBackupTooOld",
+      does: "fires when two periods have passed, and ends with the next backup",
+      lines: [
+        `backup age=172000i ${start - 60_000}`,
+        `backup age=175600i ${start + 60_000}`,
+        `backup age=12i,ok=1i ${start + 300_000}`,
+      ],
+      states: [
+        [0, "normal"],
+        [120, "firing"],
+        [360, "normal"],
+      ],
     },
   ],
   BessWatchdog: [

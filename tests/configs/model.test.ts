@@ -129,7 +129,7 @@ describe("a model is refused, with the key, its value and what is allowed, for",
       `${firstField}.units`,
       "is no known key",
       "name, path, scale, offset, sent, number, values, bit, type, unit, range, limits, maxRate, " +
-        "stuckAfter, drift, follow, alarm, quantity",
+        "stuckAfter, drift, spread, follow, alarm, quantity",
     ],
     [
       "an unknown key of a tag",
