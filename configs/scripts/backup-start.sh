@@ -91,7 +91,8 @@ open_repository() {
 }
 
 #: Parquet files are never changed, and so are read where they lie. But retention deletes them, and whoever
-#: drops a table: what went away meanwhile may be named by the copies. restic says nothing of it.
+#: drops a table: what went away meanwhile may be named by the copies. restic says nothing of it, or that it
+#: could not read all.
 list_parquet() { # file
   [ ! -d @parquet@ ] || find @parquet@ -name '*.parquet' | sort > "$1"
 }
@@ -103,11 +104,14 @@ take_snapshot() {
     make_copies || return 1
     set -- @copies@ @links@
     [ ! -d @parquet@ ] || set -- "$@" @parquet@
-    run_restic 0 backup --json --host @site@ --tag @tag@ --group-by host --ignore-inode --exclude '*#*' "$@" || { why=$(reason); return 1; }
+    run_restic 0 backup --json --host @site@ --tag @tag@ --group-by host --ignore-inode --exclude '*#*' "$@" || [ "$code" = 3 ] || { why=$(reason); return 1; }
+    # With 3 it has read what it could.
+    why=''
+    [ "$code" = 0 ] || why=$(reason)
     summary=$(jq -c 'select(.message_type == "summary")' @scratch@/out)
     list_parquet @scratch@/after
     gone=$(comm -23 @scratch@/before @scratch@/after | wc -l)
-    [ "$gone" != 0 ] || return 0
+    if [ "$gone" = 0 ]; then [ -z "$why" ]; return; fi
     say "$gone files were deleted while they were read: it is done again ($try)"
   done
   why="$gone files were deleted while they were read, three times"
