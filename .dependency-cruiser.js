@@ -16,6 +16,7 @@ const rooms = {
     "fleet",
     "automation",
     "rehearsal",
+    "dashboards",
     "rollup",
     "simulator",
     "policy",

@@ -7,6 +7,7 @@ import { loadModel } from "../configs/model";
 import { Influx, influxdbMissing } from "../tests/support/influxdb";
 import { temporaryFolder } from "../tests/support/programs";
 import { secondsOf } from "./measuring";
+import { processorSeconds, residentMiB } from "./processes";
 
 const formats = ["csv", "parquet", "line-protocol"] as const;
 type Format = (typeof formats)[number];
@@ -39,18 +40,6 @@ function* lines(rows: number, from: number): Generator<string> {
     yield block.join("\n");
   }
 }
-
-/** Processor time of a process, in s. */
-function processorSeconds(pid: number): number {
-  const [, times = ""] = /\) (.*)/.exec(readFileSync(`/proc/${pid}/stat`, "utf8")) ?? [];
-  const [user = 0, system = 0] = times.split(" ").slice(11, 13).map(Number);
-  return (user + system) / 100;
-}
-
-const peakMiB = (pid: number): number =>
-  Math.round(
-    Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]) / 1024,
-  );
 
 const iso = (seconds: number) => new Date(seconds * 1000).toISOString();
 
@@ -123,7 +112,7 @@ async function benchmark({ rows, format: wanted, python }: Options): Promise<boo
     console.log(
       `curl, a query a day to /dev/null: ${curl.toFixed(1)} s, ${Math.round(rows / curl)} rows/s; ` +
         `in the database ${(processorSeconds(influx.pid) - idle).toFixed(1)} s of processor and ` +
-        `${peakMiB(influx.pid)} MiB at most; ${load()}`,
+        `${residentMiB(influx.pid).most} MiB at most; ${load()}`,
     );
     influx.standIn(join(folder.path, "bin"));
     for (const format of wanted) {
@@ -145,14 +134,10 @@ async function benchmark({ rows, format: wanted, python }: Options): Promise<boo
       let [memory, processor] = [0, 0];
       const before = processorSeconds(influx.pid);
       const watching = setInterval(() => {
-        try {
-          if (child.pid === undefined) return;
-          // One that has just ended has no memory left.
-          memory = Math.max(memory, peakMiB(child.pid) || 0);
-          processor = Math.max(processor, processorSeconds(child.pid));
-        } catch {
-          // It has ended.
-        }
+        if (child.pid === undefined) return;
+        // One that has just ended has no memory left.
+        memory = Math.max(memory, residentMiB(child.pid).most || 0);
+        processor = Math.max(processor, processorSeconds(child.pid));
       }, 200);
       const seconds = await secondsOf(async () => {
         const code = await new Promise((resolve) => child.once("close", resolve));
@@ -167,7 +152,7 @@ async function benchmark({ rows, format: wanted, python }: Options): Promise<boo
       console.log(
         `${format}: ${seconds.toFixed(1)} s, ${Math.round(rows / seconds)} rows/s, ${processor.toFixed(1)} s of processor ` +
           `and ${memory} MiB at most here, ${(processorSeconds(influx.pid) - before).toFixed(1)} s ` +
-          `and ${peakMiB(influx.pid)} MiB in the database, ${(bytes / 1e6).toFixed(0)} MB; ${load()}`,
+          `and ${residentMiB(influx.pid).most} MiB in the database, ${(bytes / 1e6).toFixed(0)} MB; ${load()}`,
       );
       if (python === undefined || format === "line-protocol") continue;
       const { stdout, stderr } = spawnSync(python, ["-c", reading, format, out, manifest], {

@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import { Option, program } from "commander";
 import { blocks, blockSeconds } from "../configs/influxdb";
 import { profiles } from "../configs/profiles";
@@ -7,6 +6,7 @@ import { diskMissing } from "../tests/support/machine/disk";
 import { Machine } from "../tests/support/machine/machine";
 import { influxdb3 } from "../tests/support/programs";
 import { secondsOf } from "./measuring";
+import { processorSeconds, residentMiB } from "./processes";
 
 interface Options {
   profile: keyof typeof profiles;
@@ -142,14 +142,9 @@ class FilledSite {
 
   /** What the server has used since its start: seconds of a processor, and memory in MiB. */
   private usage(): { processor: number; memory: number; mostMemory: number } {
-    const [pid] = this.machine.container("influxdb").processes("influxdb3");
-    const status = readFileSync(`/proc/${pid}/status`, "utf8");
-    const of = (key: string) =>
-      Math.round(Number(new RegExp(`^${key}:\\s+(\\d+)`, "m").exec(status)?.[1]) / 1024);
-    // The last of the brackets ends the program's name.
-    const [, times = ""] = /\) (.*)/.exec(readFileSync(`/proc/${pid}/stat`, "utf8")) ?? [];
-    const [user = 0, system = 0] = times.split(" ").slice(11, 13).map(Number);
-    return { processor: (user + system) / 100, memory: of("VmRSS"), mostMemory: of("VmHWM") };
+    const [pid = 0] = this.machine.container("influxdb").processes("influxdb3");
+    const { now, most } = residentMiB(pid);
+    return { processor: processorSeconds(pid), memory: now, mostMemory: most };
   }
 }
 

@@ -1,2 +1,5 @@
 /** The rollups of a site, for programs of this repository; its container runs main.ts. */
+export { line, seriesOf, type TagValues, TierLines } from "./lines";
+export { type Bucket, MergedBuckets, RowBuckets, type Value } from "./roll";
+export { layoutOf } from "./roller";
 export { runRollup, type RollupHooks } from "./service";

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { blockSeconds, databases } from "../configs/influxdb";
-import type { Measurement } from "../configs/model";
+import type { Measurement, Model } from "../configs/model";
 import {
   atColumn,
   chunkSeconds,
@@ -64,6 +64,12 @@ const margin = 3600;
 
 /** Seconds between two records of how far the rollups are, where nothing happens. */
 const recordSeconds = 600;
+
+/** Text that changes with what is rolled up of a model. */
+export function layoutOf({ measurements }: Model): string {
+  const rolled = measurements.map((m) => [m.name, m.interval, rolledOf(m)]);
+  return createHash("sha256").update(JSON.stringify(rolled)).digest("hex").slice(0, 16);
+}
 
 /** Keeps the tiers equal to the rows: new windows, and those that changed later. */
 export class Roller {
@@ -131,7 +137,7 @@ export class Roller {
     // The oldest window of which all rows are still there.
     const { start, end } = windowOf("minute", this.horizon(now));
     const oldest = start >= this.horizon(now) ? start : end;
-    const layout = this.layout();
+    const layout = layoutOf(this.options.config.model);
     this.notes.rewind(found ? found.noted : now - 2 * recordSeconds);
     const [first] = this.notes.days();
     const lost =
@@ -166,13 +172,6 @@ export class Roller {
   /** The oldest rows that retention leaves for long enough. */
   private horizon(now: number): number {
     return now - durationSeconds(this.options.config.retention.raw) + margin;
-  }
-
-  /** Text that changes with what is rolled up. */
-  private layout(): string {
-    const { model } = this.options.config;
-    const rolled = model.measurements.map((m) => [m.name, m.interval, rolledOf(m)]);
-    return createHash("sha256").update(JSON.stringify(rolled)).digest("hex").slice(0, 16);
   }
 
   private async timed<T>(work: () => Promise<T>): Promise<T> {
@@ -512,7 +511,7 @@ export class Roller {
       // A clock that is set back must not hide a note.
       noted: `${Math.floor(oldest - recordSeconds)}i`,
       again: this.again === undefined ? undefined : `${this.again}i`,
-      layout: `"${this.layout()}"`,
+      layout: `"${layoutOf(this.options.config.model)}"`,
       lag: Math.max(
         0,
         now - windowOf("minute", until).end - this.due.window,

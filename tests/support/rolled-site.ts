@@ -4,6 +4,7 @@ import { buildSync } from "esbuild";
 import * as influxdb from "../../configs/influxdb";
 import type { Model } from "../../configs/model";
 import type { Retention, RollupConfig } from "../../configs/rollups";
+import { withOptions } from "./machine/container";
 import { freePort, influxdb3, listens, Running, temporaryFolder, until } from "./programs";
 
 /** Bytes that one write has at most. */
@@ -22,11 +23,17 @@ export class RolledSite {
     private readonly retention: Retention,
     private readonly listen: { address: string; port: number; writePort: number },
     private readonly readerPort: number,
+    private readonly options: Record<string, string>,
   ) {}
 
-  static async make(model: Model, retention: Retention): Promise<RolledSite> {
+  /** @param options of InfluxDB that are other than as deployed. */
+  static async make(
+    model: Model,
+    retention: Retention,
+    options: Record<string, string> = {},
+  ): Promise<RolledSite> {
     const listen = { address: "127.0.0.1", port: await freePort(), writePort: await freePort() };
-    const site = new RolledSite(model, retention, listen, await freePort());
+    const site = new RolledSite(model, retention, listen, await freePort(), options);
     for (const name of ["data", "notes"]) mkdirSync(site.at(name));
     writeFileSync(site.at("admin"), influxdb.adminTokenFile(site.token), { mode: 0o600 });
     writeFileSync(site.at("token"), site.token);
@@ -60,7 +67,10 @@ export class RolledSite {
       paths,
       listen,
     };
-    const database = new Running(influxdb3() ?? "", influxdb.serveArguments(options));
+    const database = new Running(
+      influxdb3() ?? "",
+      withOptions(influxdb.serveArguments(options), this.options),
+    );
     this.database = database;
     await until(
       () => `InfluxDB answers: ${database.output}`,
@@ -105,6 +115,17 @@ export class RolledSite {
     return `http://127.0.0.1:${this.listen.port}`;
   }
 
+  /** Ids of the processes of the database and of the rollups' program. */
+  get pids(): { database: number; rollup: number } {
+    if (!this.database || !this.rollup) throw new Error("the site is not started");
+    return { database: this.database.pid, rollup: this.rollup.pid };
+  }
+
+  /** Folder of the database's files. */
+  get data(): string {
+    return this.at("data");
+  }
+
   /** Writes line protocol with times in seconds, as Telegraf does. */
   async write(lines: readonly string[], db: string = influxdb.databases.telemetry): Promise<void> {
     let body = "";
@@ -137,10 +158,14 @@ export class RolledSite {
     of: "database" | "reader",
     q: string,
     more: Record<string, string> = {},
+    signal?: AbortSignal,
   ): Promise<{ answer: unknown; source: string | null }> {
     const origin = of === "database" ? this.url : `http://127.0.0.1:${this.readerPort}`;
     const parameters = new URLSearchParams({ db: "bess", q, epoch: "ms", ...more });
-    const response = await fetch(`${origin}/query?${parameters}`, { headers: this.headers });
+    const response = await fetch(`${origin}/query?${parameters}`, {
+      headers: this.headers,
+      ...(signal && { signal }),
+    });
     return { answer: await response.json(), source: response.headers.get("x-bess-source") };
   }
 
