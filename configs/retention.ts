@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { profiles } from "./profiles";
-import { type Retention, tierNames, tiers } from "./rollups";
+import { leastRetention, type Retention, tierNames, tiers } from "./rollups";
 import { durationPattern, durationSeconds, durationUnit, durationWithin } from "./units";
 import { text } from "./validation";
 
@@ -16,7 +16,7 @@ const ofProfiles = Object.entries(profiles)
 const tierKey = (what: string, tier: keyof typeof tiers, finer: string) =>
   duration.optional().meta({
     description:
-      `How long rollups by ${what} are kept: as long as ${finer} at least. ` +
+      `How long rollups by ${what} are kept: ${leastRetention[tier]}, and as long as ${finer} at least. ` +
       `Without it: ${tiers[tier].retention}, or as long as ${finer} if that is longer.`,
     unit: durationUnit,
     examples: [tiers[tier].retention],
@@ -77,7 +77,16 @@ export function retentionFindings(choice: RetentionChoice): { tier: string; mess
   const order = ["raw", ...tierNames] as const;
   return tierNames.flatMap((tier, i) => {
     const finer = order[i] ?? "raw";
-    if (durationSeconds(retention[tier]) >= durationSeconds(retention[finer])) return [];
+    const least = leastRetention[tier];
+    if (durationSeconds(retention[tier]) >= durationSeconds(retention[finer]))
+      return durationSeconds(retention[tier]) >= durationSeconds(least)
+        ? []
+        : [
+            {
+              tier,
+              message: `keep it for ${least} at least: the next tier is made of parts as long`,
+            },
+          ];
     const message =
       `keep it as long as retention.${finer} at least, which is ${retention[finer]}` +
       (chosen(choice)[finer] ? "" : " by default");

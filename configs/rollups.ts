@@ -32,24 +32,38 @@ export interface Span {
 
 /**
  * The window that a moment lies in. A window's rows are written at once when it is over, and lie in one
- * block of InfluxDB: six hours of minutes, a day of hours, a month of days.
+ * block of InfluxDB: six hours of minutes, a quarter of a month of hours, eight days at most, and a month
+ * of days.
  * @param at seconds since 1970.
  */
 export function windowOf(tier: Tier, at: number): Span {
-  if (tier === "day") {
-    const date = new Date(at * 1000);
-    const month = (add: number) => Date.UTC(date.getUTCFullYear(), date.getUTCMonth() + add) / 1000;
-    return { start: month(0), end: month(1) };
+  if (tier === "minute") {
+    const length = day / 4;
+    const start = Math.floor(at / length) * length;
+    return { start, end: start + length };
   }
-  const length = windowSeconds[tier];
-  const start = Math.floor(at / length) * length;
-  return { start, end: start + length };
+  const date = new Date(at * 1000);
+  const of = (month: number, days: number) =>
+    Date.UTC(date.getUTCFullYear(), date.getUTCMonth() + month, 1 + days) / 1000;
+  if (tier === "day") return { start: of(0, 0), end: of(1, 0) };
+  const quarter = Math.min(3, Math.floor((date.getUTCDate() - 1) / 8));
+  return {
+    start: of(0, quarter * 8),
+    end: quarter === 3 ? of(1, 0) : of(0, (quarter + 1) * 8),
+  };
 }
 
-const windowSeconds = { minute: day / 4, hour: day } as const;
+/**
+ * The least that a tier can be kept: the next one is made of it a window at a time, and its own rows lie at
+ * their window's beginning.
+ */
+export const leastRetention = { minute: "10d", hour: "40d", day: "40d" } as const satisfies Record<
+  Tier,
+  string
+>;
 
 /** Files of a table and tier in a year: one for each window. */
-export const windowsPerYear = { minute: 1460, hour: 365, day: 12 } as const satisfies Record<
+export const windowsPerYear = { minute: 1460, hour: 48, day: 12 } as const satisfies Record<
   Tier,
   number
 >;

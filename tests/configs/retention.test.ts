@@ -15,8 +15,8 @@ describe("what is kept", () => {
     ["of one tier", { profile: "dev", retention: { minute: "730d" } }, "30d 730d 3650d 3650d"],
     [
       "of all",
-      { profile: "dev", retention: { raw: "1d", minute: "2d", hour: "3d", day: "4d" } },
-      "1d 2d 3d 4d",
+      { profile: "dev", retention: { raw: "1d", minute: "10d", hour: "40d", day: "40d" } },
+      "1d 10d 40d 40d",
     ],
   ])("%s", (_, choice, kept) => {
     expect(Object.values(retentionOf(choice)).join(" ")).toBe(kept);
@@ -30,6 +30,13 @@ describe("what is kept", () => {
       { tier: "day", message: "keep it as long as retention.hour at least, which is 30d" },
     ]);
   });
+});
+
+test("a tier is refused that has gone before the next is made of it", () => {
+  const retention = { raw: "1d", minute: "9d", hour: "40d" };
+  expect(retentionFindings({ profile: "pi", retention })).toEqual([
+    { tier: "minute", message: expect.stringMatching(/^keep it for 10d at least/) },
+  ]);
 });
 
 describe("the rollups' tables", () => {
@@ -57,7 +64,7 @@ describe("the rollups' tables", () => {
   test("have so few files that ten years can be asked", () => {
     const retention = retentionOf({ profile: "dev", retention: "1d" });
     const files = filesOfTable(retention);
-    expect(files).toEqual({ raw: 144, minute: 1460, hour: 3650, day: 120 });
+    expect(files).toEqual({ raw: 144, minute: 1460, hour: 480, day: 120 });
     expect(queryFileLimit(retention)).toBeGreaterThanOrEqual(files.hour);
   });
 });
