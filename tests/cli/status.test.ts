@@ -16,7 +16,7 @@ afterAll(() => {
   checkout.remove();
 });
 
-const services = ["mosquitto", "telegraf", "influxdb", "grafana"];
+const services = ["mosquitto", "telegraf", "influxdb", "rollup", "grafana"];
 const facts = (site: string, changes: Record<string, object> = {}) =>
   services.map((service) => containerFacts(`${site}-${service}`, changes[service])).join("\n");
 
@@ -132,7 +132,7 @@ describe("the status of several sites", () => {
   test("is asked in one round trip at each, and a site that is not reached hides no other", async () => {
     const stacks = ["near", "far", "nowhere"].flatMap((stack) => ["--stack", stack]);
     const { code, stdout } = await status(...stacks);
-    expect(stdout.match(/^(near|far) +\w+ +running +healthy /gm)).toHaveLength(8);
+    expect(stdout.match(/^(near|far) +\w+ +running +healthy /gm)).toHaveLength(2 * services.length);
     expect(stdout).toMatch(/^nowhere: it is not reached: ssh: .*Connection refused/m);
     expect(code).toBe(2);
     expect([sshd.connections(), sshd.sessions()]).toEqual([1, 1]);

@@ -102,6 +102,7 @@ describe("a certificate's names and time are told", () => {
   test("while it is valid", () =>
     expect(report("DNS:kiel-1.example,IP:10.0.0.5", "2026-06-01")).toEqual({
       description: "for kiel-1.example, 10.0.0.5, valid until 2027-01-01",
+      ends: new Date("2027-01-01T12:00:00Z"),
       warnings: [],
     }));
   test("with a warning in its last month", () =>

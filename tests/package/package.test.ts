@@ -78,7 +78,14 @@ describe("the packed package, in a program outside this checkout", () => {
   test("holds JavaScript, types and the data that is read at run time, and no test", () => {
     const files = readdirSync(join(installed, "dist"), { recursive: true }).map(String);
     const folders = readdirSync(join(installed, "dist"));
-    expect(folders.sort()).toEqual(["components", "configs", "dashboards", "rollup", "simulator"]);
+    expect(folders.sort()).toEqual([
+      "alerts",
+      "components",
+      "configs",
+      "dashboards",
+      "rollup",
+      "simulator",
+    ]);
     expect(files).toEqual(
       expect.arrayContaining([
         "components/index.js",
@@ -115,6 +122,7 @@ describe("the packed package, in a program outside this checkout", () => {
         "kiel-1-grafana",
         "kiel-1-influxdb",
         "kiel-1-mosquitto",
+        "kiel-1-rollup",
         "kiel-1-simulator",
         "kiel-1-telegraf",
       ]);
@@ -133,13 +141,15 @@ describe("the packed package, in a program outside this checkout", () => {
       });
       const revisionOf = ({ labels }: MockedContainer) =>
         labels.find(({ label }) => label === "bess-telemetry.revision")?.value;
-      const { mosquitto, influxdb, telegraf, explorer, grafana, simulator } = containers;
-      const here = [mosquitto, influxdb, telegraf, explorer, grafana, simulator].map(revisionOf);
+      const { mosquitto, influxdb, telegraf, explorer, rollup, grafana, simulator } = containers;
+      const inOrder = [mosquitto, influxdb, telegraf, explorer, rollup, grafana, simulator];
+      const here = inOrder.map(revisionOf);
       const there = String(deployed.outputs.revision?.value).split("-");
       expect(there.map((revision, index) => revision === here[index])).toEqual([
         true,
         true,
         false,
+        true,
         true,
         true,
         true,

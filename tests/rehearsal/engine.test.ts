@@ -32,13 +32,14 @@ test("a second up changes nothing", async () => {
   expect(await base.copy().up()).toEqual([]);
 });
 
-test("another field in the model replaces Telegraf alone", async () => {
+test("another field in the model replaces Telegraf and Rollup alone", async () => {
   const site = base.copy();
   const model = modelWithField(site.folder, stateOfHealth);
   const steps = await site.up({ model, simulator: { enabled: false } });
   // The simulator publishes the model too, and so is left out here.
   expect(containers(steps)).toEqual([
     "delete Container:dev-simulator",
+    "replace Container:dev-rollup",
     "replace Container:dev-telegraf",
   ]);
   expect(steps).toContain("update Command:dev-influxdb-schema");
@@ -88,7 +89,9 @@ test("a rotated secret changes only what uses it", async () => {
   expect(token).toEqual([
     "replace Command:dev-influxdb-token-grafana",
     "replace RandomId:dev-influxdb-token-grafana",
-    ...["influxql", "pipeline", "sql"].map((source) => `update DataSource:dev-grafana-${source}`),
+    ...["influxql", "pipeline", "rollups", "sql"].map(
+      (source) => `update DataSource:dev-grafana-${source}`,
+    ),
   ]);
 });
 
@@ -159,7 +162,9 @@ test("destroy keeps the data volumes, and purge does not", async () => {
   expect(containers).toEqual({});
   expect(networks).toEqual({});
   expect(Object.keys(volumes).sort()).toEqual(
-    ["explorer", "grafana", "influxdb", "mosquitto"].map((service) => `dev-${service}-data`),
+    ["explorer", "grafana", "influxdb", "mosquitto", "rollup"].map(
+      (service) => `dev-${service}-data`,
+    ),
   );
   const purged = base.copy();
   await purged.up({ purge: true });
@@ -182,7 +187,7 @@ test("no secret stands in the state's file, nor in what the simulated engine kee
     maxBuffer: 1 << 26,
   });
   const secrets = plaintexts(JSON.parse(exported.stdout).deployment.resources);
-  expect(secrets).toHaveLength(11);
+  expect(secrets).toHaveLength(12);
   const kept = [base.stateFile, base.engine().file].map((file) => readFileSync(file));
   for (const secret of secrets) for (const file of kept) expect(file.includes(secret)).toBe(false);
 });
