@@ -142,7 +142,7 @@ describe("the packed package, in a program outside this checkout", () => {
       const revisionOf = ({ labels }: MockedContainer) =>
         labels.find(({ label }) => label === "bess-telemetry.revision")?.value;
       const { mosquitto, influxdb, telegraf, explorer, rollup, grafana, simulator } = containers;
-      const inOrder = [mosquitto, influxdb, telegraf, explorer, rollup, grafana, simulator];
+      const inOrder = [mosquitto, influxdb, telegraf, rollup, explorer, grafana, simulator];
       const here = inOrder.map(revisionOf);
       const there = String(deployed.outputs.revision?.value).split("-");
       expect(there.map((revision, index) => revision === here[index])).toEqual([
