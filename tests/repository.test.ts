@@ -25,7 +25,8 @@ test("Renovate finds the image of every service, with its tag", () => {
       ),
     );
   });
-  expect(found).toEqual(Object.values(images));
+  // Services may share one.
+  expect(new Set(found)).toEqual(new Set(Object.values(images)));
 });
 
 describe("CONTRIBUTING.md says what the linter lets each room import", () => {
