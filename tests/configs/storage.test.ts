@@ -33,7 +33,7 @@ describe("the budget", () => {
 
   test("is refused with the figures, if the model is expected to need more", () => {
     expect(refusalOf(() => budgetOf("4GB")).problems).toEqual([
-      'storage.max is "4GB": 90d of the model bess-fleet at 10 messages/s need 4.4 GB, of which ' +
+      'storage.max is "4GB": 90d of the model bess-fleet at 10 messages/s need 6.7 GB, of which ' +
         "0.5 GB are the broker's queue; raise storage.max, or shorten retention",
     ]);
     expect(budgetOf("4GB", "60d").budget).toBe(4e9);
