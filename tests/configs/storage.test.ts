@@ -36,6 +36,6 @@ describe("the budget", () => {
       'storage.max is "4GB": 90d of the model bess-fleet at 10 messages/s need 6.7 GB, of which ' +
         "0.5 GB are the broker's queue; raise storage.max, or shorten retention",
     ]);
-    expect(budgetOf("4GB", "60d").budget).toBe(4e9);
+    expect(budgetOf("6GB", "60d").budget).toBe(6e9);
   });
 });
