@@ -6,7 +6,7 @@ import { providerPlugins } from "../../automation/programs";
 import { temporaryFolder } from "./programs";
 
 const root = join(__dirname, "../..");
-const notCopied = ["node_modules", ".git", ".cache", ".pulumi-state", "coverage"];
+const notCopied = ["node_modules", ".git", ".cache", ".pulumi-state", "coverage", "dist"];
 
 /** How a command ended. */
 export interface Ended {
