@@ -135,13 +135,13 @@ describe("a host is refused, with a remedy, for", () => {
     [
       "a small disk",
       { disk: "3000000000 3800000 3650000" },
-      "its disk has 3.0 GB free, and 90 days of this model need 11.8 GB: shorten " +
+      "its disk has 3.0 GB free, and 90 days of this model need 11.7 GB: shorten " +
         "retention, or use a larger disk",
     ],
     [
       "too few inodes",
       { disk: "52000000000 200000 60000" },
-      "its disk has 60000 inodes free, and 90 days of this model need 199500: shorten " +
+      "its disk has 60000 inodes free, and 90 days of this model need 167800: shorten " +
         "retention, or use a larger disk, or make the file system with more of them " +
         "(mkfs.ext4 -T news)",
     ],
