@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
-import { images } from "../configs/images";
+import { hubImages, images } from "../configs/images";
 import { showProgress } from "./progress";
 
 const root = join(__dirname, "..");
@@ -75,7 +75,7 @@ async function install(packages: string[]): Promise<string | undefined> {
 }
 
 /** The version that an image's tag names. */
-const versionOf = (image: string) => image.replace(/^.*:([\d.]+).*$/, "$1");
+const versionOf = (image: string) => image.replace(/^.*:v?([\d.]+).*$/, "$1");
 
 const mosquittoVersion = versionOf(images.mosquitto);
 
@@ -184,6 +184,21 @@ function buildMosquitto(): Promise<string | undefined> {
   );
 }
 
+/** Programs of a package of a newer Debian, copied into the cache. @returns why they could not be. */
+function unpackDebian(name: string, programs: readonly string[]): Promise<string | undefined> {
+  const cwd = join(root, ".cache", name);
+  const apt = newerDebian(cwd);
+  return runAll(
+    [
+      apt("update"),
+      apt("download", name),
+      ["sh", "-c", `dpkg-deb -x ${name}_*.deb source`],
+      ["cp", ...programs.map((program) => `source/usr/bin/${program}`), cache],
+    ],
+    cwd,
+  );
+}
+
 const resticVersion = versionOf(images.backup);
 
 /** restic in the version that is deployed, from the package of a newer Debian. */
@@ -199,20 +214,46 @@ async function restic(): Promise<Part> {
   });
   if (!locate("apt-get")) return missing("this machine has no apt-get to fetch it");
   console.error(`fetching  ${name}: ${resticVersion}, from Debian's package`);
-  const cwd = join(root, ".cache/restic");
-  const apt = newerDebian(cwd);
-  const failed = await runAll(
-    [
-      apt("update"),
-      apt("download", "restic"),
-      ["sh", "-c", "dpkg-deb -x restic_*.deb source"],
-      ["cp", "source/usr/bin/restic", cache],
-    ],
-    cwd,
-  );
+  const failed = await unpackDebian(name, [name]);
   return failed
     ? missing(failed)
     : { name, state: "installed", note: `${resticVersion}, copied into ${cache}` };
+}
+
+const victoriaMetricsVersion = versionOf(hubImages["victoria-metrics"]);
+
+/** What the tests use of VictoriaMetrics: the database, its agent and its door, and its backup. */
+const victoriaMetricsPrograms = [
+  "victoria-metrics",
+  "vmagent",
+  "vmauth",
+  "vmbackup",
+  "vmrestore",
+] as const;
+
+/** VictoriaMetrics in the version that the hub deploys, from the package of a newer Debian. */
+async function victoriaMetrics(): Promise<Part> {
+  const name = "victoria-metrics";
+  // Debian's programs do not know their version: what was unpacked is written down beside them.
+  const note = join(cache, `${name}-${victoriaMetricsVersion}`);
+  const parts = [note, ...victoriaMetricsPrograms.map((program) => join(cache, program))];
+  if (parts.every(existsSync)) return { name, state: "found", note: join(cache, name) };
+  const missing = (why: string): Part => ({
+    name,
+    state: "missing",
+    note:
+      `${victoriaMetricsVersion} comes from Debian's package ${name}, of testing (${why}); ` +
+      "the tests of the hub need it",
+  });
+  if (!locate("apt-get")) return missing("this machine has no apt-get to fetch it");
+  console.error(`fetching  ${name}: ${victoriaMetricsVersion}, from Debian's package`);
+  const failed = await unpackDebian(name, victoriaMetricsPrograms);
+  if (failed) return missing(failed);
+  const { stdout } = await run("sh", ["-c", `ls ${join(root, ".cache", name)}/*.deb`]);
+  if (!stdout.includes(`_${victoriaMetricsVersion}`))
+    return missing(`Debian has ${stdout.trim().split("/").at(-1)}`);
+  writeFileSync(note, "");
+  return { name, state: "installed", note: `${victoriaMetricsVersion}, copied into ${cache}` };
 }
 
 const telegrafVersion = versionOf(images.telegraf);
@@ -527,6 +568,7 @@ const sets = {
     pulumi,
     mosquitto,
     restic,
+    victoriaMetrics,
     () => debian("busybox", ["busybox"]),
     () => debian("python3", ["python3"]),
     () => debian("influxd", ["influxdb"]),

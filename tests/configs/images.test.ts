@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { buildSync } from "esbuild";
 import { bundledPrograms } from "../../components/bundles";
 import recorded from "../../configs/architectures.json";
-import { fromMirror, images } from "../../configs/images";
+import { fromMirror, hubImages, images } from "../../configs/images";
 import { parseSite, siteImages, siteServices } from "../../configs/site";
 
 const root = join(__dirname, "../..");
@@ -29,7 +29,7 @@ describe("images", () => {
       grafana: "ghcr.io/g/g:1",
     });
   });
-  test.each(Object.values(images))(
+  test.each(Object.values({ ...images, ...hubImages }))(
     "%s has a recorded manifest for a Raspberry Pi and for a server",
     (image) => {
       expect((recorded.architectures as Record<string, string[]>)[image]).toEqual(
@@ -39,7 +39,7 @@ describe("images", () => {
   );
   test("that are recorded are the pinned ones, and no others", () => {
     expect(Object.keys(recorded.architectures).sort()).toEqual(
-      [...new Set(Object.values(images))].sort(),
+      [...new Set(Object.values({ ...images, ...hubImages }))].sort(),
     );
   });
 });

@@ -23,7 +23,12 @@ export function program(
     | "restic"
     | "shellcheck"
     | "telegraf"
-    | "sshd",
+    | "sshd"
+    | "victoria-metrics"
+    | "vmagent"
+    | "vmauth"
+    | "vmbackup"
+    | "vmrestore",
 ): string {
   const found = searched.map((folder) => join(folder, name)).find(existsSync);
   if (!found) throw new Error(`${name} is missing: npm test installs it; see its first lines`);
