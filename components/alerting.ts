@@ -2,7 +2,6 @@ import * as pulumi from "@pulumi/pulumi";
 import * as grafana from "@pulumiverse/grafana";
 import {
   type AlertGroup,
-  alertGroups,
   deadMan,
   deadManIntegration,
   integrationLists,
@@ -14,25 +13,14 @@ import {
 } from "../alerts";
 import { type Alerts, wayOf } from "../configs/alerting";
 import { contactName, folders, templates } from "../configs/grafana";
-import type { BackupConfig } from "../configs/backup-schema";
-import type { Model } from "../configs/model";
-import type { Profile } from "../configs/profiles";
-import type { StorageBudget } from "../configs/storage";
 import type { LateAlerts } from "./site-values";
 
-/** What alerts go by, and who is told. */
+/** Which alerts there are, and who is told. */
 export interface AlertingArgs {
-  site: string;
-  model: Model;
-  storage: StorageBudget;
-  profile: Profile;
+  groups: readonly AlertGroup[];
   alerts: Alerts;
   /** What of `alerts` may be known later. */
   late: LateAlerts;
-  /** When the broker's certificate ends; undefined where it has none, or it is not known yet. */
-  certificateEnds: Date | undefined;
-  /** How often the site is backed up. Default: never. */
-  backup?: Pick<BackupConfig, "every"> | undefined;
 }
 
 /** A site's alerts, all made through Grafana's API. */
@@ -53,15 +41,12 @@ export class Alerting extends pulumi.ComponentResource {
   }
 
   private createRules() {
-    const { model, site, alerts, storage, profile, certificateEnds, backup } = this.args;
-    const { runbook } = alerts;
     const folder = new grafana.oss.Folder(
       this.name,
       { uid: folders.alerts, title: "BESS alerts" },
       this.api,
     );
-    const options = { model, site, runbook, storage, profile, certificateEnds, backup };
-    for (const group of alertGroups(options))
+    for (const group of this.args.groups)
       new grafana.alerting.RuleGroup(
         `${this.name}-${group.name.replace(/\W+/g, "-")}`,
         {

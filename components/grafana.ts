@@ -1,24 +1,18 @@
-import * as command from "@pulumi/command";
-import type * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 import * as grafana from "@pulumiverse/grafana";
+import { alertGroups } from "../alerts";
 import type { BackupConfig } from "../configs/backup-schema";
 import { databases } from "../configs/influxdb";
-import type { Alerts } from "../configs/alerting";
 import * as configs from "../configs/grafana";
 import type { Model } from "../configs/model";
-import type { SiteConfig } from "../configs/site";
 import type { StorageBudget } from "../configs/storage";
 import { dashboards, sources } from "../dashboards";
-import { engineEnvironment, engineLine } from "../configs/ssh";
 import type { Profile } from "../configs/profiles";
 import { Alerting } from "./alerting";
-import { password } from "./secrets";
-import { dataVolume, type File, Service, type ServiceContext } from "./service";
-import type { LateAlerts } from "./site-values";
+import { GrafanaServer, type GrafanaServerArgs } from "./grafana-server";
 
 /** What Grafana shows, and to whom. */
-export interface GrafanaArgs extends ServiceContext {
+export interface GrafanaArgs extends GrafanaServerArgs {
   /**
    * What each dashboard's title begins with.
    * @example
@@ -53,30 +47,6 @@ export interface GrafanaArgs extends ServiceContext {
    */
   backup?: Pick<BackupConfig, "every"> | undefined;
   /**
-   * Where Grafana listens on the host, and what it allows without a login.
-   * @example
-   * ```ts
-   * { grafana: { address: "127.0.0.1", port: 3000, embedding: false, anonymous: false } }
-   * ```
-   */
-  grafana: SiteConfig["grafana"];
-  /**
-   * Alert rules, and who is told.
-   * @example
-   * ```ts
-   * { alerts: parseSite({ name: "kiel-1" }).alerts }
-   * ```
-   */
-  alerts: Alerts;
-  /**
-   * What of `alerts` may be known later.
-   * @example
-   * ```ts
-   * { lateAlerts: { contacts: {}, smtpPassword: undefined, deadManUrl: undefined } }
-   * ```
-   */
-  lateAlerts: LateAlerts;
-  /**
    * Size of the host, by which alerts of the pipeline go.
    * @example
    * ```ts
@@ -93,39 +63,6 @@ export interface GrafanaArgs extends ServiceContext {
    * ```
    */
   certificateEnds: Date | undefined;
-  /**
-   * URL of Grafana's API, as it is reached from where Pulumi runs.
-   * @example
-   * ```ts
-   * { api: "http://127.0.0.1:3000" }
-   * ```
-   */
-  api: pulumi.Input<string>;
-  /**
-   * Name of the Docker network of the site's data.
-   * @example
-   * ```ts
-   * { network: "kiel-1-data" }
-   * ```
-   */
-  network: pulumi.Input<string>;
-  /**
-   * Whether the data volume is deleted with the stack.
-   * @example
-   * ```ts
-   * { purge: false }
-   * ```
-   */
-  purge: boolean;
-  /**
-   * A new value makes a new admin password.
-   * @default the first password stays
-   * @example
-   * ```ts
-   * { rotation: "2026-11" }
-   * ```
-   */
-  rotation?: pulumi.Input<string> | undefined;
   /**
    * URL of InfluxDB's API, as Grafana's container reaches it.
    * @example
@@ -153,112 +90,27 @@ export interface GrafanaArgs extends ServiceContext {
 }
 
 /** Grafana with its data sources, folder and dashboards, all made through its API. */
-export class Grafana extends pulumi.ComponentResource {
-  /** Its container. */
-  readonly service: Service;
-  /** Its data volume. */
-  readonly volume: docker.Volume;
-  /** Password of the user `admin`; secret. */
-  readonly adminPassword: pulumi.Output<string>;
-  /** What holds all that is made through the API. */
-
+export class Grafana extends GrafanaServer {
   constructor(
     private readonly name: string,
     private readonly args: GrafanaArgs,
     opts: pulumi.ComponentResourceOptions,
   ) {
-    super("bess:index:Grafana", name, {}, opts);
-    this.adminPassword = password(`${name}-admin`, args.rotation, this);
-    this.volume = dataVolume(`${name}-data`, { ...args, service: "grafana" }, this);
-    this.service = this.createService();
-    const api = this.connect();
+    super(name, args, Object.values(sources), opts);
+    const { api } = this;
     const made = [...this.createDataSources(api), ...this.createDashboards(api)];
     if (args.alerts.enabled)
       new Alerting(
         `${name}-alerts`,
-        { ...args, site: args.title, late: args.lateAlerts },
+        {
+          groups: alertGroups({ ...args, site: args.title, runbook: args.alerts.runbook }),
+          alerts: args.alerts,
+          late: args.lateAlerts,
+        },
         // A rule names its data source.
         { ...api, dependsOn: made },
       );
     this.registerOutputs({ adminPassword: this.adminPassword });
-  }
-
-  private createService(): Service {
-    const { name, args } = this;
-    const { smtp } = args.alerts;
-    return new Service(
-      name,
-      {
-        ...args,
-        service: "grafana",
-        networks: [args.network],
-        user: "472:0",
-        entrypoints: ["/bin/sh", configs.paths.start],
-        environment: configs.environment({ ...args.grafana, smtp }),
-        files: this.files(),
-        volumes: [{ name: this.volume.name, path: configs.paths.data }],
-        ports: [
-          { internal: configs.port, external: args.grafana.port, address: args.grafana.address },
-        ],
-        healthCheck: configs.healthCheck,
-      },
-      { parent: this },
-    );
-  }
-
-  private files(): File[] {
-    const secretKey = password(`${this.name}-secret-key`, undefined, this);
-    const { smtpPassword } = this.args.lateAlerts;
-    const start = pulumi
-      .all([this.args.site, this.args.images.grafana])
-      .apply(([site, image]) => configs.startScript({ site, image }));
-    return [
-      { path: configs.paths.start, content: start, executable: true },
-      { path: configs.paths.password, content: this.adminPassword, secret: true },
-      { path: configs.paths.seed, content: secretKey, secret: true },
-      ...(smtpPassword
-        ? [{ path: configs.paths.smtpPassword, content: smtpPassword, secret: true }]
-        : []),
-    ];
-  }
-
-  /** Options of what is made through Grafana's API, once Grafana is healthy. */
-  private connect() {
-    const provider = new grafana.Provider(
-      this.name,
-      { url: this.args.api, auth: pulumi.interpolate`admin:${this.adminPassword}` },
-      { parent: this },
-    );
-    return {
-      parent: this,
-      provider,
-      dependsOn: [this.forgetFormer()],
-      // All lies in the volume. It goes or stays with it, also where Grafana does not answer.
-      deletedWith: this.volume,
-    };
-  }
-
-  /** Removes, once, what another stack has left in a volume that was kept. */
-  private forgetFormer(): command.local.Command {
-    const { args } = this;
-    const line = pulumi
-      .output(args.site)
-      .apply((site) => engineLine(args, `docker exec -i ${site}-grafana sh -s`));
-    return new command.local.Command(
-      `${this.name}-inherit`,
-      {
-        create: line,
-        stdin: configs.inheritScript(Object.values(sources)),
-        environment: engineEnvironment(args),
-        logging: "none",
-      },
-      // A later version's script has nothing to do either.
-      {
-        parent: this,
-        dependsOn: [this.service.ready],
-        ignoreChanges: ["stdin", "create", "environment"],
-      },
-    );
   }
 
   private createDataSources(api: pulumi.CustomResourceOptions) {

@@ -3,7 +3,7 @@ import * as command from "@pulumi/command";
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 import { labels, readyScript } from "../configs/containers";
-import type { Service as ServiceName } from "../configs/images";
+import type { AnyService, Service as ServiceName } from "../configs/images";
 import type { SiteConfig } from "../configs/site";
 import { engineEnvironment, engineLine, type EnginePlace } from "../configs/ssh";
 import {
@@ -80,8 +80,8 @@ export interface PublishedPort {
   address: pulumi.Input<string>;
 }
 
-/** What a site's services have in common. */
-export interface ServiceContext extends EnginePlace {
+/** What the services of a site, or of the hub, have in common. `Name`: which services there are. */
+export interface ServiceContext<Name extends AnyService = ServiceName> extends EnginePlace {
   /**
    * Name of the site: containers, networks and volumes are named after it.
    * @example
@@ -114,7 +114,7 @@ export interface ServiceContext extends EnginePlace {
    * { images: { ...images, grafana: "grafana/grafana:13.1.1" } }
    * ```
    */
-  images: Record<ServiceName, pulumi.Input<string>>;
+  images: Record<Name, pulumi.Input<string>>;
   /**
    * Whether the engine pulls an image that it lacks: `missing`, or `never`.
    * @example
@@ -130,7 +130,7 @@ export interface ServiceContext extends EnginePlace {
    * { memory: { ...profiles.pi.memory, influxdb: 2048 } }
    * ```
    */
-  memory: Record<ServiceName, pulumi.Input<number>>;
+  memory: Record<Name, pulumi.Input<number>>;
   /**
    * What is changed of a service's container and rendered files before they are made.
    * @default nothing
@@ -150,7 +150,7 @@ interface Mount {
 }
 
 /** What one service needs. */
-export interface ServiceArgs extends ServiceContext {
+export interface ServiceArgs<Name extends AnyService = ServiceName> extends ServiceContext<Name> {
   /**
    * Which service it is. The site's other containers reach it under this name.
    * @example
@@ -158,7 +158,7 @@ export interface ServiceArgs extends ServiceContext {
    * { service: "telegraf" }
    * ```
    */
-  service: ServiceName;
+  service: Name;
   /**
    * Names of the Docker networks that it joins; without any it has no network.
    * @example
@@ -274,7 +274,7 @@ export interface ServiceArgs extends ServiceContext {
  * update waits for, no capabilities, no new privileges, bounded memory and logs, and a restart
  * after a reboot.
  */
-export class Service extends pulumi.ComponentResource {
+export class Service<Made extends AnyService = AnyService> extends pulumi.ComponentResource {
   /** The container. */
   readonly container: docker.Container;
   /** The check that the service answers; what uses the service waits for it. */
@@ -282,7 +282,7 @@ export class Service extends pulumi.ComponentResource {
   /** Digest of all that the service is made from but its secrets: 12 hex digits. */
   readonly revision: pulumi.Output<string>;
 
-  constructor(name: string, args: ServiceArgs, opts: pulumi.ComponentResourceOptions) {
+  constructor(name: string, args: ServiceArgs<Made>, opts: pulumi.ComponentResourceOptions) {
     super("bess:index:Service", name, {}, opts);
     const image = this.image(name, args);
     const files = transformedFiles(args);
@@ -307,7 +307,10 @@ export class Service extends pulumi.ComponentResource {
    * Waits until the container is healthy, and says why it is not. The provider's own `wait` says
    * nothing, waits for a container that died, and leaves one behind that no later update mends.
    */
-  private check(name: string, args: ServiceArgs): command.local.Command {
+  private check<Name extends AnyService>(
+    name: string,
+    args: ServiceArgs<Name>,
+  ): command.local.Command {
     const { site, service, waitSeconds = 180 } = args;
     const line = pulumi
       .output(site)
@@ -327,7 +330,10 @@ export class Service extends pulumi.ComponentResource {
   }
 
   /** Id of the image on the engine, which pulls it where it may. */
-  private image(name: string, args: ServiceArgs): pulumi.Output<string> {
+  private image<Name extends AnyService>(
+    name: string,
+    args: ServiceArgs<Name>,
+  ): pulumi.Output<string> {
     const image = args.images[args.service];
     if (args.pull === "never")
       return docker.getRemoteImageOutput({ name: image }, { parent: this }).id;
@@ -337,14 +343,17 @@ export class Service extends pulumi.ComponentResource {
   }
 
   /** The container's arguments and options, and what the transform has changed of the arguments. */
-  private transformedContainer(name: string, args: ServiceArgs) {
-    const transform = args.transform?.[args.service]?.container;
+  private transformedContainer<Name extends AnyService>(name: string, args: ServiceArgs<Name>) {
+    const transform = transformOf(args)?.container;
     const changed = transformContainer(transform, name, containerArgs(args), containerOptions);
     const changes = transform && changesOf(containerArgs(args), changed.args);
     return { ...changed, changes };
   }
 
-  private labels(args: ServiceArgs, added: TransformableContainer["labels"]) {
+  private labels<Name extends AnyService>(
+    args: ServiceArgs<Name>,
+    added: TransformableContainer["labels"],
+  ) {
     const own = [
       { label: labels.site, value: args.site },
       { label: labels.revision, value: this.revision },
@@ -353,8 +362,14 @@ export class Service extends pulumi.ComponentResource {
   }
 }
 
+/** What is changed of a service; the hub's own have no transform. */
+const transformOf = <Name extends AnyService>({ transform, service }: ServiceArgs<Name>) =>
+  transform?.[service as ServiceName];
+
 /** A container's arguments, but for those that a transform has no part in. */
-const containerArgs = (args: ServiceArgs): TransformableContainer => ({
+const containerArgs = <Name extends AnyService>(
+  args: ServiceArgs<Name>,
+): TransformableContainer => ({
   ...hardened(),
   hostname: args.service,
   ...(args.capabilities && { capabilities: { adds: args.capabilities, drops: ["ALL"] } }),
@@ -400,7 +415,7 @@ const hardened = () => ({
 function mountsOf({
   volumes,
   folders = [],
-}: ServiceArgs): docker.types.input.ContainerVolume[] | undefined {
+}: Pick<ServiceArgs, "volumes" | "folders">): docker.types.input.ContainerVolume[] | undefined {
   if (!volumes && folders.length === 0) return undefined;
   return [
     ...(volumes ?? []).map(({ name, path, readOnly }) => ({
@@ -426,9 +441,9 @@ const containerUpload = ({ path, content, executable, secret }: File) => ({
   permissions: executable ? "0755" : "0644",
 });
 
-function transformedFiles({ files, service, transform }: ServiceArgs): File[] | undefined {
-  const changes: Partial<Record<string, FileTransform>> = transform?.[service]?.files ?? {};
-  return files?.map((file) => {
+function transformedFiles<Name extends AnyService>(args: ServiceArgs<Name>): File[] | undefined {
+  const changes: Partial<Record<string, FileTransform>> = transformOf(args)?.files ?? {};
+  return args.files?.map((file) => {
     const change = file.secret ? undefined : changes[file.path];
     if (!change) return file;
     const content = pulumi
@@ -439,8 +454,8 @@ function transformedFiles({ files, service, transform }: ServiceArgs): File[] | 
 }
 
 /** @param container what a transform has changed of the container's arguments, if there is one. */
-function revisionOf(
-  args: ServiceArgs,
+function revisionOf<Name extends AnyService>(
+  args: ServiceArgs<Name>,
   files: File[] = [],
   container?: pulumi.Output<object | undefined>,
 ): pulumi.Output<string> {
@@ -501,7 +516,7 @@ export interface DataVolumeArgs {
    * { service: "influxdb" }
    * ```
    */
-  service: ServiceName;
+  service: AnyService;
   /**
    * Whether the volume is deleted with the stack. It is no `Input`: Pulumi keeps it as an option of
    * the resource.

@@ -25,6 +25,12 @@ export const hubImages = {
 /** A service that has an image. */
 export type Service = keyof typeof images;
 
+/** A service that a hub may run. */
+export type HubService = keyof typeof hubImages | "grafana";
+
+/** A service of a site or of the hub. */
+export type AnyService = Service | HubService;
+
 /** A service whose image can be chosen. */
 export type ImageKey = keyof typeof pinned;
 
