@@ -70,7 +70,7 @@ async function benchmark({ rows, format: wanted, python }: Options): Promise<boo
   const influx = await Influx.start();
   let good = true;
   try {
-    influx.declare(loadModel(join(root, "configs/telemetry.yaml")));
+    await influx.declare(loadModel(join(root, "configs/telemetry.yaml")));
     const days = Math.ceil(rows / units / day);
     const to = Math.floor(Date.now() / 1000 / day) * day;
     const from = to - days * day;
@@ -170,7 +170,7 @@ async function benchmark({ rows, format: wanted, python }: Options): Promise<boo
     }
     return good;
   } finally {
-    await influx.stop();
+    await influx.remove();
     folder.remove();
   }
 }

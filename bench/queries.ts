@@ -443,7 +443,7 @@ async function benchmark(options: Options): Promise<boolean> {
   };
   const site = await RolledSite.make(model, retention, {
     // What is loaded in minutes comes to files as what came over months.
-    "--wal-snapshot-size": "20",
+    options: { "--wal-snapshot-size": "20" },
   });
   try {
     const times = timesOf(options);

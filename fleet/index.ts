@@ -20,8 +20,8 @@ export {
   inDatabase,
   Migration,
   type Progress,
-  runLine,
   type RunScript,
+  scriptsBeside,
   switchWriters,
   type Unconverted,
 } from "./migrate";

@@ -1,5 +1,3 @@
-import { createInterface } from "node:readline";
-import { spawn } from "node:child_process";
 import { queryScript, type Schema } from "../configs/influxdb";
 import {
   type CopiedTable,
@@ -16,7 +14,7 @@ import {
   planMigration,
   unconvertedSql,
 } from "../configs/migration";
-import { engineEnvironment, engineLine, type EnginePlace } from "../configs/ssh";
+import type { EnginePlace } from "../configs/ssh";
 import { type Standing, standingOf, tablesScript } from "../configs/tables";
 import { besideEngine } from "./engine";
 
@@ -31,40 +29,26 @@ export type RunScript = (
   heard?: (line: string) => void,
 ) => Promise<string>;
 
-/** Runs scripts in the container of a site's database, for as long as they take. */
-export const inDatabase =
-  (place: EnginePlace, site: string): RunScript =>
-  (program, script, heard) => {
-    const line = `docker exec -i ${site}-influxdb ${program} ${program === "bash" ? "-s" : "-"}`;
-    return runLine(engineLine(place, line), { ...process.env, ...engineEnvironment(place) })(
-      script,
-      heard,
-    );
+/**
+ * Runs scripts beside a site's engine, for as long as they take.
+ * @param lead what stands before a script's program.
+ */
+export const scriptsBeside =
+  (place: EnginePlace, lead = ""): RunScript =>
+  (program, script, heard = () => undefined) => {
+    let rest = "";
+    const onOutput = (text: string) => {
+      const lines = (rest + text).split("\n");
+      rest = lines.pop() ?? "";
+      lines.forEach(heard);
+    };
+    const line = `${lead}${program} ${program === "bash" ? "-s" : "-"}`;
+    return besideEngine(place, line, script, { seconds: 0, onOutput });
   };
 
-/** Runs a command line with a script as its standard input. */
-export const runLine =
-  (line: string, env: NodeJS.ProcessEnv) =>
-  (script: string, heard: (line: string) => void = () => undefined): Promise<string> =>
-    new Promise((done, failed) => {
-      const child = spawn("sh", ["-c", line], { env });
-      let [stdout, stderr] = ["", ""];
-      createInterface({ input: child.stdout }).on("line", (text) => {
-        // Progress is heard, and not kept: there may be much of it.
-        if (!text.startsWith("progress\t")) stdout += `${text}\n`;
-        heard(text);
-      });
-      child.stderr.on("data", (data: Buffer) => (stderr = (stderr + data.toString()).slice(-4000)));
-      child.once("error", failed);
-      child.once("close", (code, signal) =>
-        code === 0
-          ? done(stdout)
-          : failed(
-              new Error(stderr.trim().split("\n").at(-1) || `it ended with ${code ?? signal}`),
-            ),
-      );
-      child.stdin.on("error", () => undefined).end(script);
-    });
+/** Runs scripts in the container of a site's database. */
+export const inDatabase = (place: EnginePlace, site: string): RunScript =>
+  scriptsBeside(place, `docker exec -i ${site}-influxdb `);
 
 /** Values of a column that have no counterpart in its new type. */
 export interface Unconverted {

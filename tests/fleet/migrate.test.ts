@@ -6,10 +6,8 @@ import { type Model, modelSchema } from "../../configs/model";
 import { retentionOf } from "../../configs/retention";
 import { compareTables } from "../../configs/tables";
 import { Migration } from "../../fleet";
-import { Database } from "../support/database";
-import { influxdb3 } from "../support/programs";
+import { Influx, influxdbMissing as missing } from "../support/influxdb";
 
-const missing = influxdb3() ? undefined : "InfluxDB 3 is missing: BESS_INFLUXDB3 names it";
 const onReal = missing ? describe.skip : describe;
 if (missing) test.skip(`the real database: ${missing}`, () => undefined);
 
@@ -49,7 +47,7 @@ interface Sums {
 }
 
 onReal("a table of the real database", () => {
-  let database: Database;
+  let database: Influx;
   const now = Math.floor(Date.now() / 60_000) * 60;
 
   /** Rows of two batteries, one a minute, with values that a double holds exactly. */
@@ -77,7 +75,7 @@ onReal("a table of the real database", () => {
   const migration = (wanted: Schema) => new Migration(database.script, wanted, database.place);
 
   beforeEach(async () => {
-    database = await Database.start();
+    database = await Influx.start();
     await declare(changed());
   }, 60_000);
   afterEach(() => database.remove());
@@ -86,7 +84,7 @@ onReal("a table of the real database", () => {
     const wanted = changed((battery) =>
       battery.fields.push({ name: "soh", type: "float", meaning: "Health." }),
     );
-    await database.write("bess", rows(10, 10));
+    await database.write(rows(10, 10));
     const before = await sums();
     await declare(wanted);
     expect(compareTables(await migration(wanted).look(), wanted, "kiel-1")).toEqual({
@@ -100,7 +98,7 @@ onReal("a table of the real database", () => {
 
   test("of another type keeps every row, also those that come meanwhile", async () => {
     const wanted = changed((battery) => field(battery, "voltage", { type: "string" }));
-    await database.write("bess", rows(minutes, minutes));
+    await database.write(rows(minutes, minutes));
     const before = await sums();
     expect(before.rows).toBe(2 * minutes);
     const { refused } = compareTables(await migration(wanted).look(), wanted, "kiel-1");
@@ -110,10 +108,10 @@ onReal("a table of the real database", () => {
     expect(await migration(wanted).unconverted(plan)).toEqual([]);
     // Telegraf goes on in the old shape, also with rows of blocks that are copied already.
     const written = migration(wanted).keep(plan);
-    await database.write("bess", rows(0, 10));
-    await database.write("bess", rows(minutes + 5, 5));
+    await database.write(rows(0, 10));
+    await database.write(rows(minutes + 5, 5));
     await written;
-    await database.write("bess", rows(minutes + 10, 5));
+    await database.write(rows(minutes + 10, 5));
     const old = await sums();
     expect(old.rows).toBe(2 * (minutes + 20));
 
@@ -123,10 +121,10 @@ onReal("a table of the real database", () => {
     expect(compareTables(await migration(wanted).look(), wanted, "kiel-1").refused).toEqual([]);
     // Telegraf comes back in the new shape.
     const fill = migration(wanted).fill(plan);
-    await database.write("bess", `battery,id=b3 soc=50,voltage="on" ${now}000000000`);
+    await database.write(`battery,id=b3 soc=50,voltage="on" ${now}000000000`);
     const [report] = await fill;
     expect(report).toMatchObject({ copied: old.rows, kept: 0, same: 0, empty: 0 });
-    await database.write("bess", `battery,id=b3 soc=51,voltage="off" ${now + 1}000000000`);
+    await database.write(`battery,id=b3 soc=51,voltage="off" ${now + 1}000000000`);
     const [counted] = await database.query<{ rows: number; sum: number; soc: number }>(
       "SELECT count(*) AS rows, sum(TRY_CAST(voltage AS DOUBLE)) AS sum, sum(CAST(soc AS DOUBLE)) AS soc FROM battery",
     );
@@ -163,7 +161,7 @@ onReal("a table of the real database", () => {
       "bess.battery gets the tag rack: say what rows of before get, by --tag rack=VALUE or " +
         "--tag-from rack=COLUMN; --tag rack= leaves them without it",
     );
-    await database.write("bess", rows(minutes, minutes));
+    await database.write(rows(minutes, minutes));
     const before = await sums();
     const tags = { rack: { constant: "r, 1" }, level: { from: "soc" } };
     const plan = await migration(wanted).plan({ ...none, tags });
@@ -179,10 +177,10 @@ onReal("a table of the real database", () => {
 
   test("is renamed with its rows, beside the rows that come under the new name", async () => {
     const wanted = changed((battery) => (battery.name = "batteries"));
-    await database.write("bess", rows(minutes, minutes));
+    await database.write(rows(minutes, minutes));
     const before = await sums();
     await declare(wanted);
-    await database.write("bess", `batteries,id=b3 soc=50,voltage=1 ${now}000000000`);
+    await database.write(`batteries,id=b3 soc=50,voltage=1 ${now}000000000`);
     const rename = { battery: "batteries" };
     const plan = await migration(wanted).plan({ ...none, rename });
     expect([plan.swapped, plan.missing]).toEqual([[], []]);
@@ -198,9 +196,9 @@ onReal("a table of the real database", () => {
   }, 180_000);
 
   test("that is full of columns gets room for a new one", async () => {
-    await database.write("bess", rows(60, 60));
+    await database.write(rows(60, 60));
     const former = Array.from({ length: 494 }, (_, i) => `f${i}=1`).join();
-    await database.write("bess", `battery,id=b3 ${former} ${now}000000000`);
+    await database.write(`battery,id=b3 ${former} ${now}000000000`);
     const wanted = changed((battery) =>
       battery.fields.push({ name: "soh", type: "float", meaning: "Health." }),
     );
@@ -221,8 +219,8 @@ onReal("a table of the real database", () => {
       field(battery, "voltage", { type: "int" });
       battery.tags.push({ name: "rack", path: "rack", meaning: "Rack." });
     });
-    await database.write("bess", rows(minutes, minutes));
-    await database.write("bess", `battery,id=b9 soc=1,voltage=700.5 ${now}000000000`);
+    await database.write(rows(minutes, minutes));
+    await database.write(`battery,id=b9 soc=1,voltage=700.5 ${now}000000000`);
     const choices = { ...none, tags: { rack: { constant: "r1" } } };
     const plan = await migration(wanted).plan(choices);
     const [bad] = await migration(wanted).unconverted(plan);

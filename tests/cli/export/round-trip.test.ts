@@ -118,9 +118,9 @@ onReal(`an export ${title}`, () => {
 
   /** The other database, empty. */
   const renewed = async () => {
-    await other.stop();
+    await other.remove();
     other = await Influx.start();
-    other.declare(loadModel("configs/telemetry.yaml"));
+    await other.declare(loadModel("configs/telemetry.yaml"));
     await other.call("/api/v3/configure/table", table("every"));
   };
 
@@ -132,14 +132,14 @@ onReal(`an export ${title}`, () => {
     writeFileSync(checkout.at("Pulumi.x.yaml"), site);
     influx = await Influx.start();
     other = await Influx.start();
-    influx.declare(loadModel("configs/telemetry.yaml"));
+    await influx.declare(loadModel("configs/telemetry.yaml"));
     await influx.call("/api/v3/configure/table", table("every"));
     await influx.write(varied(120, begin));
   });
   afterAll(async () => {
     for (const stop of stops) await stop();
-    await influx.stop();
-    await other.stop();
+    await influx.remove();
+    await other.remove();
     checkout.remove();
     folder.remove();
   });
@@ -361,7 +361,7 @@ onReal(`an export ${title}`, () => {
     test("takes over the database of the former setup, scaled by the model", async () => {
       // A server of its own: a site has as many databases as one takes.
       const old = await Influx.start();
-      stops.push(() => old.stop());
+      stops.push(() => old.remove());
       // As its Telegraf has stored it: raw values, and tags of Telegraf's own.
       const former = Array.from({ length: 2000 }, (_, i) => {
         const tags = `battery,id=${i % 2},group_id=1,host=telegraf,topic=battery/${i % 2}/status`;
