@@ -12,8 +12,14 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { ExactSum } from "../../configs/exact-sum";
+import { loadModel } from "../../configs/model";
+import { retentionOf } from "../../configs/retention";
+import { tierNames, tiers, windowOf } from "../../configs/rollups";
 import { BackedUpSite, sqlite, Writer } from "../support/backup";
+import { influxdbMissing } from "../support/influxdb";
 import * as made from "../support/influxdb-files";
+import { RolledSite } from "../support/rolled-site";
 import { Sshd } from "../support/sshd";
 import { temporaryFolder, until } from "../support/programs";
 
@@ -440,6 +446,134 @@ describe("a restore", () => {
     ).toMatchObject({ code: 0 });
     expect(existsSync(join(bare.at.influxdb, "look", "catalog"))).toBe(true);
     await expectAll(bare, digests(site));
+  });
+});
+
+const title = influxdbMissing ? `: ${influxdbMissing}` : "";
+(influxdbMissing ? describe.skip : describe)(`a backup of the real database${title}`, () => {
+  const user = process.getuid?.() === 0 ? 1500 : undefined;
+  const model = loadModel("configs/telemetry.yaml");
+  const retention = retentionOf({ profile: "pi", retention: "70d" });
+  /** In the month before: its hours and days are rolled up. */
+  const start = windowOf("day", Date.now() / 1000 - 300).start - 2 * 86_400;
+  const minutes = 26 * 60;
+  const units = 2;
+
+  /** Rows of a minute each, from one minute to another. */
+  const lines = (from: number, to: number) =>
+    Array.from({ length: to - from }, (_, i) =>
+      Array.from({ length: units }, (__, unit) => {
+        const at = from + i;
+        const values = `soc=${50 + 40 * Math.sin(at + unit)},voltage=${700 + 0.1 * at}`;
+        const mode = `operation_mode="${at % 50 < 20 ? "charging" : "idle"}"`;
+        const time = start + at * 60;
+        return [
+          `battery,id=b${unit},group_id=g1 ${values},current=${-1 / (at + 3)} ${time}`,
+          `bess,id=s${unit} ac_current_in=${100 * Math.cos(at)},${mode} ${time}`,
+        ];
+      }).flat(),
+    ).flat();
+
+  const iso = (minute: number) => new Date((start + minute * 60) * 1000).toISOString();
+
+  /** What was there before the backup: each table's rows, and the sums of its columns. */
+  async function contents(of: RolledSite) {
+    const found = new Map<string, { rows: string[]; sums: Record<string, number> }>();
+    for (const db of ["bess", ...tierNames.map((tier) => tiers[tier].database)]) {
+      const listed = await of.sql(
+        db,
+        "SELECT table_name FROM information_schema.tables WHERE table_schema = 'iox' ORDER BY 1",
+      );
+      for (const { table_name: table } of listed) {
+        const until = db === "bess" ? ` WHERE time < '${iso(minutes)}'` : "";
+        const rows = await of.sql(db, `SELECT * FROM "${String(table)}"${until}`);
+        if (rows.length === 0) continue;
+        const numbers = rows.flatMap((row) =>
+          Object.entries(row).filter(
+            (entry): entry is [string, number] =>
+              typeof entry[1] === "number" && entry[0] !== "_at",
+          ),
+        );
+        const sums: Record<string, ExactSum> = {};
+        for (const [name, value] of numbers) (sums[name] ??= new ExactSum()).add(value);
+        found.set(`${db}.${String(table)}`, {
+          rows: rows.map((row) => JSON.stringify(row)).sort(),
+          sums: Object.fromEntries(Object.entries(sums).map(([name, sum]) => [name, sum.value])),
+        });
+      }
+    }
+    return found;
+  }
+
+  test("brings rows and rollups back on a bare volume, to the digit", async () => {
+    const volumes = emptySite();
+    const opened: RolledSite[] = [];
+    try {
+      const open = async (data: string) => {
+        const site = await RolledSite.make(model, retention, {
+          data,
+          user,
+          // So that there are files of every kind.
+          options: { "--wal-snapshot-size": "10" },
+        });
+        opened.push(site);
+        return site;
+      };
+      const site = await open(volumes.at.influxdb);
+      for (let from = 0; from < minutes; from += 120) await site.write(lines(from, from + 120));
+      const rollup = site.startRollup();
+      const rolled = `SELECT count(*) AS n FROM battery WHERE _at >= 0`;
+      await until(
+        () => `the rows are rolled up: ${rollup.output}`,
+        async () =>
+          (await site.sql(tiers.minute.database, rolled))[0]?.n === minutes * units &&
+          (await site.sql(tiers.hour.database, rolled))[0]?.n === (minutes / 60) * units &&
+          (await site.sql(tiers.day.database, rolled))[0]?.n === 2 * units,
+        120,
+      );
+      await site.stopRollup();
+      const before = await contents(site);
+      // Rows go on coming, through all of the backup.
+      let [next, isOver] = [minutes, false];
+      const coming = (async () => {
+        while (!isOver) await site.write(lines(next, ++next));
+      })();
+      const began = Date.now();
+      volumes.start();
+      await volumes.logged(/ done in /);
+      const [acknowledged, backedUp] = [next, Date.now()];
+      isOver = true;
+      await coming;
+      expect(acknowledged).toBeGreaterThan(minutes);
+      await site.killDatabase();
+
+      const bare = emptySite();
+      const begun = Date.now();
+      expect(await bare.restoreFrom(volumes, { snapshot: await newest(volumes) })).toMatchObject({
+        code: 0,
+      });
+      const restored = Date.now();
+      const again = await open(bare.at.influxdb);
+      const after = await contents(again);
+      expect([...after.keys()]).toEqual([...before.keys()]);
+      for (const [table, content] of before)
+        expect([table, after.get(table)]).toEqual([table, content]);
+      // It goes on where it was.
+      await again.write(lines(next, next + 1));
+      const counted = `SELECT count(*) AS n FROM battery WHERE time = '${iso(next)}'`;
+      expect(await again.sql("bess", counted)).toEqual([{ n: units }]);
+      const told = [...before].map(([table, { rows, sums }]) => {
+        const [column = "", sum] =
+          Object.entries(sums).find(([name]) => /^soc(_sum)?$/.test(name)) ?? [];
+        return `${table} ${rows.length} rows${column && `, sum(${column}) ${sum}`}`;
+      });
+      const seconds = (ms: number) => (ms / 1000).toFixed(1);
+      console.log(
+        `backup ${seconds(backedUp - began)} s, restore ${seconds(restored - begun)} s; equal: ${told.join("; ")}`,
+      );
+    } finally {
+      for (const site of opened) await site.close();
+    }
   });
 });
 
