@@ -14,7 +14,8 @@ import {
 import { durationSeconds } from "../configs/units";
 import { type Database, quote, type TableColumns } from "./database";
 import { type Condition, type Expression, neededBy, type Query } from "./influxql";
-import { inSpan, parse, selected } from "./tier-rows";
+import { type Asked, type Column, Gathered, type Take } from "./gathered";
+import { inSpan, selected } from "./tier-rows";
 import type { Value } from "./roll";
 
 /** What the reader must know of the tiers. */
@@ -116,11 +117,15 @@ const sqlTimeOf = (time: bigint): string => {
 
 /** Answers queries from the tiers, and where those have no rows yet from the rows. */
 export class Reader {
+  private readonly gathered: Gathered;
+
   constructor(
-    private readonly database: Database,
+    database: Pick<Database, "rows">,
     private readonly known: Tiers,
     private readonly retention: Retention,
-  ) {}
+  ) {
+    this.gathered = new Gathered(database);
+  }
 
   /** How a query is answered; undefined where the rows alone answer it as well. */
   plan({ start, end, interval, columns }: Query, now: number): Plan | undefined {
@@ -248,22 +253,19 @@ export class Reader {
     const parts: Part[] = [];
     for (const asked of sources) {
       if (!asked) continue;
-      for await (const rows of this.database.rows(authorization, db, asked.sql, signal))
-        for (const row of rows) {
-          const values: Part["values"] = new Map();
-          asked.columns.forEach(({ index, name, type }, i) => {
-            const value = parse(row[tags.length + 1 + i] ?? "", type);
-            if (value === undefined || (name === "count" && value === 0)) return;
-            const own = values.get(index) ?? new Map<string, Value>();
-            values.set(index, own.set(name, value));
-          });
-          if (values.size > 0)
-            parts.push({
-              tags: row.slice(0, tags.length),
-              bucket: Number(row[tags.length]),
-              values,
-            });
-        }
+      const { columns } = asked;
+      const take: Take = (groups, all) => {
+        const values: Part["values"] = new Map();
+        columns.forEach(({ index, name }, i) => {
+          const value = all[i];
+          if (value === undefined || (name === "count" && value === 0)) return;
+          const own = values.get(index) ?? new Map<string, Value>();
+          values.set(index, own.set(name, value));
+        });
+        if (values.size > 0)
+          parts.push({ tags: groups.slice(0, -1), bucket: Number(groups.at(-1)), values });
+      };
+      await this.gathered.ask(authorization, { db, ...asked.sql }, columns, take, signal);
     }
     return parts;
   }
@@ -274,7 +276,7 @@ export class Reader {
     { source, start, end }: Segment & { source: Tier },
     table: string,
     wanted: Wanted[],
-  ): Asked | undefined {
+  ): TableQuery | undefined {
     const has = this.known.columns[source].get(table);
     if (!has) return undefined;
     const columns = wanted.flatMap(({ index, rolled, names }) =>
@@ -299,7 +301,7 @@ export class Reader {
     tags: string[],
     { start, end }: Segment,
     wanted: Wanted[],
-  ): Asked | undefined {
+  ): TableQuery | undefined {
     const table = query.measurement.name;
     const has = this.known.raw.get(table);
     if (!has) return undefined;
@@ -335,10 +337,10 @@ interface Wanted {
   names: string[];
 }
 
-/** A query in SQL, and what its columns are after the tags and the bucket. */
-interface Asked {
-  sql: string;
-  columns: { index: number; name: string; type: Rolled["type"] }[];
+/** What is asked of a table, and what its columns are. */
+interface TableQuery {
+  sql: Omit<Asked, "db">;
+  columns: (Column & { index: number; name: string })[];
 }
 
 /** Least part of a range that is answered from tiers, in ns: the rows of less are quick to read. */
@@ -356,22 +358,16 @@ function sqlOf(
   has: ReadonlyMap<string, unknown>,
   bucket: string,
   range: string,
-  columns: (Asked["columns"][number] & { sql: string })[],
-): Asked | undefined {
+  columns: TableQuery["columns"],
+): TableQuery | undefined {
   if (columns.length === 0) return undefined;
   const conditions = query.conditions.filter((each) => !isAlways(each));
   if (conditions.some(({ tag }) => !has.has(tag))) return undefined;
-  const select = [
-    ...tags.map((name) => (has.has(name) ? quote(name) : "''")),
-    bucket,
-    ...columns.map(({ sql }) => sql),
-  ];
-  const groups = Array.from({ length: tags.length + 1 }, (_, i) => i + 1);
+  const groups = [...tags.map((name) => (has.has(name) ? quote(name) : "''")), bucket];
   const where = [range, ...conditions.map(condition)];
-  return {
-    sql: `SELECT ${select.join(", ")} FROM ${quote(table)} WHERE ${where.join(" AND ")} GROUP BY ${groups.join(", ")}`,
-    columns,
-  };
+  const numbers = groups.map((_, i) => i + 1);
+  const rest = `FROM ${quote(table)} WHERE ${where.join(" AND ")} GROUP BY ${numbers.join(", ")}`;
+  return { sql: { groups, rest }, columns };
 }
 
 /** Adds a later part of a bucket. */
