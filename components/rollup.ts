@@ -100,6 +100,7 @@ function files({ model, retention, influxdb, relay, token }: RollupArgs): File[]
     relay,
     tokenFile: paths.token,
     notes: paths.notes,
+    zone: undefined,
     listen: undefined,
     due: undefined,
   };

@@ -82,6 +82,15 @@ export function powerOf(
   };
 }
 
+/** The fields of one quantity of a table, by the quantity, where there are several. */
+export const spreadsOf = ({ fields }: Measurement): [quantity: string, fields: Field[]][] =>
+  (["voltage", "temperature"] as const).flatMap((quantity) => {
+    const same = fields.filter(
+      (field) => field.quantity === quantity && field.circuit === "dc" && isNumber(field),
+    );
+    return same.length > 1 ? [[quantity, same]] : [];
+  });
+
 /** Finds discharges that go far enough to tell what the battery holds. */
 class Discharges {
   private high: number | undefined;
@@ -144,12 +153,7 @@ export class UnitIndicators {
     this.health = fields.find(({ quantity }) => quantity === "state_of_health");
     this.stateFields = fields.filter(isState);
     this.ranged = fields.filter((field) => field.range && isNumber(field) && !isState(field));
-    this.spreads = (["voltage", "temperature"] as const).flatMap((quantity) => {
-      const same = fields.filter(
-        (field) => field.quantity === quantity && field.circuit === "dc" && isNumber(field),
-      );
-      return same.length > 1 ? [[quantity, same]] : [];
-    });
+    this.spreads = spreadsOf(measurement);
   }
 
   private empty() {
@@ -247,6 +251,8 @@ export class UnitIndicators {
     this.discharges.found = undefined;
     this.span = this.empty();
     const seconds = to - from;
+    if (span.reported.value > 0)
+      for (const { name } of this.ranged) at(span.outside, name, () => new ExactSum());
     const sums = (map: ReadonlyMap<string, ExactSum>) =>
       Object.fromEntries([...map].map(([key, sum]) => [key, sum.value]));
     return {

@@ -287,14 +287,16 @@ export const rollupsTable = "rollups";
 
 /**
  * Columns of the {@link rollupsTable}: until when rows were rolled up and from when on notes still count,
- * what is rolled up anew, by which layout, how far behind that is in seconds, and what was done since the
- * last row.
+ * what is rolled up anew, by which layout, until when days were reckoned and how, how far behind the
+ * rollups are in seconds, and what was done since the last row.
  */
 export const rollupsColumns = [
   ["until", "int"],
   ["noted", "int"],
   ["again", "int"],
   ["layout", "string"],
+  ["reckoned", "int"],
+  ["reckoning", "string"],
   ["lag", "float"],
   ["blocks", "int"],
   ["rows", "int"],
@@ -325,6 +327,8 @@ export interface RollupConfig {
   tokenFile: string;
   /** Folder with the relay's notes. */
   notes: string;
+  /** Time zone of the days whose figures are reckoned. Default: UTC. */
+  zone?: string;
   /** Where the reader listens. Default: every address, at {@link port}. */
   listen?: { address: string; port: number };
   /** Seconds after which what is noted or over is rolled up. Default: {@link dueSeconds}. */

@@ -1,4 +1,5 @@
 import type { Measurement, Model } from "../configs/model";
+import { figureTables } from "../configs/performance";
 import { isNumber, type Rolled, rolledOf } from "../configs/rollups";
 
 /** A condition on a tag, as InfluxQL writes it. */
@@ -29,6 +30,22 @@ export interface Query {
   filled: boolean;
 }
 
+/** A query of figures that were reckoned by day. */
+export interface FigureQuery {
+  measurement: Measurement;
+  /** Whether the figures are those of all units together. */
+  site: boolean;
+  span: "day" | "month";
+  /** Names of figures, or regular expressions of them. */
+  columns: ({ name: string; figure: string } | { pattern: string })[];
+  conditions: Condition[];
+  /** In nanoseconds since 1970; the end is not part of it. */
+  start: bigint;
+  end: bigint;
+  tags: string[];
+  latestFirst: boolean;
+}
+
 type Token =
   | { kind: "word" | "name" | "text" | "regex" | "symbol"; text: string }
   | { kind: "number"; text: string; unit: string };
@@ -39,12 +56,18 @@ class Unfit extends Error {}
 const pattern =
   /\s*(?:(?<name>"(?:[^"\\]|\\.)*")|(?<text>'(?:[^'\\]|\\.)*')|(?<number>\d+(?:\.\d+)?)(?<unit>ns|u|µ|ms|s|m|h|d|w)?(?![\w.])|(?<word>[A-Za-z_]\w*)|(?<symbol>=~|!~|!=|<>|<=|>=|[-+*/(),<>=;.]))/uy;
 
+/** Whether a slash begins a regular expression here, and is no division. */
+const mayPrecedeRegex = ({ kind, text }: Token): boolean =>
+  kind === "symbol"
+    ? ["=~", "!~", ","].includes(text)
+    : kind === "word" && text.toLowerCase() === "select";
+
 function tokens(query: string): Token[] {
   const found: Token[] = [];
   const text = query.trimEnd();
   for (let at = 0; at < text.length;) {
     const last = found.at(-1);
-    if (last?.kind === "symbol" && (last.text === "=~" || last.text === "!~")) {
+    if (last && mayPrecedeRegex(last) && /^\s*\//.test(text.slice(at))) {
       const [whole, body] = /^\s*\/((?:[^/\\\n]|\\.)*)\//.exec(text.slice(at)) ?? [];
       if (whole === undefined || body === undefined) throw new Unfit("no regular expression");
       found.push({ kind: "regex", text: body.replaceAll("\\/", "/") });
@@ -149,6 +172,56 @@ class Parser {
       tags,
       filled,
     };
+  }
+
+  figures(): FigureQuery {
+    this.keyword("select");
+    const columns: FigureQuery["columns"] = [];
+    do {
+      const token = this.all[this.at];
+      if (token?.kind === "regex") {
+        this.at += 1;
+        columns.push({ pattern: token.text });
+      } else {
+        const figure = this.name();
+        columns.push({ figure, name: this.optional("as") ? this.name() : figure });
+      }
+    } while (this.symbol(","));
+    this.keyword("from");
+    const table = this.name();
+    const found = this.model.measurements
+      .flatMap((measurement) =>
+        Object.entries(figureTables(measurement)).map(([which, name]) => ({
+          measurement,
+          which: which as keyof ReturnType<typeof figureTables>,
+          name,
+        })),
+      )
+      .find(({ name }) => name === table);
+    if (!found) throw new Unfit(`no table ${table}`);
+    const { measurement, which } = found;
+    const site = which === "siteDaily" || which === "siteMonthly";
+    this.keyword("where");
+    const { start, end, conditions } = this.where(measurement);
+    const tags: string[] = [];
+    if (this.optional("group")) {
+      this.keyword("by");
+      do tags.push(this.tag(measurement));
+      while (this.symbol(","));
+    }
+    let latestFirst = false;
+    if (this.optional("order")) {
+      this.keyword("by");
+      this.keyword("time");
+      latestFirst = this.optional("desc");
+      if (!latestFirst) this.optional("asc");
+    }
+    this.symbol(";");
+    if (this.at < this.all.length) throw new Unfit("more than is known");
+    if (start === undefined || end === undefined) throw new Unfit("no range");
+    if (site && tags.length > 0) throw new Unfit("tags of all units");
+    const span = which === "daily" || which === "siteDaily" ? "day" : "month";
+    return { measurement, site, span, columns, conditions, start, end, tags, latestFirst };
   }
 
   /** `SELECT "v" * "i" + … AS "power" FROM … WHERE … GROUP BY tags)`: a power that is rolled up. */
@@ -431,16 +504,36 @@ export const neededBy = ({ columns }: Pick<Query, "columns">): Map<number, Set<s
   return needed;
 };
 
-/**
- * Reads a query.
- * @param now seconds since 1970.
- * @returns undefined where it is none that rollups answer.
- */
-export function parseQuery(text: string, model: Model, now: number): Query | undefined {
+/** Reads a query; undefined where it is none of this kind. */
+function read<Kind>(
+  text: string,
+  model: Model,
+  now: number,
+  as: (parser: Parser) => Kind,
+): Kind | undefined {
   try {
-    return new Parser(tokens(text), model, BigInt(Math.round(now * 1e6)) * 1000n).query();
+    return as(new Parser(tokens(text), model, BigInt(Math.round(now * 1e6)) * 1000n));
   } catch (error) {
     if (error instanceof Unfit) return undefined;
     throw error;
   }
 }
+
+/**
+ * Reads a query.
+ * @param now seconds since 1970.
+ * @returns undefined where it is none that rollups answer.
+ */
+export const parseQuery = (text: string, model: Model, now: number): Query | undefined =>
+  read(text, model, now, (parser) => parser.query());
+
+/**
+ * Reads a query of figures by day or month.
+ * @param now seconds since 1970.
+ * @returns undefined where it asks another table.
+ */
+export const parseFigureQuery = (
+  text: string,
+  model: Model,
+  now: number,
+): FigureQuery | undefined => read(text, model, now, (parser) => parser.figures());

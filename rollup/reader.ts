@@ -99,14 +99,14 @@ interface Part {
 
 const text = (value: string) => `'${value.replaceAll("'", "''")}'`;
 
-function condition({ tag, operator, value }: Condition): string {
+export function condition({ tag, operator, value }: Condition): string {
   const column = `coalesce(${quote(tag)}, '')`;
   const sql = { "=": "=", "!=": "!=", "=~": "~", "!~": "!~" }[operator];
   return `${column} ${sql} ${text(value)}`;
 }
 
 /** Whether any value meets a condition. */
-const isAlways = ({ operator, value }: Condition): boolean =>
+export const isAlways = ({ operator, value }: Condition): boolean =>
   operator === "=~" && ["^.*$", ".*"].includes(value);
 
 /** A time of SQL. @param time in ns since 1970. */
@@ -413,7 +413,7 @@ function evaluate(
 }
 
 /** Series in InfluxDB's order: by each tag, one without it last. */
-function byTags(a: string[], b: string[]): number {
+export function byTags(a: string[], b: string[]): number {
   for (const [i, one] of a.entries()) {
     const other = b[i] ?? "";
     if (one === other) continue;

@@ -17,12 +17,16 @@ import {
   tierTables,
   windowOf,
 } from "../configs/rollups";
+import { dayAt, performanceTable } from "../configs/performance";
 import { durationSeconds } from "../configs/units";
+import type { Day } from "../configs/zones";
 import { type Database, quote, sqlTime, type TableColumns } from "./database";
 import { line, type Point, type TagValues, TierLines } from "./lines";
 import { type Note, Notes } from "./notes";
-import { type Bucket, MergedBuckets, RowBuckets, type Value } from "./roll";
-import { parse, selected, tagValues, tierRows } from "./tier-rows";
+import { pointOf, reckonDay, reckoningOf, runIn, storedDays } from "./performance";
+import { rawRows } from "./raw-rows";
+import { type Bucket, MergedBuckets, RowBuckets } from "./roll";
+import { tierRows } from "./tier-rows";
 
 /** What the roller works with. */
 export interface RollerOptions {
@@ -44,6 +48,15 @@ interface Work {
   milliseconds: number;
 }
 
+/** A day that rows were written into after it was reckoned. */
+interface ChangedDay {
+  m: Measurement;
+  day: Day;
+  /** When that was first and last noted, in seconds since 1970. */
+  first: number;
+  last: number;
+}
+
 /** The buckets of one unit. */
 interface Unit {
   tags: TagValues;
@@ -58,6 +71,9 @@ const lookSeconds = 2 * blockSeconds;
 
 /** Rows that are few, and many, to be read at once. */
 const [fewRows, manyRows] = [5000, 40_000];
+
+/** After how many waits for a note a day is reckoned anew: once it is quiet, and at the latest. */
+const [quietNotes, mostNotes] = [5, 60];
 
 /** How far behind retention's end rows are taken, in seconds: none of a span may be gone. */
 const margin = 3600;
@@ -89,6 +105,10 @@ export class Roller {
   raw: TableColumns = new Map();
   private readonly notes: Notes;
   private waiting: Note[] = [];
+  /** Days before this moment were reckoned; seconds since 1970. */
+  private reckoned = 0;
+  /** Days that changed since, by the table and their beginning. */
+  private readonly changed = new Map<string, ChangedDay>();
   private readonly rolledAt = new Map<string, number>();
   private seen: { table: string; block: number; again: number }[] = [];
   private work: Work = { blocks: 0, rows: 0, milliseconds: 0 };
@@ -145,6 +165,16 @@ export class Roller {
     this.again = found?.again;
     if (found && (found.layout !== layout || lost)) this.again = oldest;
     this.until = Math.max(found?.until ?? oldest, oldest);
+    const whole = found?.reckoning === this.reckoning ? found.reckoned : 0;
+    this.reckoned = Math.max(whole, Math.floor(this.horizon(now)) - margin);
+  }
+
+  private get zone(): string {
+    return this.options.config.zone ?? "UTC";
+  }
+
+  private get reckoning(): string {
+    return reckoningOf(this.options.config.model, this.zone);
   }
 
   /** Rolls up all that is due. */
@@ -154,7 +184,10 @@ export class Roller {
     while (behind && !signal?.aborted) {
       await this.timed(() => this.rollNoted());
       const [began, before] = [performance.now(), this.blocks];
-      behind = (await this.timed(() => this.seal())) || (await this.timed(() => this.repeat()));
+      behind =
+        (await this.timed(() => this.seal())) ||
+        (await this.timed(() => this.repeat())) ||
+        (await this.timed(() => this.reckonNext()));
       // What has long been over gives way to what comes.
       if (behind && this.blocks > before)
         await sleep((performance.now() - began) * (this.options.rest ?? 1));
@@ -210,6 +243,65 @@ export class Roller {
     return !done;
   }
 
+  /** Reckons the next day that is over, or one that changed. @returns whether there was one. */
+  private async reckonNext(): Promise<boolean> {
+    const now = this.now();
+    const { model } = this.options.config;
+    const next = dayAt(this.reckoned, this.zone);
+    if (next.to + this.due.window <= now) {
+      // A day whose first rows retention has taken would be told wrong.
+      if (next.from >= this.horizon(now))
+        for (const m of model.measurements) await this.reckon(m, next);
+      this.reckoned = next.to;
+      await this.tellSoon();
+      return true;
+    }
+    const { note } = this.due;
+    for (const [key, { m, day, first, last }] of this.changed) {
+      if (now - last < quietNotes * note && now - first < mostNotes * note) continue;
+      if (day.from - runIn(m) >= this.horizon(now)) await this.reckon(m, day);
+      this.changed.delete(key);
+      return true;
+    }
+    return false;
+  }
+
+  /** Writes what each unit did on a day, where that is not what is there. */
+  private async reckon(m: Measurement, day: Day): Promise<void> {
+    const began = this.blocks;
+    const stored = this.columns.day;
+    const rows = { start: day.from, end: day.to };
+    // Where units were seen before, a day without rows says that they are silent.
+    const isKnown = stored.has(performanceTable(m));
+    if (!isKnown && !(await this.hasRows(databases.telemetry, this.raw, m, rows))) return;
+    const units = await reckonDay(this.options, this.raw, stored, m, day);
+    if (units.length > 0) this.blocks = began + 1;
+    const there = new Set(
+      (await storedDays(this.options, stored, m, { first: day.name, last: day.name })).map((each) =>
+        line(pointOf(m, each)),
+      ),
+    );
+    const writer = new Writer(this.options, "day", this.columns);
+    for (const unit of units) {
+      const point = pointOf(m, unit);
+      if (!there.has(line(point))) await writer.add(point);
+    }
+    await this.done(writer);
+  }
+
+  /** Has the days reckoned again that a note is about. */
+  private change(m: Measurement, { block, noted }: Note): void {
+    const end = block + blockSeconds + runIn(m);
+    for (let at = block; at < end;) {
+      const day = dayAt(at, this.zone);
+      at = day.to;
+      if (day.to > this.reckoned) return;
+      const key = `${m.name} ${day.name}`;
+      const { first = noted } = this.changed.get(key) ?? {};
+      this.changed.set(key, { m, day, first: Math.min(first, noted), last: noted });
+    }
+  }
+
   private async rollWindow(window: Span): Promise<void> {
     const began = this.now();
     for (const m of this.options.config.model.measurements) {
@@ -259,6 +351,7 @@ export class Roller {
     if (due.length === 0 && second.length === 0) return;
     for (const m of this.options.config.model.measurements) {
       const first = due.filter((note) => note.table === m.name && !this.isKnown(note));
+      for (const note of due) if (note.table === m.name) this.change(m, note);
       const blocks = [...first, ...second.filter(({ table }) => table === m.name)];
       const hold = Math.ceil(holdSeconds(m) / 60) * 60;
       const spans = joined(
@@ -362,45 +455,23 @@ export class Roller {
 
   /** The minutes of each unit in a span, from its rows. */
   private async *minutes(m: Measurement, span: Span): AsyncGenerator<Unit> {
-    const has = this.raw.get(m.name);
-    if (!has) return;
     const { database, authorization } = this.options;
     const rolled = rolledOf(m);
     const hold = holdSeconds(m);
     const before = rolled.some(({ states }) => states) ? hold : 0;
-    const columns = m.fields.flatMap(({ name, type }, index) => {
-      const stored = has.get(name);
-      const fits = stored === type || (stored === "int" && type === "float");
-      return fits ? [{ name, type, index }] : [];
-    });
-    const tags = m.tags.map(({ name }) => (has.get(name) === "tag" ? quote(name) : "''"));
-    const order = m.tags.filter(({ name }) => has.get(name) === "tag");
-    const sql =
-      `SELECT ${[
-        ...tags,
-        `CAST(time AS BIGINT) - ${span.start}000000000`,
-        ...columns.map(({ name, type }) => selected(name, type)),
-      ].join(", ")} FROM ${quote(m.name)} ` +
-      `WHERE time >= ${sqlTime(span.start - before)} AND time < ${sqlTime(span.end)} ` +
-      `ORDER BY ${[...order.map(({ name }) => quote(name)), "time"].join(", ")}`;
-    const count = tags.length;
     let key: string | undefined;
     let unit: TagValues = [];
     let buckets = new RowBuckets(rolled, tiers.minute.seconds, span, hold);
-    for await (const rows of database.rows(authorization, databases.telemetry, sql)) {
+    const all = rawRows(database, authorization, this.raw, m, span, before);
+    for await (const rows of all) {
       this.read += rows.length;
       for (const row of rows) {
-        const own = row.slice(0, count).join("\0");
-        if (own !== key) {
+        if (row.key !== key) {
           if (key !== undefined) yield { tags: unit, buckets: buckets.buckets };
-          key = own;
-          unit = tagValues(row, count);
+          ({ key, tags: unit } = row);
           buckets = new RowBuckets(rolled, tiers.minute.seconds, span, hold);
         }
-        const values: (Value | undefined)[] = m.fields.map(() => undefined);
-        for (const [i, { index, type }] of columns.entries())
-          values[index] = parse(row[count + 1 + i] ?? "", type);
-        buckets.add(Number(row[count]), values);
+        buckets.add(row.at, row.values);
       }
     }
     if (key !== undefined) yield { tags: unit, buckets: buckets.buckets };
@@ -474,7 +545,7 @@ export class Roller {
     const columns = await database.columns(authorization, databases.pipeline);
     if (!columns.has(rollupsTable)) return undefined;
     const has = columns.get(rollupsTable);
-    const names = ["until", "noted", "again", "layout"].map((name) =>
+    const names = ["until", "noted", "again", "layout", "reckoned", "reckoning"].map((name) =>
       has?.has(name) ? quote(name) : "NULL",
     );
     for (const days of [0.1, 1, 31]) {
@@ -483,12 +554,14 @@ export class Roller {
         `WHERE time >= ${sqlTime(this.now() - days * 86_400)} ORDER BY time DESC LIMIT 1`;
       const [row] = await database.all(authorization, databases.pipeline, sql);
       if (!row) continue;
-      const [until, noted, again, layout] = row;
+      const [until, noted, again, layout, reckoned, reckoning] = row;
       return {
         until: Number(until),
         noted: Number(noted),
         again: again ? Number(again) : undefined,
         layout,
+        reckoned: Number(reckoned),
+        reckoning,
       };
     }
     return undefined;
@@ -505,13 +578,16 @@ export class Roller {
     const now = this.now();
     const { blocks, rows, milliseconds } = this.work;
     const oldest = this.waiting.reduce((least, { noted }) => Math.min(least, noted), now);
+    const changed = [...this.changed.values()].map(({ first }) => first);
     const until = this.until ?? 0;
     const fields = {
       until: `${until}i`,
       // A clock that is set back must not hide a note.
-      noted: `${Math.floor(oldest - recordSeconds)}i`,
+      noted: `${Math.floor(Math.min(oldest, ...changed) - recordSeconds)}i`,
       again: this.again === undefined ? undefined : `${this.again}i`,
       layout: `"${layoutOf(this.options.config.model)}"`,
+      reckoned: `${this.reckoned}i`,
+      reckoning: `"${this.reckoning}"`,
       lag: Math.max(
         0,
         now - windowOf("minute", until).end - this.due.window,

@@ -2,7 +2,8 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { databases } from "../configs/influxdb";
 import type { Model } from "../configs/model";
 import { type Database, Refusal } from "./database";
-import { parseQuery } from "./influxql";
+import { answerFigures, type FiguresOptions } from "./figures";
+import { parseFigureQuery, parseQuery } from "./influxql";
 import type { Reader } from "./reader";
 
 /** What the server answers with. */
@@ -10,6 +11,8 @@ export interface ServerOptions {
   model: Model;
   database: Database;
   reader: Reader;
+  /** What the day tier's database has now, and the zone of its days. */
+  figures: () => Pick<FiguresOptions, "columns" | "zone">;
   /** Whether the rollups go on. */
   healthy: () => boolean;
   log: (line: string) => void;
@@ -93,7 +96,7 @@ function aborted(response: ServerResponse): AbortSignal {
 
 /** The answer from rollups; undefined where it is left to InfluxDB. */
 async function fromRollups(
-  { model, reader, log }: ServerOptions,
+  { model, database, reader, figures, log }: ServerOptions,
   { method, headers }: IncomingMessage,
   url: URL,
   body: string,
@@ -109,15 +112,22 @@ async function fromRollups(
   if (parameters.get("db") !== databases.telemetry || headers.accept?.includes("csv"))
     return undefined;
   const now = Date.now() / 1000;
-  const query = parseQuery(parameters.get("q") ?? "", model, now);
+  const text = parameters.get("q") ?? "";
+  const asked = parseFigureQuery(text, model, now);
+  const query = asked ? undefined : parseQuery(text, model, now);
   const plan = query && reader.plan(query, now);
-  if (!query || !plan) return undefined;
+  if (!asked && !plan) return undefined;
   const parts = epochs[parameters.get("epoch") ?? ""];
   const time = (seconds: number) =>
     parts === undefined
       ? new Date(seconds * 1000).toISOString().replace(".000Z", "Z")
       : Math.floor(seconds * parts);
   try {
+    if (asked) {
+      const options = { ...figures(), database, authorization, signal };
+      return JSON.stringify(await answerFigures(asked, options, time));
+    }
+    if (!query || !plan) return undefined;
     return JSON.stringify(await reader.answer(query, plan, authorization, time, signal));
   } catch (error) {
     // InfluxDB itself says what it refuses.

@@ -29,6 +29,7 @@ export async function runRollup(
     model: config.model,
     database,
     reader: new Reader(database, roller, config.retention),
+    figures: () => ({ columns: roller.columns.day, zone: config.zone ?? "UTC" }),
     healthy: () => Date.now() / 1000 - Math.max(began, roller.alive) < longestPass,
     log,
   });
