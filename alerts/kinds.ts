@@ -302,6 +302,29 @@ export const kinds = {
     ...ofPipeline,
     why: pipelineSilence,
   },
+  BessClockNotSynchronised: {
+    severity: "warning",
+    means:
+      "The host's clock is not synchronised: times of messages that have none, and of alerts, drift.",
+    look: "On the host: `timedatectl`. Does the site reach its time server, UDP port 123?",
+    act: "Let the site reach a time server: the router's own will do, or that of a GPS receiver. A Raspberry Pi without a battery for its clock begins in the past after a power cut.",
+    pending: 10 * minute,
+    keep: minute,
+    ...ofPipeline,
+    why: `The kernel says so at a start, until a time server has answered, and some nine hours after the last answer of one. ${pipelineSilence}`,
+  },
+  BessUnderVoltage: {
+    severity: "warning",
+    means:
+      "A voltage of the host was too low, as the kernel's drivers tell: of a Raspberry Pi, its supply. It slows down meanwhile, and may lose what it writes.",
+    look: "On a Raspberry Pi: `vcgencmd get_throttled`, and `dmesg | grep -i voltage`. Which devices are fed by its USB ports?",
+    act: "Use the maker's supply and a short cable, and feed disks on their own.",
+    pending: 0,
+    keep: 15 * minute,
+    ...ofEvents,
+    missing: 15 * minute,
+    why: "It is looked at every ten seconds, and lasts two of them at least: once is enough. A host whose drivers tell nothing has no row.",
+  },
   BessServiceRestarts: {
     severity: "warning",
     means: "A service restarted twice within a quarter of an hour: an update restarts it once.",

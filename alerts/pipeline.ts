@@ -2,7 +2,9 @@ import { backupTable } from "../configs/backup";
 import type { BackupConfig } from "../configs/backup-schema";
 import { countedTables, sizeTable, startTable } from "../configs/influxdb";
 import { outageSeconds, type Profile } from "../configs/profiles";
+import { clockTable, unsynchronisedSeconds, voltageTable } from "../configs/telegraf";
 import { fillLevels, type StorageBudget } from "../configs/storage";
+import { isSsh } from "../configs/ssh";
 import { durationSeconds } from "../configs/units";
 import { brokerTopics, quote, sources } from "../dashboards";
 import {
@@ -30,6 +32,8 @@ export interface PipelineOptions {
   profile: Pick<Profile, "messageRate">;
   /** When the broker's certificate ends. Default: it has none, or it is not known yet. */
   certificateEnds?: Date | undefined;
+  /** Docker engine of the site. Default: the local one, whose clock is not looked at. */
+  engine?: string | undefined;
   /** How often the site is backed up. Default: never. */
   backup?: Pick<BackupConfig, "every"> | undefined;
 }
@@ -236,6 +240,29 @@ function host({ expected, budget }: StorageBudget): Draft[] {
       "Temperature of the host",
       " °C",
     ),
+    held(
+      "BessUnderVoltage",
+      asked("A", select(`max("value")`, voltageTable, [], `"sensor"`), back),
+      ["gt", [0]],
+      {
+        summary: "The host's supply is too weak",
+        fires: "A voltage of the host was too low within 10m",
+        description: "A voltage of the host was too low within ten minutes: {{ $labels.sensor }}.",
+      },
+    ),
+  ];
+}
+
+/** A host over SSH has a time service: it was refused without one. A laptop's kernel may know of none. */
+function clock(): Draft[] {
+  const error = select(`last("maxerror_ns") / 1000000000`, clockTable);
+  return [
+    held("BessClockNotSynchronised", asked("A", error, 120), ["gt", [unsynchronisedSeconds - 1]], {
+      summary: "Nobody sets the host's clock",
+      fires: "The kernel says that the host's clock is not synchronised, for 10m",
+      description:
+        "The kernel says that the host's clock is not synchronised: times, and so rows, may be wrong.",
+    }),
   ];
 }
 
@@ -317,6 +344,7 @@ export function pipelineGroup(options: PipelineOptions, site: SiteLabels): Alert
     ...queue(options.profile),
     ...host(options.storage),
     ...restarts(),
+    ...(isSsh(options.engine) ? clock() : []),
     ...(options.certificateEnds ? certificate(options.certificateEnds) : []),
     ...(options.backup ? backups(options.backup) : []),
   ];

@@ -258,12 +258,21 @@ async function victoriaMetrics(): Promise<Part> {
 
 const telegrafVersion = versionOf(images.telegraf);
 
+const telegrafInputs = [
+  "mqtt_consumer",
+  "internal",
+  "cpu",
+  "mem",
+  "disk",
+  "temp",
+  "timex",
+  "file",
+] as const;
+
 /** What the rendered configs use, and what the tests need beside it. */
 const telegrafTags = [
   "custom",
-  ...["mqtt_consumer", "internal", "cpu", "mem", "disk", "temp"].map(
-    (plugin) => `inputs.${plugin}`,
-  ),
+  ...telegrafInputs.map((plugin) => `inputs.${plugin}`),
   ...["influxdb_v3", "health", "file"].map((plugin) => `outputs.${plugin}`),
   ...["starlark", "converter"].map((plugin) => `processors.${plugin}`),
   ...["json_v2", "value"].map((plugin) => `parsers.${plugin}`),
@@ -274,14 +283,16 @@ const telegrafTags = [
 /**
  * A Go program in one version, from the Go module proxy where it is not here yet.
  * @param title how a person calls it.
+ * @param hasAll whether one of the version has all that is needed.
  */
 async function goProgram(
   name: string,
   title: string,
   from: { version: string; program: string; flags: string[] },
+  hasAll: (path: string) => Promise<boolean> = () => Promise.resolve(true),
 ): Promise<Part> {
   for (const path of locations(name))
-    if ((await run(path, ["--version"])).stdout.includes(from.version))
+    if ((await run(path, ["--version"])).stdout.includes(from.version) && (await hasAll(path)))
       return { name, state: "found", note: path };
   const missing: Part = {
     name,
@@ -295,18 +306,26 @@ async function goProgram(
     : { name, state: "installed", note: "built from the Go module proxy" };
 }
 
-/** Telegraf in the version that is deployed. */
+/** Telegraf in the version that is deployed. One of an earlier checkout may lack an input. */
 const telegraf = () =>
-  goProgram("telegraf", "Telegraf", {
-    version: telegrafVersion,
-    program: "github.com/influxdata/telegraf/cmd/telegraf",
-    flags: [
-      "-tags",
-      telegrafTags,
-      "-ldflags",
-      `-s -w -X github.com/influxdata/telegraf/internal.Version=${telegrafVersion}`,
-    ],
-  });
+  goProgram(
+    "telegraf",
+    "Telegraf",
+    {
+      version: telegrafVersion,
+      program: "github.com/influxdata/telegraf/cmd/telegraf",
+      flags: [
+        "-tags",
+        telegrafTags,
+        "-ldflags",
+        `-s -w -X github.com/influxdata/telegraf/internal.Version=${telegrafVersion}`,
+      ],
+    },
+    async (path) => {
+      const known = (await run(path, ["plugins", "inputs"])).stdout.split(/\s+/);
+      return telegrafInputs.every((plugin) => known.includes(`inputs.${plugin}`));
+    },
+  );
 
 /** What checks the workflows in .github. */
 const actionlint = () => {

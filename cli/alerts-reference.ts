@@ -57,6 +57,7 @@ export function alertsReference(model: Model): string {
     storage: storageBudget(model, { profile: "pi", retention: "90d", storage: {} }),
     certificateEnds: new Date("2027-06-30"),
     backup: { every: "1d" },
+    engine: "ssh://pi@kiel-1",
   });
   const queries = groups.reduce(
     (sum, { interval, rules }) =>
@@ -86,7 +87,7 @@ export function alertsReference(model: Model): string {
     "## What to do",
     ...names.map(entry),
     "## What there is not",
-    "- **Throttling of the host** by a low voltage is not seen; by heat it is, as `BessHostHot`.\n" +
+    "- **A low voltage of a few seconds** may come between two looks: the kernel's log has it.\n" +
       "- **An alert of Grafana itself:** where it is down, the outside watcher of `alerts.deadMan` calls.",
     `## The rules of the model ${code(model.name)}`,
     `At profile \`pi\`, with TLS: ${Math.round(queries)} queries a minute, each of all units together.`,

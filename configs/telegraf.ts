@@ -18,6 +18,8 @@ export const paths = {
   program: "/etc/telegraf/reading.star",
   secrets: "/run/secrets",
   start: "/etc/telegraf/start.sh",
+  /** Read where the host's drivers tell of a voltage that is too low. */
+  voltage: "/etc/telegraf/voltage.conf",
 } as const;
 
 /**
@@ -241,6 +243,7 @@ export function telegrafConf(model: Model, options: TelegrafOptions): string {
         },
       ],
       temp: [{}],
+      timex: [{ name_override: clockTable, fieldinclude: ["maxerror_ns"], tagexclude: ["status"] }],
     },
     processors: {
       starlark: [
@@ -261,13 +264,50 @@ export function telegrafConf(model: Model, options: TelegrafOptions): string {
   })}`;
 }
 
+/** Tables of the host's clock, and of voltages that are too low; their names are the pipeline's. */
+export const [clockTable, voltageTable] = ["internal_clock", "internal_voltage"];
+
+/** Error that the kernel tells of a clock that nobody sets, in s: `timedatectl` goes by it too. */
+export const unsynchronisedSeconds = 16;
+
 /**
  * Entrypoint, whose arguments are the command: while the kernel says that the clock is not
  * synchronised it waits, and says so in the log.
  * @param hold the host's uptime, in seconds, from which it waits no more; 0 never waits.
  */
-export const startScript = (hold: number): string =>
-  renderScript("telegraf-start.sh", { holdSeconds: hold });
+export const startScript = (
+  hold: number,
+  { sensors, voltage }: VoltageFiles = voltageFiles,
+): string => renderScript("telegraf-start.sh", { holdSeconds: hold, sensors, voltage });
+
+/** Where drivers of voltages tell that one is too low, and the configuration that reads it. */
+export interface VoltageFiles {
+  /** A pattern, as the shell and Telegraf both know it. */
+  sensors: string;
+  voltage: string;
+}
+
+/** As in the container. A Raspberry Pi's driver tells of its supply there. */
+export const voltageFiles: VoltageFiles = {
+  sensors: "/sys/class/hwmon/hwmon*/in*_lcrit_alarm",
+  voltage: paths.voltage,
+};
+
+/** What is read beside the rest where there are such sensors: Telegraf calls a pattern without a file an error. */
+export const voltageConf = ({ sensors }: VoltageFiles = voltageFiles): string =>
+  stringify({
+    inputs: {
+      file: [
+        {
+          name_override: voltageTable,
+          files: [sensors],
+          file_path_tag: "sensor",
+          data_format: "value",
+          data_type: "integer",
+        },
+      ],
+    },
+  });
 
 /** Proves that the agent runs its outputs; it does not while the start script waits. */
 export const healthCheck = [

@@ -15,4 +15,5 @@ while is_early && state=$(clock) && [ "$state" = wrong ]; do
 done
 [ "$state" != unknown ] || log 'adjtimex does not tell whether the clock is synchronised: Telegraf does not wait for it'
 [ "$held" = 0 ] || log "Telegraf starts after $held s: the clock is $state"
+! ls @sensors@ > /dev/null 2>&1 || set -- "$@" --config @voltage@
 exec "$@"

@@ -83,6 +83,7 @@ const groups = alertGroups({
   storage: storageBudget(model, { profile: "pi", retention: "90d", storage: {} }),
   certificateEnds,
   backup: { every: "1d" },
+  engine: "ssh://pi@kiel-1",
 });
 const rules = groups.flatMap((group) => group.rules.map((rule) => ({ rule, group })));
 
@@ -617,6 +618,38 @@ const rowsOf: Record<KindName, Row[]> = {
       of: "sensor=cpu",
       lines: pipeline(600, 0, 900, { temperature: 90 }),
       states: [[300, "firing"]],
+    },
+  ],
+  BessClockNotSynchronised: [
+    {
+      rule: "BessClockNotSynchronised",
+      does: "fires after ten minutes of a clock that nobody sets",
+      lines: pipeline(900, 0, 900, { clockError: 16_000_000_000 }),
+      states: [
+        [120, "pending"],
+        [780, "firing"],
+      ],
+    },
+    {
+      rule: "BessClockNotSynchronised",
+      does: "is normal while a time server answers now and then",
+      lines: pipeline(900, 0, 900, { clockError: 2_000_000_000 }),
+      states: [[780, "normal"]],
+    },
+  ],
+  BessUnderVoltage: [
+    {
+      rule: "BessUnderVoltage",
+      does: "fires at once, and tells of its end after a quarter of an hour",
+      of: "sensor=in0",
+      lines: pipeline(2400, 300, 310, { underVoltage: 1 }),
+      states: [
+        [240, "normal"],
+        [360, "firing"],
+        [840, "firing"],
+        [1500, "recovering"],
+        [2040, "normal"],
+      ],
     },
   ],
   BessServiceRestarts: [

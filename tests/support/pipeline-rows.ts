@@ -21,6 +21,8 @@ export function pipelineRows(
     disk = 40,
     memory = 40,
     temperature = 50,
+    clockError = 500_000,
+    underVoltage = 0,
   } = change;
   const topic = (name: string, value: number) => `mosquitto,topic=${name} value=${value} ${time}`;
   return [
@@ -33,5 +35,7 @@ export function pipelineRows(
     `disk,path=/ used_percent=${disk} ${time}`,
     `mem used_percent=${memory} ${time}`,
     `temp,sensor=cpu temp=${temperature} ${time}`,
+    `internal_clock maxerror_ns=${clockError}i ${time}`,
+    `internal_voltage,sensor=in0 value=${underVoltage}i ${time}`,
   ];
 }
