@@ -2,11 +2,13 @@ import type { Dashboard, Panel } from "@grafana/grafana-foundation-sdk/dashboard
 import type { BackupConfig } from "../configs/backup-schema";
 import type { Model } from "../configs/model";
 import type { StorageBudget } from "../configs/storage";
+import { alerts, events } from "./alerts";
 import { measurement } from "./measurement";
 import { overview } from "./overview";
 import { pipeline } from "./pipeline";
 import type { InfluxQuery } from "./queries";
 
+export { eventTag } from "./alerts";
 export { measurementUid } from "./measurement";
 export { brokerTopics } from "./pipeline";
 export {
@@ -27,22 +29,26 @@ export interface DashboardOptions {
   storage?: StorageBudget | undefined;
   /** How often it is backed up. Default: never, and not shown. */
   backup?: Pick<BackupConfig, "every"> | undefined;
+  /** Time zone of all times, such as `Europe/Berlin`. Default: the one of whoever looks. */
+  timeZone?: string | undefined;
 }
 
 /**
- * The dashboards of a telemetry model: an overview, one of each measurement, and one of the
- * pipeline. A pure function: what it returns is Grafana's JSON, once stringified.
+ * The dashboards of a telemetry model: an overview, one of each measurement, one of the alerts, and
+ * one of the pipeline. A pure function: what it returns is Grafana's JSON, once stringified.
  */
 export function dashboards(
   model: Model,
-  { site, storage, backup }: DashboardOptions = {},
+  { site, storage, backup, timeZone = "browser" }: DashboardOptions = {},
 ): Dashboard[] {
   const title = (name: string) => (site ? `${site}: ${name}` : name);
-  return [
+  const made = [
     overview(model, title("Overview")),
     ...model.measurements.map((m) => measurement(m, title(m.title))),
+    alerts(title("Alerts")),
     pipeline(model, title("Pipeline"), storage, backup),
   ];
+  return made.map((d) => ({ ...d, timezone: timeZone, annotations: { list: [events()] } }));
 }
 
 /** One query of a dashboard, and the panel that asks it. */

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import type { Dashboard } from "@grafana/grafana-foundation-sdk/dashboard";
 import type { Field, Measurement } from "../configs/model";
+import { cells } from "./cells";
 import * as panels from "./panels";
 import * as queries from "./queries";
 
@@ -69,7 +70,7 @@ function stateSection(m: Measurement): Section {
 }
 
 /** uids of the dashboards that are there whatever the model. */
-const taken = ["bess-overview", "bess-pipeline"];
+const taken = ["bess-overview", "bess-alerts", "bess-pipeline"];
 
 /** Characters that Grafana accepts in a uid. */
 const longest = 40;
@@ -89,7 +90,7 @@ export function measurement(m: Measurement, title: string): Dashboard {
     board.withVariable(panels.tagVariable([m.name], t.name, queries.sentence(t.meaning))),
   );
   panels.place(board, 6, [panels.valuesTable(m)]);
-  [stateSection(m), ...numberSections(m)]
+  [stateSection(m), { title: "Cells", panels: cells(m) }, ...numberSections(m)]
     .filter((section) => section.panels.length > 0)
     .forEach((section) => {
       panels.row(board, section.title);

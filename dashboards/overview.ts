@@ -1,6 +1,7 @@
 import type { Dashboard } from "@grafana/grafana-foundation-sdk/dashboard";
 import type { Field, Measurement, Model } from "../configs/model";
 import { units } from "../configs/units";
+import { activeAlerts, alertCount } from "./alerts";
 import * as panels from "./panels";
 import * as queries from "./queries";
 
@@ -102,9 +103,11 @@ export function overview(model: Model, title: string): Dashboard {
   const board = panels.board(
     "bess-overview",
     title,
-    `${model.title} at a glance: charge, power, mode and freshness of every unit.`,
+    `${model.title} at a glance: what is wrong, charge, power, mode and freshness of every unit.`,
   );
   tagVariables(model).forEach((variable) => board.withVariable(variable));
+  board.withPanel(alertCount().span(4).height(5));
+  board.withPanel(activeAlerts().span(20).height(5));
   panels.place(board, 6, [...measurements.flatMap(stateOfCharge), ...measurements.flatMap(modes)]);
   panels.place(board, 7, [...measurements.flatMap(powers), ...measurements.flatMap(currents)], 4);
   panels.place(board, 9, [messages(model), ...measurements.map(panels.ages)], 4);

@@ -1,6 +1,8 @@
 import * as common from "@grafana/grafana-foundation-sdk/common";
 import * as dashboard from "@grafana/grafana-foundation-sdk/dashboard";
+import { PanelBuilder as AnnotationsList } from "@grafana/grafana-foundation-sdk/annotationslist";
 import { PanelBuilder as BarGauge } from "@grafana/grafana-foundation-sdk/bargauge";
+import { PanelBuilder as Heatmap } from "@grafana/grafana-foundation-sdk/heatmap";
 import { PanelBuilder as Stat } from "@grafana/grafana-foundation-sdk/stat";
 import { PanelBuilder as StateTimeline } from "@grafana/grafana-foundation-sdk/statetimeline";
 import { PanelBuilder as Table } from "@grafana/grafana-foundation-sdk/table";
@@ -10,8 +12,10 @@ import type { Field, Measurement } from "../configs/model";
 import { durationSeconds, units } from "../configs/units";
 import * as queries from "./queries";
 
-/** A panel that is still being built, of any of the kinds that are used here. */
-export type AnyPanel = TimeSeries | StateTimeline | Stat | BarGauge | Table;
+/** A panel with queries that is still being built, of any of the kinds that are used here. */
+type AskingPanel = TimeSeries | StateTimeline | Stat | BarGauge | Table | Heatmap;
+/** A panel that is still being built. A `PanelBuilder` has the kinds that the SDK has no builder of. */
+export type AnyPanel = AskingPanel | AnnotationsList | dashboard.PanelBuilder;
 
 /** A query and what belongs to it. */
 export interface Target extends queries.TargetOptions {
@@ -22,7 +26,7 @@ export interface Target extends queries.TargetOptions {
 const refId = (index: number) => String.fromCharCode("A".charCodeAt(0) + index);
 
 /** Gives a panel its title, its description and its queries. */
-export function panel<P extends AnyPanel>(
+export function panel<P extends AskingPanel>(
   made: P,
   title: string,
   description: string,
@@ -62,9 +66,10 @@ const signText = ({ positive }: Field) =>
 
 /** Says a field in words: its meaning, where it is stored and what is normal. */
 export function describe(m: Measurement, f: Field): string {
+  const unit = f.unit === "" ? "" : `, in ${f.unit}`;
   const range =
     f.range && !queries.isState(f) ? ` Normal: ${f.range[0]} to ${f.range[1]} ${f.unit}.` : "";
-  return `${f.meaning} Field \`${f.name}\` of \`${m.name}\`.${range}${signText(f)}`;
+  return `${f.meaning} Field \`${f.name}\` of \`${m.name}\`${unit}.${range}${signText(f)}`;
 }
 
 const legend = () =>
@@ -402,7 +407,6 @@ export const board = (uid: string, title: string, description: string) =>
     .uid(uid)
     .description(description)
     .tags(["bess"])
-    .timezone("browser")
     .readonly()
     .time({ from: "now-15m", to: "now" })
     .refresh("5s")

@@ -1,6 +1,6 @@
 import type { Builder, Dataquery } from "@grafana/grafana-foundation-sdk/cog";
 import type { countedTables } from "../configs/influxdb";
-import type { Field, Measurement } from "../configs/model";
+import type { Field, Measurement, Tag } from "../configs/model";
 import { isFlag, type PoweredCircuit, poweredCircuits } from "../configs/rollups";
 import { durationSeconds, type Unit } from "../configs/units";
 
@@ -130,6 +130,26 @@ export const tagValues = (tables: string[], tag: string) =>
 /** Mean of a field by unit. @param sign what it is multiplied by, as {@link discharging} says. */
 export const meanSeries = (m: Measurement, f: Field, sign = "") =>
   series(m, `mean(${quote(f.name)})${sign} AS ${quote(f.name)}`);
+
+/** Means of several fields by unit. */
+export const meansSeries = (m: Measurement, fields: Field[]) =>
+  series(m, fields.map(({ name }) => `mean(${quote(name)}) AS ${quote(name)}`).join(", "));
+
+/** How far a highest value is over the lowest one, by unit. */
+export const spreadSeries = (m: Measurement, highest: Field, lowest: Field) =>
+  series(m, `mean(${quote(highest.name)}) - mean(${quote(lowest.name)}) AS "spread"`);
+
+/** The extreme one of the latest values of a unit's cells, with the cell. */
+export function extreme(m: Measurement, f: Field, cell: Tag, which: "highest" | "lowest"): string {
+  const each = latest(m, `last(${quote(f.name)}) AS "value"`);
+  const selected = which === "highest" ? "max" : "min";
+  return influxQl(
+    `${selected}("value") AS ${quote(which)}, ${quote(cell.name)} AS "${which} cell"`,
+    `(${each})`,
+    [inTimeRange],
+    m.tags.flatMap((t) => (t === cell ? [] : [quote(t.name)])).join(", "),
+  );
+}
 
 /** What makes a current or a power positive while the battery discharges, whatever the model stores. */
 const discharging = ({ positive }: Field) => (positive === "charging" ? " * -1" : "");

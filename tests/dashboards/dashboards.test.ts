@@ -1,10 +1,16 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Dashboard, Panel } from "@grafana/grafana-foundation-sdk/dashboard";
-import { loadModel, type Field, type Measurement, type Model } from "../../configs/model";
+import {
+  loadModel,
+  modelSchema,
+  type Field,
+  type Measurement,
+  type Model,
+} from "../../configs/model";
 import { storageBudget } from "../../configs/storage";
 import { durationSeconds } from "../../configs/units";
-import { dashboards, type PanelQuery, queriesOf, sources } from "../../dashboards";
+import { dashboards, eventTag, type PanelQuery, queriesOf, sources } from "../../dashboards";
 import { parseQuery } from "../../rollup/influxql";
 import { ask, InfluxQlEngine, write } from "../support/influxql";
 
@@ -13,12 +19,42 @@ const [fleetModel, m5bat] = [modelOf("telemetry.yaml"), modelOf("models/m5bat.ya
 const readyModels = readdirSync(join(__dirname, "../../configs/models"))
   .filter((file) => file.endsWith(".yaml") && file !== "m5bat.yaml")
   .map((file) => modelOf(`models/${file}`));
-const models = [fleetModel, m5bat, ...readyModels];
+/** A pack that sends a list of its cells. */
+const cells = modelSchema.parse({
+  name: "cells",
+  title: "Cells",
+  measurements: [
+    {
+      name: "cell",
+      title: "Cell",
+      meaning: "One cell of a pack.",
+      topic: "pack/+/cells",
+      interval: "10s",
+      each: "cells",
+      tags: [
+        { name: "pack", segment: 1, meaning: "Pack." },
+        { name: "number", index: 1, meaning: "Number of the cell." },
+      ],
+      fields: [
+        {
+          name: "voltage",
+          path: "u",
+          type: "float",
+          unit: "V",
+          range: [2.8, 3.65],
+          quantity: "cell_voltage",
+          meaning: "Voltage of the cell.",
+        },
+      ],
+    },
+  ],
+});
+const models = [fleetModel, m5bat, cells, ...readyModels];
 const named = models.map((model): [string, Model] => [model.name, model]);
 const site = "test-site";
 
 const measurementsAndDashboards = (model: Model): [Measurement, Dashboard][] => {
-  const boards = dashboards(model, { site }).slice(1, -1);
+  const boards = dashboards(model, { site }).slice(1, -2);
   return model.measurements.map((m, i) => [m, found(boards[i], `dashboard of ${m.name}`)]);
 };
 const panelsOf = (dashboard: Dashboard) =>
@@ -56,10 +92,11 @@ describe.each(named)("the dashboards of %s", (_, model) => {
   const storage = storageBudget(model, { profile: "pi", retention: "90d", storage: {} });
   const all = dashboards(model, { site, storage, backup });
 
-  test("are an overview, one of each measurement, and the pipeline", () => {
+  test("are an overview, one of each measurement, the alerts, and the pipeline", () => {
     expect(all.map((d) => d.uid)).toEqual([
       "bess-overview",
       ...model.measurements.map((m) => `bess-${m.name}`),
+      "bess-alerts",
       "bess-pipeline",
     ]);
     expect(all.every((d) => d.title?.startsWith(site) && d.tags?.includes("bess"))).toBe(true);
@@ -79,7 +116,8 @@ describe.each(named)("the dashboards of %s", (_, model) => {
       expect(new Set(cells).size).toBe(cells.length);
       expect(panels.every(({ gridPos: p }) => p && p.x + p.w <= 24)).toBe(true);
       expect(new Set(d.panels?.map((p) => p.id)).size).toBe(d.panels?.length);
-      expect(panels.filter((p) => !p.description || !p.targets?.length)).toEqual([]);
+      const isOwn = ({ type }: Panel) => type === "alertlist" || type === "annolist";
+      expect(panels.filter((p) => !p.description || !(isOwn(p) || p.targets?.length))).toEqual([]);
     },
   );
 
@@ -165,6 +203,29 @@ describe.each(named)("the dashboards of %s", (_, model) => {
     const others = names.filter((name) => name !== "power");
     expect(others.filter((name) => text.includes(`\\"${name}\\"`))).toEqual([]);
   });
+});
+
+test("all dashboards have the site's time zone, else that of whoever looks", () => {
+  const zones = (timeZone?: string) =>
+    new Set(dashboards(fleetModel, { timeZone }).map(({ timezone }) => timezone));
+  expect(zones("Europe/Berlin")).toEqual(new Set(["Europe/Berlin"]));
+  expect(zones()).toEqual(new Set(["browser"]));
+});
+
+test("all dashboards draw what was done at the site, and the overview begins with what is wrong", () => {
+  const boards = dashboards(fleetModel);
+  for (const { annotations } of boards)
+    expect(annotations?.list).toMatchObject([{ target: { type: "tags", tags: [eventTag] } }]);
+  const [state, list] = panelsOf(boardOf(fleetModel, "bess-overview"));
+  for (const p of [state, list])
+    expect(p).toMatchObject({
+      type: "alertlist",
+      gridPos: { y: 0 },
+      options: {
+        alertInstanceLabelFilter: '{kind!="BessWatchdog"}',
+        stateFilter: { firing: true },
+      },
+    });
 });
 
 describe("a field's range", () => {
@@ -299,6 +360,36 @@ describe("every query is answered by a real InfluxQL engine", () => {
   test("mode flags become one number with a bit for each", async () => {
     expect(new Set(await valuesOf("bess-overview", "Mode: Battery unit", m5bat))).toEqual(
       new Set([1 + 2 + 4 + 8]),
+    );
+  });
+
+  test("the highest and the lowest cell are told with their numbers", async () => {
+    const now = Date.now() - 5000;
+    const lines = [1, 2, 3].map(
+      (n) => `cell,pack=p9,number=${n} voltage=${n === 2 ? 3 : 3 + n / 4} ${now}`,
+    );
+    await write(url, cells.name, [`cell,pack=p9,number=2 voltage=9 ${now - 60_000}`, ...lines]);
+    const of = async (query: string) => {
+      const rows = await ask(url, "GET", substituted(query), cells.name);
+      return rows.find(({ tags }) => tags?.pack === "p9")?.values.map((v) => v.slice(1));
+    };
+    const [highest, lowest] = queriesOn(
+      cells,
+      "bess-cell",
+      "Voltage of the cell: highest and lowest",
+    );
+    expect(await of(highest?.query ?? "")).toEqual([[3.75, "3"]]);
+    expect(await of(lowest?.query ?? "")).toEqual([[3, "2"]]);
+  });
+
+  test("every cell is a row of a map, one for each unit", async () => {
+    const board = boardOf(cells, "bess-cell");
+    const map = panelOn(board, "Voltage of the cell, by number");
+    expect(map).toMatchObject({ type: "heatmap", repeat: "pack" });
+    const [query] = queriesOn(cells, "bess-cell", map.title ?? "");
+    const rows = await ask(url, "GET", substituted(query?.query ?? ""), cells.name);
+    expect(new Set(rows.map(({ tags }) => tags?.number))).toEqual(
+      new Set(["1", "2", "3", "u1", "u2"]),
     );
   });
 
