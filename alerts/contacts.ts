@@ -20,7 +20,7 @@ const title = '{{ template "bess.title" . }}';
 const message = '{{ template "bess.message" . }}';
 
 /** Templates of a message's title and text: what, where, since when, and what to do. */
-export const messageTemplates = ({ timeZone }: Pick<Alerts, "timeZone">): string => {
+export const messageTemplates = (timeZone: string): string => {
   const time = (of: string) => `{{ .${of} | tz "${timeZone}" | date "2006-01-02 15:04:05 MST" }}`;
   return `{{ define "bess.title" -}}
 {{ .CommonLabels.site }}{{ with .CommonLabels.unit }} {{ . }}{{ end }}: {{ len .Alerts.Firing }} firing, {{ len .Alerts.Resolved }} resolved
@@ -124,11 +124,10 @@ export interface MuteTiming {
 }
 
 /** The times in which somebody is not told. */
-export function muteTimings({ contacts, timeZone }: Alerts): MuteTiming[] {
+export function muteTimings({ contacts }: Alerts, location: string): MuteTiming[] {
   const quiet = Object.entries(contacts).flatMap(([name, contact]): MuteTiming[] => {
     if (!contact.quiet) return [];
     const { from, to, days } = contact.quiet;
-    const location = timeZone;
     // Hours over midnight are two.
     const times =
       from === undefined || to === undefined

@@ -19,6 +19,8 @@ import type { LateAlerts } from "./site-values";
 export interface AlertingArgs {
   groups: readonly AlertGroup[];
   alerts: Alerts;
+  /** Time zone of quiet hours, and of times in messages. */
+  timeZone: string;
   /** What of `alerts` may be known later. */
   late: LateAlerts;
 }
@@ -63,7 +65,7 @@ export class Alerting extends pulumi.ComponentResource {
     const { alerts, late } = this.args;
     const template = new grafana.alerting.MessageTemplate(
       this.name,
-      { name: templates, template: messageTemplates(alerts) },
+      { name: templates, template: messageTemplates(this.args.timeZone) },
       this.api,
     );
     const opts = { ...this.api, dependsOn: [template] };
@@ -99,7 +101,7 @@ export class Alerting extends pulumi.ComponentResource {
   }
 
   private createTimings(): pulumi.Resource[] {
-    return muteTimings(this.args.alerts).map(
+    return muteTimings(this.args.alerts, this.args.timeZone).map(
       ({ name, intervals }) =>
         new grafana.alerting.MuteTiming(
           `${this.name}-${name.replace(/^bess-/, "")}`,

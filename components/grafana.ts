@@ -64,6 +64,15 @@ export interface GrafanaArgs extends GrafanaServerArgs {
    */
   certificateEnds: Date | undefined;
   /**
+   * Time zone of the site.
+   * @default dashboards show that of whoever looks; alerts take UTC
+   * @example
+   * ```ts
+   * { timeZone: "Europe/Berlin" }
+   * ```
+   */
+  timeZone?: string | undefined;
+  /**
    * URL of InfluxDB's API, as Grafana's container reaches it.
    * @example
    * ```ts
@@ -105,6 +114,7 @@ export class Grafana extends GrafanaServer {
         {
           groups: alertGroups({ ...args, site: args.title, runbook: args.alerts.runbook }),
           alerts: args.alerts,
+          timeZone: args.timeZone ?? "UTC",
           late: args.lateAlerts,
         },
         // A rule names its data source.
@@ -191,10 +201,10 @@ export class Grafana extends GrafanaServer {
   }
 
   private createDashboards(api: pulumi.CustomResourceOptions) {
-    const { model, storage, backup, title } = this.args;
+    const { model, storage, backup, title, timeZone } = this.args;
     const uid = configs.folders.dashboards;
     const folder = new grafana.oss.Folder(this.name, { uid, title: "BESS" }, api);
-    return dashboards(model, { site: title, storage, backup }).map(
+    return dashboards(model, { site: title, storage, backup, timeZone }).map(
       (dashboard) =>
         new grafana.oss.Dashboard(
           `${this.name}-${dashboard.uid}`,

@@ -70,6 +70,15 @@ export interface SiteArgs {
    */
   model?: string | undefined;
   /**
+   * Time zone of the site: of dashboards, quiet hours and times in messages.
+   * @default dashboards show that of whoever looks; alerts take UTC
+   * @example
+   * ```ts
+   * { timeZone: "Europe/Berlin" }
+   * ```
+   */
+  timeZone?: string | undefined;
+  /**
    * How long data is kept: rows as they came, or these and each tier of rollups, each as long as the
    * finer one at least. A whole number and one of ms, s, m, h, d, w; at least `1h`.
    * @default by profile: `30d` for dev, `90d` for pi, `365d` for server; rollups `365d` by the minute,
@@ -502,15 +511,6 @@ export interface AlertArgs {
    * ```
    */
   runbook?: string | undefined;
-  /**
-   * Time zone of quiet hours, and of times in messages.
-   * @default `"UTC"`
-   * @example
-   * ```ts
-   * { alerts: { timeZone: "Europe/Berlin" } }
-   * ```
-   */
-  timeZone?: string | undefined;
   /**
    * Who is told, by a name, in one way each.
    * @default none: alerts are shown in Grafana alone

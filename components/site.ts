@@ -262,7 +262,7 @@ export class Site extends pulumi.ComponentResource {
     rollup: Rollup,
     host: Host | undefined,
   ) {
-    const { grafana, alerts, purge } = this.config;
+    const { grafana, alerts, timeZone, purge } = this.config;
     const { rotate, alerts: lateAlerts } = this.late;
     const token = influxdb.token("grafana", rotate.influxGrafana);
     const url = apiUrl(this.config);
@@ -274,6 +274,7 @@ export class Site extends pulumi.ComponentResource {
       profile: this.profile,
       certificateEnds: this.certificateEnds,
       alerts,
+      timeZone,
       lateAlerts,
       backup: this.config.backup,
       grafana,

@@ -2,7 +2,6 @@ import { z } from "zod";
 import { isPlaceholder } from "./secret-placeholders";
 import { durationPattern, durationUnit, durationWithin } from "./units";
 import { severities } from "./watch";
-import { isZone } from "./zones";
 
 const secretHint = "Set it with `pulumi config set --secret`.";
 
@@ -165,14 +164,6 @@ export const alertsSchema = z
         description:
           "Address of [alerts.md](alerts.md) where your people read it; each alert leads to its entry.",
         examples: ["https://git.example/bess-telemetry/blob/main/docs/alerts.md"],
-      }),
-    timeZone: z
-      .string()
-      .refine(isZone, "write a time zone such as Europe/Berlin")
-      .default("UTC")
-      .meta({
-        description: "Time zone of quiet hours, and of times in messages.",
-        examples: ["Europe/Berlin"],
       }),
     contacts: z
       .record(

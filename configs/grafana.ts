@@ -29,8 +29,11 @@ export const prefix = "bess-";
 /** Name of a contact in Grafana. */
 export const contactName = (contact: string): string => prefix + contact;
 
+/** Tag of annotations of what happened at a site: every dashboard draws them. */
+export const eventTag = "bess";
+
 /** Tags of an annotation that tells of a mute. Every dashboard shows it. */
-export const muteTags = ["bess", "mute"];
+export const muteTags = [eventTag, "mute"];
 
 /** Group of the templates that messages are made by. */
 export const templates = "bess";

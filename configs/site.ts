@@ -12,6 +12,7 @@ import { text, validate } from "./validation";
 import { isSsh, sshSchema } from "./ssh";
 import { pairFindings } from "./tls";
 import { durationPattern, durationUnit, durationWithin, sizePattern, sizeUnit } from "./units";
+import { isZone } from "./zones";
 
 const loopback = "127.0.0.1";
 
@@ -128,6 +129,16 @@ export const siteSchema = z
       .meta({
         description: "File of the site's telemetry model, relative to the project.",
         examples: ["configs/models/m5bat.yaml"],
+      }),
+    timeZone: z
+      .string()
+      .refine(isZone, "write a time zone such as Europe/Berlin")
+      .optional()
+      .meta({
+        description:
+          "Time zone of the site: of dashboards, quiet hours and times in messages. Without it " +
+          "dashboards show that of whoever looks, and alerts take UTC.",
+        examples: ["Europe/Berlin"],
       }),
     retention: retentionSchema,
     storage: z

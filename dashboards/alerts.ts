@@ -1,12 +1,13 @@
 import { PanelBuilder as AnnotationsList } from "@grafana/grafana-foundation-sdk/annotationslist";
 import * as dashboard from "@grafana/grafana-foundation-sdk/dashboard";
+import { eventTag } from "../configs/grafana";
 import * as panels from "./panels";
 
 /** Grafana's own alerts and annotations, as panels and dashboards refer to them. */
 const grafana = { type: "grafana", uid: "-- Grafana --" };
 
-/** Tag of what happened at a site: deployments and mutes. */
-export const eventTag = "bess-event";
+/** uid of the dashboard. That of the folder of alert rules is another: Grafana has one space for both. */
+export const uid = "bess-alert-list";
 
 /** What an alert list shows. */
 interface Shown {
@@ -65,7 +66,7 @@ const history = () =>
     .title("History")
     .description(
       "When alerts began and ended in the time range of the dashboard, and what was done at the " +
-        "site: deployments and mutes. The newest first.",
+        "site, such as mutes. The newest first.",
     )
     .datasource(grafana)
     .onlyInTimeRange(true)
@@ -78,7 +79,7 @@ const history = () =>
 /** Draws what was done at a site on every panel of a dashboard. */
 export const events = () =>
   new dashboard.AnnotationQueryBuilder()
-    .name("Deployments and mutes")
+    .name("Mutes and other events")
     .datasource(grafana)
     .enable(true)
     .iconColor("blue")
@@ -95,11 +96,7 @@ export const events = () =>
 
 /** What is wrong, and what was. */
 export function alerts(title: string): dashboard.Dashboard {
-  const board = panels.board(
-    "bess-alerts",
-    title,
-    "What is wrong now, and when alerts began and ended.",
-  );
+  const board = panels.board(uid, title, "What is wrong now, and when alerts began and ended.");
   board.time({ from: "now-7d", to: "now" }).refresh("30s");
   panels.place(board, 12, [activeAlerts()]);
   panels.place(board, 14, [history()]);

@@ -8,7 +8,6 @@ import { overview } from "./overview";
 import { pipeline } from "./pipeline";
 import type { InfluxQuery } from "./queries";
 
-export { eventTag } from "./alerts";
 export { measurementUid } from "./measurement";
 export { brokerTopics } from "./pipeline";
 export {

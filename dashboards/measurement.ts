@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import type { Dashboard } from "@grafana/grafana-foundation-sdk/dashboard";
 import type { Field, Measurement } from "../configs/model";
+import { uid as alertsUid } from "./alerts";
 import { cells } from "./cells";
 import * as panels from "./panels";
 import * as queries from "./queries";
@@ -69,8 +70,8 @@ function stateSection(m: Measurement): Section {
   };
 }
 
-/** uids of the dashboards that are there whatever the model. */
-const taken = ["bess-overview", "bess-alerts", "bess-pipeline"];
+/** uids of the dashboards and folders that are there whatever the model. */
+const taken = ["bess-overview", alertsUid, "bess-alerts", "bess-pipeline"];
 
 /** Characters that Grafana accepts in a uid. */
 const longest = 40;

@@ -7,7 +7,6 @@ import { PanelBuilder as Stat } from "@grafana/grafana-foundation-sdk/stat";
 import { PanelBuilder as StateTimeline } from "@grafana/grafana-foundation-sdk/statetimeline";
 import { PanelBuilder as Table } from "@grafana/grafana-foundation-sdk/table";
 import { PanelBuilder as TimeSeries } from "@grafana/grafana-foundation-sdk/timeseries";
-import { muteTags } from "../configs/grafana";
 import type { Field, Measurement } from "../configs/model";
 import { durationSeconds, units } from "../configs/units";
 import * as queries from "./queries";
@@ -382,25 +381,6 @@ export const tagVariable = (tables: string[], tag: string, label: string) =>
     .allValue(".*")
     .current({ selected: true, text: ["All"], value: ["$__all"] });
 
-/** The times in which alerts are muted, with why. */
-const mutes = () =>
-  new dashboard.AnnotationQueryBuilder()
-    .name("Mutes")
-    .datasource({ type: "grafana", uid: "-- Grafana --" })
-    .enable(true)
-    .iconColor("purple")
-    .target({
-      build: () => ({
-        ...new dashboard.AnnotationTargetBuilder()
-          .type("tags")
-          .tags(muteTags)
-          .matchAny(false)
-          .limit(100)
-          .build(),
-        _implementsDataqueryVariant() {},
-      }),
-    });
-
 /** An empty dashboard with what all share: the links to each other, the time range, the refresh. */
 export const board = (uid: string, title: string, description: string) =>
   new dashboard.DashboardBuilder(title)
@@ -411,7 +391,6 @@ export const board = (uid: string, title: string, description: string) =>
     .time({ from: "now-15m", to: "now" })
     .refresh("5s")
     .tooltip(dashboard.DashboardCursorSync.Crosshair)
-    .annotation(mutes())
     .link(
       new dashboard.DashboardLinkBuilder("BESS")
         .type(dashboard.DashboardLinkType.Dashboards)

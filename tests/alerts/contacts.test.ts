@@ -61,7 +61,6 @@ function toldOf(policy: Policy, labels: Record<string, string>): string[] {
 
 describe("who is told", () => {
   const alerts = alertsOf({
-    timeZone: "Europe/Berlin",
     contacts: {
       duty: { pagerduty: { key }, severities: ["critical"] },
       office: { slack: { url }, quiet: { from: "22:00", to: "06:00", days: ["sunday"] } },
@@ -105,7 +104,7 @@ describe("who is told", () => {
   });
 
   test("quiet hours over midnight are two, in the site's time zone", () => {
-    expect(muteTimings(alerts)).toEqual([
+    expect(muteTimings(alerts, "Europe/Berlin")).toEqual([
       { name: "bess-always", intervals: [{ times: [{ start: "00:00", end: "24:00" }] }] },
       {
         name: "bess-quiet-office",
@@ -121,7 +120,7 @@ describe("who is told", () => {
         ],
       },
     ]);
-    expect(messageTemplates(alerts)).toContain('tz "Europe/Berlin"');
+    expect(messageTemplates("Europe/Berlin")).toContain('tz "Europe/Berlin"');
   });
 
   test("the sign of life comes again before the watcher's time", () => {

@@ -19,7 +19,7 @@ const prepared = (host: object) =>
   named({ engine: "ssh://pi@host", host: { prepare: true, ...host } });
 
 const top =
-  "name, engine, ssh, host, profile, model, retention, storage, purge, mqtt, influxdb, explorer, " +
+  "name, engine, ssh, host, profile, model, timeZone, retention, storage, purge, mqtt, influxdb, explorer, " +
   "grafana, alerts, backup, simulator, images, rotate";
 const ipAddress =
   "write an IP address of the host: 127.0.0.1 for the host alone, 0.0.0.0 for all its networks";

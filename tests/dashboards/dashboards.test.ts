@@ -10,7 +10,8 @@ import {
 } from "../../configs/model";
 import { storageBudget } from "../../configs/storage";
 import { durationSeconds } from "../../configs/units";
-import { dashboards, eventTag, type PanelQuery, queriesOf, sources } from "../../dashboards";
+import { eventTag } from "../../configs/grafana";
+import { dashboards, type PanelQuery, queriesOf, sources } from "../../dashboards";
 import { parseQuery } from "../../rollup/influxql";
 import { ask, InfluxQlEngine, write } from "../support/influxql";
 
@@ -96,7 +97,7 @@ describe.each(named)("the dashboards of %s", (_, model) => {
     expect(all.map((d) => d.uid)).toEqual([
       "bess-overview",
       ...model.measurements.map((m) => `bess-${m.name}`),
-      "bess-alerts",
+      "bess-alert-list",
       "bess-pipeline",
     ]);
     expect(all.every((d) => d.title?.startsWith(site) && d.tags?.includes("bess"))).toBe(true);
@@ -257,9 +258,8 @@ describe("a uid", () => {
   };
 
   test("is never one that another dashboard has", () => {
-    expect([uidOf("overview"), uidOf("pipeline")]).not.toEqual(
-      expect.arrayContaining(["bess-overview", "bess-pipeline"]),
-    );
+    for (const name of ["overview", "alerts", "pipeline"])
+      expect(uidOf(name)).not.toBe(`bess-${name}`);
   });
 
   test("is no longer than Grafana takes, and differs where only a long name's end does", () => {
