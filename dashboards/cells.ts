@@ -93,7 +93,7 @@ const spreads = (m: Measurement) =>
           panels.paced(m),
           `Spread: ${queries.sentence(f.meaning)}`,
           `\`${f.name}\` less \`${lowest.name}\`.${most}`,
-          [{ query: queries.spreadSeries(m, f, lowest), legend: queries.unitLegend(m) }],
+          [panels.rolled(queries.spreadSeries(m, f, lowest), queries.unitLegend(m))],
         )
         .unit(units[f.unit].grafana)
         .min(0),
@@ -105,20 +105,24 @@ export function cells(m: Measurement): panels.AnyPanel[] {
   const tag = cellTag(m);
   if (tag)
     return numberedFields(m).flatMap((f): panels.AnyPanel[] => [
-      cellMap(m, [f], `${queries.sentence(f.meaning)}, by ${tag.name}`, {
-        query: queries.meanSeries(m, f),
-        legend: `[[tag_${tag.name}]]`,
-      }),
+      cellMap(
+        m,
+        [f],
+        `${queries.sentence(f.meaning)}, by ${tag.name}`,
+        panels.rolled(queries.meanSeries(m, f), `[[tag_${tag.name}]]`),
+      ),
       ...extremes(m, f, tag),
     ]);
   const [first, ...others] = cellFields(m);
   return [
     ...(first && others.length > 0
       ? [
-          cellMap(m, [first, ...others], "Voltages of the cells", {
-            query: queries.meansSeries(m, [first, ...others]),
-            legend: "[[col]]",
-          }),
+          cellMap(
+            m,
+            [first, ...others],
+            "Voltages of the cells",
+            panels.rolled(queries.meansSeries(m, [first, ...others]), "[[col]]"),
+          ),
         ]
       : []),
     ...spreads(m),

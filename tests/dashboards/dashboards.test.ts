@@ -159,7 +159,9 @@ describe.each(named)("the dashboards of %s", (_, model) => {
     const withLines = all
       .slice(0, -1)
       .flatMap(panelsOf)
-      .filter((p) => p.type === "timeseries" && !p.title?.startsWith("Current in and out"));
+      .filter(
+        (p) => p.type === "timeseries" && !/^(Current in and out|Spread: )/.test(p.title ?? ""),
+      );
     for (const { title, targets, fieldConfig } of withLines) {
       const queries = (targets ?? []).map((target) => (target as { query?: string }).query ?? "");
       expect([title, queries.filter((q) => / AS "min", .* AS "max" FROM /.test(q)).length]).toEqual(
