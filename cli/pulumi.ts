@@ -43,12 +43,14 @@ export const operationOptions = ({ diff }: { diff?: boolean }) => ({
 /**
  * Runs Pulumi's command line on a stack. Only `up` makes one that is not there.
  * @param replaced asks for patterns of the URNs that are replaced though nothing of them changes.
+ * @param succeeded is told the engine's events of an update.
  * @returns the exit code, as docs/cli.md has it.
  */
 export async function runOnStack(
   operation: string,
   asked: PulumiOptions,
   replaced: () => Promise<readonly string[]> = async () => [],
+  succeeded?: (events: readonly EngineEvent[]) => Promise<void>,
 ): Promise<0 | 1> {
   const args = async () => {
     const urns = await replaced();
@@ -61,17 +63,24 @@ export async function runOnStack(
     keepingStackFile(stack, operation !== "preview", () =>
       runPulumi(args, asked.stack, { make: operation === "up", runs: isPlanned, events }),
     );
-  const code = await (operation === "preview" ? explained(asked.stack, run) : run());
+  const then =
+    operation === "preview"
+      ? (events: readonly EngineEvent[]) => printMeaning(findSite(asked.stack), events)
+      : succeeded;
+  const code = await (then ? observed(run, then) : run());
   return code === 0 ? 0 : 1;
 }
 
-/** Prints what a preview means for the site once it has run. @param run keeps its events in a file. */
-async function explained(name: string, run: (events: string) => Promise<number>): Promise<number> {
-  const folder = mkdtempSync(join(tmpdir(), "bess-preview-"));
+/** Tells the engine's events once it has run. @param run keeps its events in a file. */
+async function observed(
+  run: (events: string) => Promise<number>,
+  then: (events: readonly EngineEvent[]) => Promise<void>,
+): Promise<number> {
+  const folder = mkdtempSync(join(tmpdir(), "bess-events-"));
   const events = join(folder, "events.ndjson");
   try {
     const code = await run(events);
-    if (code === 0) await printMeaning(findSite(name), readEvents(events));
+    if (code === 0) await then(readEvents(events));
     return code;
   } finally {
     rmSync(folder, { recursive: true, force: true });

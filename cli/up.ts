@@ -1,8 +1,16 @@
 import { Option } from "commander";
-import { checkStack, describePart, docker, openStack } from "../automation";
+import { checkStack, describePart, docker, type EngineEvent, openStack } from "../automation";
 import type { SiteConfig } from "../configs/site";
 import { findSite, type StackSite } from "../configs/sites";
-import { isRestored, requireConfirmed, tell, toRepeat, unmark } from "../fleet";
+import {
+  checkedOutCommit,
+  isRestored,
+  requireConfirmed,
+  tell,
+  tellDeployment,
+  toRepeat,
+  unmark,
+} from "../fleet";
 import { acting, bessCommand, diffOption, refreshOption, stackOption, yesOption } from "./command";
 import { type PulumiOptions, runOnStack } from "./pulumi";
 import { rehearse } from "./rehearse";
@@ -88,6 +96,10 @@ export const up = () =>
       }),
     );
 
+/** Resources by what an update has done to them. Its preview's events come before its own. */
+const changesOf = (events: readonly EngineEvent[]): Record<string, number> =>
+  events.flatMap(({ summaryEvent }) => summaryEvent?.resourceChanges ?? []).at(-1) ?? {};
+
 /** Updates a site, and repeats the checks of what was not well. @returns the exit code. */
 export async function deploy(asked: Up): Promise<0 | 1> {
   const found = findSite(asked.stack);
@@ -98,11 +110,19 @@ export async function deploy(asked: Up): Promise<0 | 1> {
   };
   if (await isRestored(config)) return upAfterRestore(found, config, asked, confirmed);
   let repeated: Awaited<ReturnType<typeof toRepeat>> | undefined;
-  const code = await runOnStack("up", asked, async () => {
-    await confirmed();
-    repeated = await toRepeat(config);
-    return repeated.urns;
-  });
+  let from = new Date();
+  const code = await runOnStack(
+    "up",
+    asked,
+    async () => {
+      await confirmed();
+      repeated = await toRepeat(config);
+      from = new Date();
+      return repeated.urns;
+    },
+    (events) =>
+      tellDeployment(config, { from, commit: checkedOutCommit(), changes: changesOf(events) }),
+  );
   if (code === 0) await repeated?.done();
   return code;
 }

@@ -35,6 +35,9 @@ export const eventTag = "bess";
 /** Tags of an annotation that tells of a mute. Every dashboard shows it. */
 export const muteTags = [eventTag, "mute"];
 
+/** Tags of an annotation that tells of a deployment. */
+export const deploymentTags = [eventTag, "deployment"];
+
 /** Group of the templates that messages are made by. */
 export const templates = "bess";
 

@@ -14,6 +14,7 @@ export {
   unmark,
 } from "./backups";
 export { heardAt } from "./listen";
+export { tellDeployment } from "./grafana";
 export { endMute, type Mute, muteSite, testContact } from "./mute";
 export { idleConfirmations, meaningOf, pendingChanges, requireConfirmed, tell } from "./losses";
 export {
@@ -52,5 +53,5 @@ export {
 } from "./operate";
 export { servicesAt, type ServiceStatus, toRepeat } from "./services";
 export { orderAt } from "./simulate";
-export { plansSince, renderInto } from "./since";
+export { checkedOutCommit, plansSince, renderInto } from "./since";
 export { type Stray, straysAt } from "./strays";

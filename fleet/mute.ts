@@ -1,10 +1,5 @@
-import { hostname, userInfo } from "node:os";
-import { callScript, contactName, muteTags } from "../configs/grafana";
-import type { EnginePlace } from "../configs/ssh";
-import { docker } from "./engine";
-
-/** A site, and its engine. */
-type Place = EnginePlace & { name: string };
+import { contactName, muteTags } from "../configs/grafana";
+import { call, type Place, who } from "./grafana";
 
 /** A time in which nobody is told of a site's alerts. */
 export interface Mute {
@@ -12,26 +7,7 @@ export interface Mute {
   why: string;
 }
 
-/**
- * Calls Grafana's API from within its container, where the password lies: neither a port nor the stack's
- * outputs are needed.
- * @throws Error with Grafana's own words.
- */
-async function call(site: Place, method: string, path: string, body?: unknown): Promise<unknown> {
-  const script = callScript(method, path, body);
-  const answer = await docker(site, ["exec", "-i", `${site.name}-grafana`, "sh", "-s"], script);
-  const lines = answer.trimEnd().split("\n");
-  const status = Number(lines.pop());
-  const text = lines.join("\n");
-  if (status >= 400 || !(status >= 200))
-    throw new Error(`Grafana answers ${status} to ${method} ${path}: ${text.slice(0, 300)}`);
-  return text.trim() === "" ? undefined : JSON.parse(text);
-}
-
 const silences = "/api/alertmanager/grafana/api/v2/silences";
-
-/** Who mutes, as a person knows them. */
-const who = () => `${userInfo().username}@${hostname()}`;
 
 /** What is muted: all alerts of a site but the sign of life, which an outside watcher waits for. */
 const matchers = (site: string) => [

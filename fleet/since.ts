@@ -56,6 +56,15 @@ function run(command: string, args: string[], cwd: string): void {
     ]);
 }
 
+/** Commit that is checked out; undefined outside a repository. */
+export function checkedOutCommit(): string | undefined {
+  const { status, stdout } = spawnSync("git", ["rev-parse", "HEAD"], {
+    cwd: root,
+    encoding: "utf8",
+  });
+  return status === 0 ? stdout.trim() : undefined;
+}
+
 /** Commit that a revision names. @throws InputError if there is none. */
 export function commitOf(ref: string): string {
   const { status, stdout } = spawnSync(

@@ -15,6 +15,7 @@ import { parseSite, type SiteConfig, siteServices } from "../../configs/site";
 import { apiTunnel, isSsh } from "../../configs/ssh";
 import type { Engine } from "../../rehearsal";
 import { docker } from "../engine";
+import { tellDeployment } from "../grafana";
 import { endMute, muteSite } from "../mute";
 import { toRepeat } from "../services";
 import { begunContainers, type StackState } from "../state";
@@ -155,12 +156,15 @@ export class StackSession implements Session {
 
   async up(): Promise<Record<string, number>> {
     await this.mute();
+    const from = new Date();
     return this.unlocked(async () => {
       if (!this.simulatedEngine) await this.removeBegun();
       const repeated = this.simulatedEngine ? undefined : await toRepeat(this.config);
       const { changes, outputs } = await this.stack.up({ replace: repeated?.urns ?? [] });
       await repeated?.done();
       this.outputs = outputs;
+      const { commit } = this.revision;
+      if (!this.simulatedEngine) await tellDeployment(this.config, { from, commit, changes });
       return changes;
     }).catch(async (error: Error) => {
       await this.endMute();
