@@ -1,16 +1,10 @@
 import { PanelBuilder as Heatmap } from "@grafana/grafana-foundation-sdk/heatmap";
 import * as heatmap from "@grafana/grafana-foundation-sdk/heatmap";
 import { PanelBuilder as Table } from "@grafana/grafana-foundation-sdk/table";
-import { type Field, lowestOf, type Measurement, sourcesOf, type Tag } from "../configs/model";
+import { type Field, lowestOf, type Measurement, type Tag } from "../configs/model";
 import { units } from "../configs/units";
 import * as panels from "./panels";
 import * as queries from "./queries";
-
-/** Tag that numbers the cells or modules of a unit: the place of each in a list. */
-export const cellTag = (m: Measurement): Tag | undefined =>
-  sourcesOf(m)
-    .flatMap(({ tags }) => tags)
-    .find(({ place }) => place?.index !== undefined)?.tag;
 
 /** Fields of which each is the voltage of one certain cell. */
 const cellFields = (m: Measurement) =>
@@ -43,7 +37,7 @@ function cellMap(
         .reverse(true)
         .steps(64),
     );
-  const unit = m.tags.find((t) => t !== cellTag(m));
+  const unit = m.tags.find((t) => t !== queries.cellTag(m));
   return unit ? made.repeat(unit.name).repeatDirection("h").maxPerRow(2) : made;
 }
 
@@ -102,7 +96,7 @@ const spreads = (m: Measurement) =>
 
 /** What shows the cells of a measurement's units; nothing where it has no cells. */
 export function cells(m: Measurement): panels.AnyPanel[] {
-  const tag = cellTag(m);
+  const tag = queries.cellTag(m);
   if (tag)
     return numberedFields(m).flatMap((f): panels.AnyPanel[] => [
       cellMap(

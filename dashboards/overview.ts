@@ -38,6 +38,10 @@ function currentTarget(m: Measurement, f: Field): panels.Target {
   );
 }
 
+/** Where energy flows now: the power of each unit, in or out. */
+const flows = (m: Measurement) =>
+  queries.powers(m).map((power) => panels.flow(m, power, `Now: ${power.title}, ${m.title}`));
+
 /** Currents with a field for each direction, in one panel: out over zero, in below. */
 function currents(m: Measurement) {
   const fields = [...withQuantity(m, "current_out"), ...withQuantity(m, "current_in")];
@@ -108,8 +112,10 @@ export function overview(model: Model, title: string): Dashboard {
   tagVariables(model).forEach((variable) => board.withVariable(variable));
   board.withPanel(alertCount().span(4).height(5));
   board.withPanel(activeAlerts().span(20).height(5));
-  panels.place(board, 6, [...measurements.flatMap(stateOfCharge), ...measurements.flatMap(modes)]);
+  panels.place(board, 5, measurements.flatMap(flows), 4);
+  panels.place(board, 6, measurements.flatMap(stateOfCharge));
   panels.place(board, 7, [...measurements.flatMap(powers), ...measurements.flatMap(currents)], 4);
-  panels.place(board, 9, [messages(model), ...measurements.map(panels.ages)], 4);
+  panels.place(board, 9, [...measurements.map(panels.ages), messages(model)], 4);
+  panels.place(board, 6, measurements.flatMap(modes));
   return panels.finished(board);
 }

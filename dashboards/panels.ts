@@ -24,17 +24,24 @@ export interface Target extends queries.TargetOptions {
 /** Letters from A, as Grafana names a panel's queries. */
 const refId = (index: number) => String.fromCharCode("A".charCodeAt(0) + index);
 
-/** Gives a panel its title, its description and its queries. */
+/** What a panel says where nothing is answered. Grafana's own words are “No data”. */
+const nothing = {
+  [queries.sources.telemetry]: "Nothing came in this time; “Pipeline” shows where messages end",
+  [queries.sources.rollups]:
+    "Nothing came in this time; choose a longer one, or look at “Pipeline”",
+  [queries.sources.pipeline]: "Nothing was recorded in this time",
+} satisfies Record<queries.InfluxQlSource, string>;
+
+/** Gives a panel its title, its description, its queries, and what it says where they answer nothing. */
 export function panel<P extends AskingPanel>(
   made: P,
   title: string,
   description: string,
   targets: Target[],
 ): P {
-  made
-    .title(title)
-    .description(description)
-    .datasource(queries.reference(targets[0]?.source ?? queries.sources.telemetry));
+  const source = targets[0]?.source ?? queries.sources.telemetry;
+  made.title(title).description(description).datasource(queries.reference(source));
+  made.noValue(nothing[source]);
   made.targets(targets.map((t, i) => new queries.InfluxQueryBuilder(t.query, t, refId(i))));
   return made;
 }
@@ -212,6 +219,17 @@ export const powerLines = (m: Measurement, power: queries.Power, title: string) 
     .axisCenteredZero(true)
     .axisLabel(inOut);
 
+/** Latest power of each unit, coloured by its direction. */
+export const flow = (m: Measurement, power: queries.Power, title: string) =>
+  panel(
+    numbers().graphMode(common.BigValueGraphMode.None).wideLayout(false),
+    title,
+    `${power.meaning} Orange: discharging, out of the battery; blue and below zero: charging, into it.`,
+    [{ query: power.latest, legend: queries.unitLegend(m) }],
+  )
+    .unit(units[power.unit].grafana)
+    .thresholds(steps("blue", [0, "text"], [Number.EPSILON, "orange"]));
+
 /** Colours of the words that modes are commonly named by; any other keeps its row's colour. */
 const modeWords: [pattern: string, color: string][] = [
   ["/fault|error|alarm|trip/i", "red"],
@@ -340,6 +358,8 @@ function column(f: Field): dashboard.DynamicConfigValue[] {
   const color = property("custom.cellOptions", { type: common.TableCellDisplayMode.ColorText });
   return [
     property("unit", units[f.unit].grafana),
+    // A message may lack a value.
+    property("noValue", "–"),
     ...(f.range ? [property("thresholds", normal(f).build()), color] : []),
   ];
 }

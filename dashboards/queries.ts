@@ -1,6 +1,6 @@
 import type { Builder, Dataquery } from "@grafana/grafana-foundation-sdk/cog";
 import type { countedTables } from "../configs/influxdb";
-import type { Field, Measurement, Tag } from "../configs/model";
+import { type Field, type Measurement, sourcesOf, type Tag } from "../configs/model";
 import { isFlag, type PoweredCircuit, poweredCircuits } from "../configs/rollups";
 import { durationSeconds, type Unit } from "../configs/units";
 
@@ -118,9 +118,24 @@ const band = (of: string, from: string, where: string[], sign: string) => {
 export const bandSeries = (m: Measurement, f: Field, sign = "") =>
   band(quote(f.name), quote(m.name), [inTimeRange, chosen(m)], sign);
 
-/** Latest values by unit within the dashboard's time range. */
+/**
+ * The end of the dashboard's time range: its last hour, and of what has hundreds of cells the last
+ * messages. All rows of a long range would be read for the latest value alone.
+ */
+const atEnd = (m: Measurement) => {
+  const seconds = cellTag(m) ? Math.max(60, 3 * durationSeconds(m.interval)) : 3600;
+  return `time > ${"${__to}"}ms - ${Math.ceil(seconds)}s AND time <= ${"${__to}"}ms`;
+};
+
+/** Tag that numbers the cells or modules of a unit: the place of each in a list. */
+export const cellTag = (m: Measurement): Tag | undefined =>
+  sourcesOf(m)
+    .flatMap(({ tags }) => tags)
+    .find(({ place }) => place?.index !== undefined)?.tag;
+
+/** Latest values by unit at the end of the dashboard's time range. */
 export const latest = (m: Measurement, select: string) =>
-  influxQl(select, quote(m.name), [inTimeRange, chosen(m)], byUnit(m));
+  influxQl(select, quote(m.name), [atEnd(m), chosen(m)], byUnit(m));
 
 /** Values of a tag. It names a time, since InfluxDB 3 looks back 24 h without one. */
 export const tagValues = (tables: string[], tag: string) =>
@@ -146,7 +161,7 @@ export function extreme(m: Measurement, f: Field, cell: Tag, which: "highest" | 
   return influxQl(
     `${selected}("value") AS ${quote(which)}, ${quote(cell.name)} AS "${which} cell"`,
     `(${each})`,
-    [inTimeRange],
+    [atEnd(m)],
     m.tags.flatMap((t) => (t === cell ? [] : [quote(t.name)])).join(", "),
   );
 }
@@ -166,6 +181,8 @@ export interface Power {
   query: string;
   /** Its lowest and highest value. */
   band: string;
+  /** Its latest value by unit. */
+  latest: string;
 }
 
 /**
@@ -181,6 +198,7 @@ export function powers(m: Measurement): Power[] {
       unit: f.unit,
       query: meanSeries(m, f, discharging(f)),
       band: bandSeries(m, f, discharging(f)),
+      latest: latest(m, `last(${quote(f.name)})${discharging(f)} AS "power"`),
     }));
   const derivable = poweredCircuits(m);
   const dc = derivable.filter(({ circuit }) => circuit === "dc");
@@ -200,20 +218,18 @@ export function derivedPower(m: Measurement, of: PoweredCircuit[], title: string
     ({ voltage, current }) =>
       `${quote(voltage.name)} * ${quote(current.name)}${discharging(current)}`,
   );
-  const points = influxQl(
-    `${products.join(" + ")} AS "power"`,
-    quote(m.name),
-    [inTimeRange, chosen(m)],
-    byUnit(m),
-  );
+  const points = (during: string) =>
+    influxQl(`${products.join(" + ")} AS "power"`, quote(m.name), [during, chosen(m)], byUnit(m));
+  const inRange = `(${points(inTimeRange)})`;
   const isAc = of.some(({ circuit }) => circuit !== "dc");
   const caveat = isAc ? "; the power factor is not measured" : "";
   return {
     title,
     meaning: `Voltage by current, point by point${caveat}.`,
     unit: "W",
-    query: influxQl('mean("power") AS "power"', `(${points})`, [inTimeRange], byIntervalAndUnit(m)),
-    band: band('"power"', `(${points})`, [inTimeRange], ""),
+    query: influxQl('mean("power") AS "power"', inRange, [inTimeRange], byIntervalAndUnit(m)),
+    band: band('"power"', inRange, [inTimeRange], ""),
+    latest: influxQl('last("power") AS "power"', `(${points(atEnd(m))})`, [atEnd(m)], byUnit(m)),
   };
 }
 
