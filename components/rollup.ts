@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import type { Model } from "../configs/model";
+import { type Model, withoutWatch } from "../configs/model";
 import { healthCheck, paths, port, type Retention, type RollupConfig } from "../configs/rollups";
 import { bundleOf } from "./bundles";
 import { type File, Service, type ServiceContext } from "./service";
@@ -94,7 +94,7 @@ export class Rollup extends pulumi.ComponentResource {
 
 function files({ model, retention, influxdb, relay, token }: RollupArgs): File[] {
   const config: Record<keyof RollupConfig, pulumi.Input<unknown> | undefined> = {
-    model,
+    model: withoutWatch(model),
     retention,
     influxdb,
     relay,

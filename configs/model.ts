@@ -15,7 +15,7 @@ import {
 } from "./payload";
 import { text, validate } from "./validation";
 import { durationPattern, durationUnit, durationWithin, units, type Unit } from "./units";
-import { numberKeys, watchShape } from "./watch";
+import { isWatch, numberKeys, watchShape } from "./watch";
 
 /** What a field can measure. Dashboards and the simulator go by it, never by a field's name. */
 export const quantities = [
@@ -478,6 +478,18 @@ export type Measurement = Model["measurements"][number];
 export type Field = Measurement["fields"][number];
 /** One tag of a measurement: what tells one unit from another. */
 export type Tag = Measurement["tags"][number];
+
+/** A model without what only alerts read: a service that has this one need not follow a changed limit. */
+export const withoutWatch = (model: Model): Model => ({
+  ...model,
+  measurements: model.measurements.map((m) => ({
+    ...m,
+    fields: m.fields.map(
+      (field) =>
+        Object.fromEntries(Object.entries(field).filter(([key]) => !isWatch(key))) as Field,
+    ),
+  })),
+});
 
 /**
  * The first entry of a list that the model's schema keeps from being empty.

@@ -121,5 +121,8 @@ export const watchShape = {
 /** Values of the keys of {@link watchShape}, as a field has them. */
 export type Watch = { [K in keyof typeof watchShape]: z.output<(typeof watchShape)[K]> };
 
+/** Whether a key of a field is one of {@link watchShape}. */
+export const isWatch = (key: string): boolean => Object.hasOwn(watchShape, key);
+
 /** Keys that only a number can have. */
 export const numberKeys = ["limits", "maxRate", "stuckAfter", "drift", "spread", "follow"] as const;
