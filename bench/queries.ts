@@ -247,6 +247,27 @@ async function fill(site: RolledSite, options: Options, times: Times): Promise<s
   );
 }
 
+const parquetFiles = (site: RolledSite): number =>
+  readdirSync(site.data, { recursive: true, encoding: "utf8" }).filter((f) =>
+    f.endsWith(".parquet"),
+  ).length;
+
+/** Waits until InfluxDB has filed what it was given: while it does, a query can lack rows (seen with 3.10.1). */
+async function settled(site: RolledSite): Promise<void> {
+  let [files, since] = [-1, 0];
+  await until(
+    "InfluxDB has filed what was loaded",
+    async () => {
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      const now = parquetFiles(site);
+      since = now === files ? since : Date.now();
+      files = now;
+      return Date.now() - since > 10_000;
+    },
+    300,
+  );
+}
+
 /** What the processes have used, in s of a processor and bytes written. */
 const usage = ({ pids: { database, rollup } }: RolledSite) => ({
   database: processorSeconds(database),
@@ -461,12 +482,12 @@ async function benchmark(options: Options): Promise<boolean> {
     const seconds = await secondsOf(async () => {
       written = await fill(site, options, times);
     });
-    const files = readdirSync(site.data, { recursive: true, encoding: "utf8" });
+    await settled(site);
     console.log(
       `${units} units in each of ${model.measurements.length} tables; rows: each second since ` +
         `${new Date(times.fine * 1000).toISOString()}, before that each minute of ${rawDays} days; ` +
         `minutes of ${rawDays} days, hours of ${hourDays}, days of ${years} years: ${written}; written in ` +
-        `${seconds.toFixed(0)} s, ${files.filter((f) => f.endsWith(".parquet")).length} Parquet files`,
+        `${seconds.toFixed(0)} s, ${parquetFiles(site)} Parquet files`,
     );
     await rollDay(site, times);
     console.log(`\nall lines of the overview at once, ${pixels} px: first, and again`);

@@ -523,7 +523,7 @@ export class Roller {
     if (!columns.has(rollupsTable)) return undefined;
     const has = columns.get(rollupsTable);
     const names = ["until", "noted", "again", "layout", "reckoned", "reckoning"].map((name) =>
-      has?.has(name) ? quote(name) : "NULL",
+      has?.has(name) ? quote(name) : `NULL AS ${quote(name)}`,
     );
     for (const days of [0.1, 1, 31]) {
       const sql =

@@ -1,6 +1,14 @@
 import { spawnSync } from "node:child_process";
+import { databases } from "../../configs/databases";
 import { loadModel, type Measurement } from "../../configs/model";
-import { rolledOf, type Tier, tierNames, tiers, windowOf } from "../../configs/rollups";
+import {
+  rolledOf,
+  rollupsTable,
+  type Tier,
+  tierNames,
+  tiers,
+  windowOf,
+} from "../../configs/rollups";
 import { influxdb3, until } from "../support/programs";
 import { RolledSite } from "../support/rolled-site";
 import { type Expected, keyOf, mergedOf, minutesOf, type Row } from "./expected";
@@ -328,6 +336,33 @@ const lastMonth = windowOf("day", sealed).start - 3 * day;
       expect(await site.status(path, {})).toBe(401);
       expect(await site.status("/ping")).toBe(200);
     });
+  },
+);
+
+(missing ? describe.skip : describe)(
+  `the rollups of a site of a former version${missing ? `: ${missing}` : ""}`,
+  () => {
+    let former: RolledSite;
+    beforeAll(async () => {
+      former = await RolledSite.make(model, retention);
+    }, 60_000);
+    afterAll(() => former?.close());
+
+    test("go on from its record, which lacks what is recorded since", async () => {
+      const { start } = windowOf("minute", sealed - 1);
+      const record = `${rollupsTable} until=${start}i,noted=${start}i,layout="former"`;
+      await former.write([`${record} ${now}`], databases.pipeline);
+      await former.write([`battery,id=b1 soc=50.5 ${start}`, `battery,id=b1 soc=51 ${start + 1}`]);
+      const rollup = former.startRollup();
+      const minutes = () =>
+        former.sql(tiers.minute.database, `SELECT soc_count, soc_sum FROM battery WHERE _at >= 0`);
+      await until(
+        () => `the window is rolled up: ${rollup.output}`,
+        async () => (await minutes()).length > 0,
+        60,
+      );
+      expect(await minutes()).toEqual([{ soc_count: 2, soc_sum: 101.5 }]);
+    }, 90_000);
   },
 );
 
