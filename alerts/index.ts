@@ -15,7 +15,8 @@ export {
   type Policy,
   policyOf,
 } from "./contacts";
-export { type Kind, type KindName, kindOf, kinds } from "./kinds";
+export { type HubAlertOptions, hubAlertGroups } from "./hub";
+export { type HubKindName, hubKinds, type Kind, type KindName, kindOf, kinds } from "./kinds";
 export type { AlertGroup } from "./rule";
 
 /** What the alerts of a site go by. */

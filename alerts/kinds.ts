@@ -384,5 +384,96 @@ export const kinds = {
 /** Name of a kind of alert. */
 export type KindName = keyof typeof kinds;
 
+/** A site's own alerts tell of it, as long as it can; what the hub asks of all sites is a second witness. */
+const ofSites = { noData: "OK", error: "KeepLast", missing: 7 * day } as const;
+
+/** Every kind of alert of a hub. */
+export const hubKinds = {
+  BessHubSiteSilent: {
+    severity: "critical",
+    means: "A site has sent nothing to the hub for five minutes.",
+    look: "`npx bess status --stack <site>`. Does the site answer? Then its uplink or the way to the hub is broken: dashboard *Data and hub*, panel *Refused*.",
+    act: "Power, network, host. A site whose token was refused: docs/hub.md. A site that was taken out for good: take it out of the inventory, and run `up` at the hub.",
+    pending: 5 * minute,
+    keep: 2 * minute,
+    ...ofSites,
+    why: "Five minutes silent, and another five before anybody is told: an update of a site restarts what sends for less. Mutes and rollouts of a site do not cross to the hub. A site is missed for a day after its last minute, and the alert stays for a week.",
+  },
+  BessHubSiteDeviates: {
+    severity: "warning",
+    means:
+      "A site sends less than 70 % of the rows for each unit that the sites of its model send.",
+    look: "Dashboard *One site*; the site's own dashboard *Pipeline*.",
+    act: "Find what swallows its messages: a gateway that is slower than the others, or a link that breaks.",
+    pending: 15 * minute,
+    keep: 15 * minute,
+    ...ofSites,
+    why: "The median of the sites of one model is the measure, so one of two sites is never told. Short gaps are a backlog, which comes later.",
+  },
+  BessHubBatteriesDeviate: {
+    severity: "warning",
+    means:
+      "The batteries of a site are further apart in their state of charge than at the other sites of its model: by 10 % more than the median.",
+    look: "Dashboard *Overview* of the site: which battery is apart, and since when?",
+    act: "Balance the rack, or have the battery looked at that is apart.",
+    pending: 30 * minute,
+    keep: 30 * minute,
+    ...ofSites,
+    why: "Batteries part for moments under load; at the other sites too, which is why the median counts.",
+  },
+  BessHubDiskFull: {
+    severity: "critical",
+    means:
+      "Less than 15 % of the hub's disk is free. VictoriaMetrics needs a fifth for its merges, and stops to take values at the end.",
+    look: "Dashboard *Data and hub*, panel *Disk*.",
+    act: "A larger disk, or a shorter `retention`: docs/hub.md, how large.",
+    pending: 10 * minute,
+    keep: 10 * minute,
+    noData: "OK",
+    error: "KeepLast",
+    missing: hour,
+    why: "Disks fill slowly; a merge needs room for minutes.",
+  },
+  BessHubRefuses: {
+    severity: "warning",
+    means: "Somebody comes with a token that the hub does not know.",
+    look: "`docker logs hub-vmauth`: the address it comes from.",
+    act: "A site whose token was revoked or made anew: give its stack the new one. Somebody else: close the port to them.",
+    pending: 15 * minute,
+    keep: 30 * minute,
+    noData: "OK",
+    error: "KeepLast",
+    missing: hour,
+    why: "A site that has not got its new token yet is no alert for a quarter of an hour.",
+  },
+  BessHubDoorDown: {
+    severity: "critical",
+    means: "vmauth, by which all sites come in, does not answer.",
+    look: "`docker ps`, `docker logs hub-vmauth`.",
+    act: "`npx bess up --stack hub`. Sites keep what they have not sent.",
+    pending: 2 * minute,
+    keep: 2 * minute,
+    noData: "OK",
+    error: "KeepLast",
+    missing: hour,
+    why: "An update makes its container anew within seconds.",
+  },
+  BessHubBackupTooOld: {
+    severity: "warning",
+    means: "No backup of the hub has succeeded for two periods of `backup.every`.",
+    look: "`docker logs hub-vmbackup` says why.",
+    act: "Mount the disk, or mend the login; the next run follows by itself.",
+    pending: 0,
+    keep: 0,
+    noData: "OK",
+    error: "KeepLast",
+    missing: day,
+    why: "Two periods are long enough for a run that failed once.",
+  },
+} as const satisfies Record<string, Kind>;
+
+/** Name of a kind of a hub's alerts. */
+export type HubKindName = keyof typeof hubKinds;
+
 /** The same, with the keys that only some have. */
-export const kindOf = (name: KindName): Kind => kinds[name];
+export const kindOf = (name: KindName | HubKindName): Kind => ({ ...kinds, ...hubKinds })[name];

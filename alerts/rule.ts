@@ -8,7 +8,7 @@ import {
 } from "@grafana/grafana-foundation-sdk/expr";
 import type { Severity } from "../configs/watch";
 import { type InfluxQlSource, InfluxQueryBuilder } from "../dashboards";
-import { kindOf, type KindName } from "./kinds";
+import { type HubKindName, kindOf, type KindName } from "./kinds";
 
 /** Rules that are evaluated together, one after the other. */
 export interface AlertGroup {
@@ -38,7 +38,7 @@ export interface Step {
 
 /** What an alert is of. */
 export interface RuleOptions {
-  kind: KindName;
+  kind: KindName | HubKindName;
   /** What follows the kind in the name, in CamelCase. Default: nothing. */
   of?: string;
   /** Default: the kind's. */

@@ -6,14 +6,8 @@ import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import type { Settings } from "../configs/inventory";
 import { withSecretPlaceholders } from "../configs/secret-placeholders";
-import {
-  findSite,
-  openedSite,
-  readStackFile,
-  siteConfig,
-  siteKey,
-  type StackSite,
-} from "../configs/sites";
+import { findSite, openedSite, readStackFile, siteKey, type StackSite } from "../configs/sites";
+import { hubConfig, placeOf } from "../configs/stacks";
 import { InputError } from "../configs/validation";
 import { eventLog } from "./events";
 import { checkStack } from "./check";
@@ -264,21 +258,20 @@ export async function runPulumi(
     events,
   }: Pick<BackendUse, "make"> & { runs?: boolean; events?: string | undefined } = {},
 ): Promise<number> {
-  const site = findSite(name);
-  const use = { stack: site.stack, make };
-  const config = siteConfig(site);
-  const overSsh = sshTargetOf(config) !== undefined;
+  const place = placeOf(name);
+  const use = { stack: place.stack, make };
+  const overSsh = sshTargetOf(place) !== undefined;
   checkBackend(use);
   const purpose = runs ? "deploy" : "operate";
-  if (!(await setUp(overSsh ? `${purpose}OverSsh` : purpose, config.engine))) return 1;
+  if (!(await setUp(overSsh ? `${purpose}OverSsh` : purpose, place.engine))) return 1;
   const log = events === undefined ? undefined : eventLog(events);
   const env = { ...pulumiEnvironment(use), ...log?.variables };
   const selected = select(env, use);
   if (selected !== 0) return selected;
-  if (runs) checkSecrets(env, site);
+  if (runs && !hubConfig(name)) checkSecrets(env, findSite(name));
   // An SSH server lets one connection run ten commands at once; more would each open a connection
   // of their own.
   const pace = overSsh ? ["--parallel", "4"] : [];
-  const told = [...(await args()), "--stack", site.stack, ...pace, ...(log ? [log.argument] : [])];
-  return withTunnel(site.stack, () => pulumi(env, told));
+  const told = [...(await args()), "--stack", place.stack, ...pace, ...(log ? [log.argument] : [])];
+  return withTunnel(place.stack, () => pulumi(env, told));
 }

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { StackSettings } from "@pulumi/pulumi/automation";
 import { parse } from "yaml";
+import { hubKey } from "../configs/hub";
 import { withSecretPlaceholders } from "../configs/secret-placeholders";
 import { findSite, readStackFile, siteKey, type StackFile } from "../configs/sites";
 import { Engine, type Fault, type RehearsalArgs } from "../rehearsal";
@@ -204,9 +205,11 @@ export const renderSite = (
 
 /**
  * A stack and its configuration, secrets still encrypted.
- * @throws InputError where it has no site.
+ * @throws InputError where it has no site, and is no hub.
  */
 function configuredStack(name: string): { stack: string; config: Record<string, unknown> } {
+  const own = readStackFile(name, root).config ?? {};
+  if (own[hubKey]) return { stack: name, config: own };
   const { stack, settings } = findSite(name);
   return { stack, config: { ...readStackFile(stack, root).config, [siteKey]: settings } };
 }
@@ -218,7 +221,8 @@ const withPlaceholders = ({ stack, config }: ReturnType<typeof configuredStack>)
 
 /** The Docker engine of a stack's site: without one of its own, the provider takes DOCKER_HOST. */
 const engineOf = (config: Record<string, unknown>) =>
-  (config[siteKey] as { engine?: string } | undefined)?.engine ?? process.env.DOCKER_HOST;
+  ((config[siteKey] ?? config[hubKey]) as { engine?: string } | undefined)?.engine ??
+  process.env.DOCKER_HOST;
 
 /**
  * What is written to `Pulumi.yaml` and to the stack's file, which tells how the stack's secrets are

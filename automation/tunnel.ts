@@ -3,7 +3,7 @@ import { mkdirSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import type { SiteConfig } from "../configs/site";
-import { findSite, siteConfig } from "../configs/sites";
+import { placeOf } from "../configs/stacks";
 import {
   apiTunnel,
   destination,
@@ -35,7 +35,7 @@ export async function withTunnel(
   run: () => number | Promise<number>,
   folder?: string,
 ): Promise<number> {
-  const site = siteConfig(findSite(stack, folder));
+  const site = placeOf(stack, folder);
   const target = sshTargetOf(site);
   const tunnel = apiTunnel(site);
   if (!target || !tunnel) return run();

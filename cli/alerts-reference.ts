@@ -1,11 +1,12 @@
 import type { Rule } from "@grafana/grafana-foundation-sdk/alerting";
-import { alertGroups, kindOf, type KindName, kinds } from "../alerts";
+import { alertGroups, type HubKindName, hubKinds, kindOf, type KindName, kinds } from "../alerts";
 import type { Model } from "../configs/model";
 import { profiles } from "../configs/profiles";
 import { storageBudget } from "../configs/storage";
 import { code, page, table } from "./markdown";
 
 const names = Object.keys(kinds) as KindName[];
+const hubNames = Object.keys(hubKinds) as HubKindName[];
 
 const duration = (seconds: number): string =>
   seconds === 0
@@ -18,7 +19,7 @@ const duration = (seconds: number): string =>
           ? `${seconds / 60} min`
           : `${seconds} s`;
 
-const kindRow = (name: KindName): string[] => {
+const kindRow = (name: KindName | HubKindName): string[] => {
   const kind = kindOf(name);
   return [
     `[${name}](#${name.toLowerCase()})`,
@@ -31,7 +32,7 @@ const kindRow = (name: KindName): string[] => {
   ];
 };
 
-function entry(name: KindName): string {
+function entry(name: KindName | HubKindName): string {
   const { means, look, act, why } = kindOf(name);
   return [
     `### ${name}`,
@@ -86,6 +87,13 @@ export function alertsReference(model: Model): string {
     ),
     "## What to do",
     ...names.map(entry),
+    "## A hub's alerts",
+    "`up` deploys these to the Grafana of [a hub](hub.md), for all sites that send to it.",
+    table(
+      ["kind", "severity", "for", "recovery", "no data", "error", "forgotten"],
+      hubNames.map(kindRow),
+    ),
+    ...hubNames.map(entry),
     "## What there is not",
     "- **A low voltage of a few seconds** may come between two looks: the kernel's log has it.\n" +
       "- **An alert of Grafana itself:** where it is down, the outside watcher of `alerts.deadMan` calls.",

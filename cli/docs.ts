@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { hubSchema } from "../configs/hub";
 import { fleetSchema } from "../configs/inventory";
 import { loadModel, modelSchema } from "../configs/model";
 import { siteSchema } from "../configs/site";
@@ -33,6 +34,14 @@ export const pages = (program: BessCommand): Record<string, string> => ({
       "Example: [Pulumi.pi.yaml](../Pulumi.pi.yaml).",
     siteSchema,
     "Pulumi.pi.yaml",
+  ),
+  "docs/hub-configuration.md": schemaReference(
+    "Configuration of a hub",
+    "Keys of `bess-telemetry:hub` in `Pulumi.hub.yaml`. A key that is unknown, or has a wrong " +
+      "value, is refused before anything is touched. What a hub is: [hub.md](hub.md). " +
+      "Example: [Pulumi.hub.yaml](../Pulumi.hub.yaml).",
+    hubSchema,
+    "Pulumi.hub.yaml",
   ),
   "docs/inventory.md": schemaReference(
     "Inventory of a fleet",

@@ -9,7 +9,10 @@ import {
   readEvents,
   runPulumi,
 } from "../automation";
+import { hubSites } from "../configs/hub-sites";
+import { inventoryFile } from "../configs/inventory";
 import { findSite, type StackSite } from "../configs/sites";
+import { hubConfig, placeOf } from "../configs/stacks";
 import { meaningOf } from "../fleet";
 
 /** Options of the commands that run Pulumi on one stack. */
@@ -58,13 +61,13 @@ export async function runOnStack(
   };
   // The others run no program: a site that is refused can still be looked at, and removed.
   const isPlanned = operation === "up" || operation === "preview";
-  const { stack } = isPlanned ? checkedStack(asked.stack) : findSite(asked.stack);
+  const { stack } = isPlanned ? checkedStack(asked.stack) : placeOf(asked.stack);
   const run = (events?: string) =>
     keepingStackFile(stack, operation !== "preview", () =>
       runPulumi(args, asked.stack, { make: operation === "up", runs: isPlanned, events }),
     );
   const then =
-    operation === "preview"
+    operation === "preview" && !hubConfig(asked.stack)
       ? (events: readonly EngineEvent[]) => printMeaning(findSite(asked.stack), events)
       : succeeded;
   const code = await (then ? observed(run, then) : run());
@@ -97,10 +100,16 @@ export async function printMeaning(
 }
 
 /**
- * A stack whose site the program will take; says whom the broker's certificate is for.
+ * A stack whose site, or hub, the program will take; says whom the broker's certificate is for.
  * @throws InputError where it has no site, or that is refused.
  */
-export function checkedStack(name: string): StackSite {
+export function checkedStack(name: string): Pick<StackSite, "stack"> {
+  const hub = hubConfig(name);
+  if (hub) {
+    if (hubSites().length === 0)
+      console.error(`no site is in ${inventoryFile}: this hub takes values of none`);
+    return { stack: name };
+  }
   const found = findSite(name);
   const { certificate } = checkStack(found);
   if (certificate)

@@ -8,6 +8,8 @@ import {
   setUp,
   StackError,
 } from "../automation";
+import { findSite } from "../configs/sites";
+import { hubConfig } from "../configs/stacks";
 import type { Engine, Fault } from "../rehearsal";
 import {
   acting,
@@ -61,7 +63,8 @@ export async function rehearse(
   const stackName = found.stack.split("/").at(-1) ?? found.stack;
   if (operation === "preview" && fault.some(({ resource }) => resource !== "engine"))
     refuse("--fault has no effect on a preview, which makes nothing; only that of engine has");
-  await requireEffect(fault, found);
+  const site = hubConfig(name) ? undefined : findSite(name);
+  if (site) await requireEffect(fault, site);
   if (!(await setUp("rehearse"))) return 1;
   console.log(notice);
   const stack = rehearsedStack(stackName, { faults: fault });
@@ -72,7 +75,7 @@ export async function rehearse(
       onEvent: (event) => void events.push(event),
       ...operationOptions({ ...(diff && { diff }) }),
     });
-    if (operation === "preview") await printMeaning(found, events);
+    if (operation === "preview") await (site && printMeaning(site, events));
     else console.log(listening(stack.simulatedEngine()));
   });
   console.log(`${notice} npx bess up --stack ${name} deploys it, where Docker is.`);
@@ -99,7 +102,7 @@ export async function previewOffline(
   return keepingStackFile(found.stack, false, () =>
     exitCodeOf(found.stack, async () => {
       await stack.preview({ onOutput: print, onEvent, ...operationOptions(options) });
-      await printMeaning(found, events);
+      if (!hubConfig(name)) await printMeaning(findSite(name), events);
     }),
   );
 }

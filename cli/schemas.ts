@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { hubKey, hubSchema } from "../configs/hub";
 import { fleetSchema } from "../configs/inventory";
 import { modelSchema } from "../configs/model";
 import { secretKeys, siteSchema } from "../configs/site";
@@ -137,6 +138,7 @@ function withSecrets(schema: JsonSchema, above: string[] = []): JsonSchema {
 
 const site = partial(forEditor(annotatedSchema(siteSchema)));
 const { $schema, ...keyOfSites } = site;
+const { $schema: _, ...keysOfHub } = partial(forEditor(annotatedSchema(hubSchema)));
 
 /** Schema of `Pulumi.<stack>.yaml`. Any key may be missing: the inventory may have it. */
 const stackSchema: JsonSchema = {
@@ -151,6 +153,10 @@ const stackSchema: JsonSchema = {
         [siteKey]: {
           description: "The site. Keys: docs/configuration.md.",
           ...withSecrets(keyOfSites),
+        },
+        [hubKey]: {
+          description: "The hub, in place of a site. Keys: docs/hub-configuration.md.",
+          ...withSecrets(keysOfHub),
         },
       },
     },

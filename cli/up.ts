@@ -11,6 +11,7 @@ import {
   toRepeat,
   unmark,
 } from "../fleet";
+import { hubConfig } from "../configs/stacks";
 import { acting, bessCommand, diffOption, refreshOption, stackOption, yesOption } from "./command";
 import { type PulumiOptions, runOnStack } from "./pulumi";
 import { rehearse } from "./rehearse";
@@ -66,7 +67,7 @@ async function upAfterRestore(
 export const up = () =>
   bessCommand(
     "up",
-    "Deploys a site, or brings it up to date. Without Docker, dev is rehearsed instead.",
+    "Deploys a site or the hub, or brings it up to date. Without Docker, dev is rehearsed instead.",
   )
     .addOption(stackOption().default("dev"))
     .addOption(yesOption())
@@ -87,6 +88,7 @@ export const up = () =>
     )
     .action(
       acting(async (asked: Up) => {
+        if (hubConfig(asked.stack)) return runOnStack("up", asked);
         const found = findSite(asked.stack);
         checkStack(found);
         const engine = asked.stack === "dev" ? await docker() : undefined;

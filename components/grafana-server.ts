@@ -69,6 +69,15 @@ export interface GrafanaServerArgs extends ServiceContext<"grafana"> {
    * ```
    */
   rotation?: pulumi.Input<string> | undefined;
+  /**
+   * More files of Grafana's container.
+   * @default none
+   * @example
+   * ```ts
+   * { extraFiles: [{ path: "/usr/share/grafana/public/gazetteer/sites.json", content: "[]" }] }
+   * ```
+   */
+  extraFiles?: File[] | undefined;
 }
 
 /** A Grafana without content: its container, and the way to its API. */
@@ -131,6 +140,7 @@ export abstract class GrafanaServer extends pulumi.ComponentResource {
       ...(smtpPassword
         ? [{ path: configs.paths.smtpPassword, content: smtpPassword, secret: true }]
         : []),
+      ...(args.extraFiles ?? []),
     ];
   }
 

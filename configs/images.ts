@@ -13,13 +13,14 @@ const pinned = {
 /** The image of each service. The copier needs nothing but the Python of InfluxDB's. */
 export const images = { ...pinned, copier: pinned.influxdb } as const;
 
-/**
- * The image of each service that a hub alone has. Its Grafana, backup and copier are a site's.
- * VictoriaMetrics' own storage, insert and select nodes have the cluster's version of the same tag.
- */
+/** The image of each service that a hub alone has; its Grafana is a site's. */
 export const hubImages = {
   "victoria-metrics": "victoriametrics/victoria-metrics:v1.145.0",
   vmauth: "victoriametrics/vmauth:v1.145.0",
+  vmstorage: "victoriametrics/vmstorage:v1.145.0-cluster",
+  vminsert: "victoriametrics/vminsert:v1.145.0-cluster",
+  vmselect: "victoriametrics/vmselect:v1.145.0-cluster",
+  vmbackup: "victoriametrics/vmbackup:v1.145.0",
 } as const;
 
 /** A service that has an image. */

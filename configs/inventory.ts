@@ -35,6 +35,22 @@ export interface Allowances {
 /** Labels of a site, such as `{ region: north }`. */
 export type Labels = Record<string, string>;
 
+const location = z.strictObject({
+  latitude: z
+    .number()
+    .min(-90)
+    .max(90)
+    .meta({ description: "Degrees north of the equator.", examples: [54.32] }),
+  longitude: z
+    .number()
+    .min(-180)
+    .max(180)
+    .meta({ description: "Degrees east of Greenwich.", examples: [10.13] }),
+});
+
+/** Where a site is. */
+export type Location = z.output<typeof location>;
+
 const word = z
   .string()
   .regex(/^[a-z0-9][a-z0-9-]{0,30}$/, "write lower case letters, digits and -, at most 31");
@@ -170,6 +186,11 @@ export const fleetSchema = z.strictObject({
           labels: labels
             .default({})
             .describe("Labels of the site. `labels` declares each of them, and its values."),
+          location: location
+            .optional()
+            .describe(
+              "Where the site is on a hub's map ([hub.md](hub.md)). Without it: not on it.",
+            ),
           stack: word.optional().meta({
             description: "Pulumi stack of the site. Without it: the site's name.",
             examples: ["kiel-1-prod"],
@@ -193,6 +214,8 @@ export interface FleetSite {
   engine: string;
   labels: Labels;
   wave: string;
+  /** Where it is on a hub's map. */
+  location?: Location | undefined;
   /** Its `bess-telemetry:site` as the inventory has it, without what its stack's file adds. */
   settings: Settings;
   /** The same, validated and with all defaults. */
@@ -363,7 +386,7 @@ function settingFindings(inventory: Inventory): string[] {
 
 /** A site's settings: the defaults, each override by its labels, and its own. */
 function settingsOf({ defaults, overrides }: Inventory, name: string, site: InventorySite) {
-  const { labels: own, stack: _stack, ...set } = site;
+  const { labels: own, stack: _stack, location: _location, ...set } = site;
   const layers = [
     defaults,
     ...overrides.filter(({ when }) => matches(own, when)).map((override) => override.set),
@@ -385,6 +408,7 @@ export function parseFleet(input: unknown, source = inventoryFile): Fleet {
     stack: site.stack ?? name,
     engine: site.engine,
     labels: site.labels,
+    location: site.location,
     settings: settingsOf(inventory, name, site),
   }));
   const taken = wavesOf(inventory.waves, sites);

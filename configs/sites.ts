@@ -2,6 +2,7 @@ import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { distance } from "fastest-levenshtein";
 import { readYaml } from "./files";
+import { hubKey } from "./hub";
 import {
   type FleetSite,
   inventoryFile,
@@ -86,7 +87,7 @@ const stackFileKeys: readonly string[] = [
 ] satisfies (keyof StackFile)[];
 
 /** Keys of this project in a stack's configuration; a rollout adds the commit. */
-const ownKeys = [siteKey, "bess-telemetry:commit"];
+const ownKeys = [siteKey, hubKey, "bess-telemetry:commit"];
 
 /** Slips in a stack's configuration: keys that the program would never read. */
 function configFindings(config: Settings): string[] {
@@ -95,7 +96,7 @@ function configFindings(config: Settings): string[] {
     const [before = "", after] = key.split(":");
     const isOwn = after === undefined || distance(before, namespace) <= 3;
     return isOwn && !ownKeys.includes(key)
-      ? [`config.${key} is no known key; allowed here: ${siteKey}`]
+      ? [`config.${key} is no known key; allowed here: ${siteKey}, ${hubKey}`]
       : [];
   });
 }
@@ -121,6 +122,19 @@ export function readStackFile(stack: string, folder: string): StackFile {
     findings.push(`config is ${JSON.stringify(config)}: write a map, and in it ${siteKey}`);
   if (findings.length > 0) throw new InputError(file, findings);
   return content;
+}
+
+/**
+ * `bess-telemetry:hub` of a stack's file: what makes the stack a hub; undefined where it is none.
+ * @param folder the project. Default: this one.
+ */
+export function hubSettings(stack: string, folder = root): Settings | undefined {
+  const hub = readStackFile(stack, folder).config?.[hubKey];
+  if (hub === undefined) return undefined;
+  if (isSettings(hub)) return hub;
+  throw new InputError(stackFile(stack), [
+    `config.${hubKey} is ${hub === null ? "empty" : JSON.stringify(hub)}: write a map, such as { name: hub }`,
+  ]);
 }
 
 /** `bess-telemetry:site` of a stack's file, if the file is there and has it. @throws InputError */

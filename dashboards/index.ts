@@ -8,6 +8,17 @@ import { overview } from "./overview";
 import { pipeline } from "./pipeline";
 import type { InfluxQuery } from "./queries";
 
+export {
+  gazetteer,
+  gazetteerText,
+  type HubDashboardOptions,
+  hubDashboards,
+  hubDashboardUids,
+  hubQueriesOf,
+  hubQuery,
+  hubSource,
+  silentSeconds,
+} from "./hub";
 export { measurementUid } from "./measurement";
 export { brokerTopics } from "./pipeline";
 export {

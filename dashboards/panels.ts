@@ -277,7 +277,10 @@ export function flagStates(m: Measurement): StateTimeline {
 }
 
 /** What a column of a table is set to. */
-const property = (id: string, value: unknown): dashboard.DynamicConfigValue => ({ id, value });
+export const property = (id: string, value: unknown): dashboard.DynamicConfigValue => ({
+  id,
+  value,
+});
 
 const hidden = [property("custom.hidden", true)];
 

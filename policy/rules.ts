@@ -1,6 +1,7 @@
 import { pinnedImage } from "../configs/images";
 import type { Allowances } from "../configs/inventory";
 import { ports as mqttPorts } from "../configs/mosquitto";
+import { ports as vmauthPorts } from "../configs/vmauth";
 
 /** A resource as a rule sees it: of a plan, or from Pulumi's policy engine. */
 export interface Resource {
@@ -76,14 +77,15 @@ const mqtt: readonly unknown[] = Object.values(mqttPorts);
 
 const loopback = containerRule(
   "loopback-only",
-  "Nothing but MQTT is reached from other hosts, unless it is allowed by name.",
+  "Nothing but MQTT and the hub's entrance is reached from other hosts, unless it is allowed by name.",
   (inputs, { offLoopback = [] }) => [
     ...records(inputs.ports).flatMap(({ internal, ip }) => {
       const port = `${inputs.hostname}:${internal}`;
       if (
         isLoopback(ip) ||
         offLoopback.includes(port) ||
-        (inputs.hostname === "mosquitto" && mqtt.includes(internal))
+        (inputs.hostname === "mosquitto" && mqtt.includes(internal)) ||
+        (inputs.hostname === "vmauth" && internal === vmauthPorts.entrance)
       )
         return [];
       return [

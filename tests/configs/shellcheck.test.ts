@@ -2,6 +2,7 @@ import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as backup from "../../configs/backup";
+import * as vmbackup from "../../configs/vmbackup";
 import { backupSchema } from "../../configs/backup-schema";
 import { startScript as explorerStart } from "../../configs/explorer";
 import { callScript, inheritScript, startScript as grafanaStart } from "../../configs/grafana";
@@ -62,6 +63,7 @@ const udev = [
   { symlink: "meter", vendor: "10c4", product: "ea60" },
 ];
 
+const hubBackup = { to: "/mnt/usb/hub", every: "1d" };
 const folderBackup = { site: "kiel-1", backup: backupSchema.parse({ to: "/mnt/usb/bess" }) };
 
 const volumes = { influxdb: "/a", grafana: "/b", mosquitto: "/c" };
@@ -69,6 +71,7 @@ const volumes = { influxdb: "/a", grafana: "/b", mosquitto: "/c" };
 const rendered: [file: string, of: string, script: string][] = [
   ["clones.sh", "any site", `#!/bin/sh\n${clonesScript("kiel-1", volumes)}`],
   ["backup-start.sh", "a site with a disk", backup.startScript(folderBackup)],
+  ["vmbackup-start.sh", "a hub with a disk", vmbackup.startScript(hubBackup)],
   ["backup-now.sh", "any site", backup.nowScript()],
   ["backup-list.sh", "any site", `#!/bin/sh\n${backup.listScript(folderBackup)}`],
   [

@@ -189,12 +189,12 @@ describe("a site's configuration, without its secrets", () => {
     [
       "a mistyped key",
       "config: { bess-telemetry:sitee: { name: pi } }\n",
-      /^Pulumi\.pi\.yaml is refused:\n {2}- config\.bess-telemetry:sitee is no known key; allowed here: bess-telemetry:site$/,
+      /^Pulumi\.pi\.yaml is refused:\n {2}- config\.bess-telemetry:sitee is no known key; allowed here: bess-telemetry:site, bess-telemetry:hub$/,
     ],
     [
       "a mistyped namespace",
       "config: { bess-telemtry:site: { name: pi } }\n",
-      /- config\.bess-telemtry:site is no known key; allowed here: bess-telemetry:site$/,
+      /- config\.bess-telemtry:site is no known key; allowed here: bess-telemetry:site, bess-telemetry:hub$/,
     ],
     [
       "a key that Pulumi does not know",
