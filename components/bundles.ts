@@ -29,6 +29,15 @@ export function bundleOf(program: BundledProgram): string {
   return bundle;
 }
 
+/** This program's version. The package's own file stands above what it is built into. */
+export function programVersion(): string {
+  const file = [root, join(root, "..")]
+    .map((folder) => join(folder, "package.json"))
+    .find(existsSync);
+  const { version } = JSON.parse(readFileSync(file ?? "", "utf8")) as { version: string };
+  return version;
+}
+
 /** Files that the bundles were made of, relative to the project; none while there is no bundle. */
 export const bundledSources = (): readonly string[] => [...sources];
 

@@ -1,8 +1,11 @@
 import * as pulumi from "@pulumi/pulumi";
 import { type Model, withoutWatch } from "../configs/model";
 import { healthCheck, paths, port, type Retention, type RollupConfig } from "../configs/rollups";
-import { bundleOf } from "./bundles";
+import { port as grafanaPort } from "../configs/grafana";
+import { type UplinkConfig, uplinkTokenFile } from "../configs/uplink";
+import { bundleOf, programVersion } from "./bundles";
 import { type File, Service, type ServiceContext } from "./service";
+import type { LateValues } from "./site-values";
 
 /** What is rolled up, and where the database is. */
 export interface RollupArgs extends ServiceContext {
@@ -62,6 +65,15 @@ export interface RollupArgs extends ServiceContext {
    * ```
    */
   token: pulumi.Input<string>;
+  /**
+   * Way to a hub, which gets the site's minutes.
+   * @default none
+   * @example
+   * ```ts
+   * { uplink: { url: "https://hub.example:8427/api/v1/write", token, raw: [] } }
+   * ```
+   */
+  uplink?: LateValues["uplink"];
 }
 
 /** The rollups of a site's rows, and a reader that answers queries from them. */
@@ -92,7 +104,21 @@ export class Rollup extends pulumi.ComponentResource {
   }
 }
 
-function files({ model, retention, influxdb, relay, token }: RollupArgs): File[] {
+/** Where the site's Grafana tells how many alerts there are. */
+const grafana = `http://grafana:${grafanaPort}`;
+
+function files({ model, retention, influxdb, relay, token, uplink, site }: RollupArgs): File[] {
+  const { url, user, ca, raw = [] } = uplink ?? {};
+  const told: { [key in keyof UplinkConfig]?: pulumi.Input<unknown> } | undefined = uplink && {
+    site,
+    version: programVersion(),
+    url,
+    user,
+    tokenFile: uplinkTokenFile,
+    ca,
+    raw,
+    grafana,
+  };
   const config: Record<keyof RollupConfig, pulumi.Input<unknown> | undefined> = {
     model: withoutWatch(model),
     retention,
@@ -103,10 +129,13 @@ function files({ model, retention, influxdb, relay, token }: RollupArgs): File[]
     zone: undefined,
     listen: undefined,
     due: undefined,
+    // A site without an uplink has no such key.
+    ...(told && { uplink: told }),
   };
   return [
     { path: paths.program, content: bundleOf("rollup") },
     { path: paths.config, content: pulumi.jsonStringify(config) },
     { path: paths.token, content: token, secret: true },
+    ...(uplink ? [{ path: uplinkTokenFile, content: uplink.token, secret: true }] : []),
   ];
 }

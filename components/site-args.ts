@@ -162,6 +162,20 @@ export interface SiteArgs {
    */
   backup?: BackupArgs | undefined;
   /**
+   * Way to a hub, which gets the site's minutes: docs/uplink.md.
+   * @default none
+   * @example
+   * ```ts
+   * {
+   *   uplink: {
+   *     url: "https://hub.example:8427/api/v1/write",
+   *     token: config.requireSecret("uplinkToken"),
+   *   },
+   * }
+   * ```
+   */
+  uplink?: UplinkArgs | undefined;
+  /**
    * A simulated BESS, in the place of the battery's gateway.
    * @default `{}`: off
    * @example
@@ -400,6 +414,53 @@ export interface BackupSshArgs {
    * ```
    */
   knownHosts: string;
+}
+
+/** Way to a hub. */
+export interface UplinkArgs {
+  /**
+   * Where the hub takes Prometheus remote write; `https://`.
+   * @example
+   * ```ts
+   * { uplink: { url: "https://hub.example:8427/api/v1/write", token } }
+   * ```
+   */
+  url: string;
+  /**
+   * User that the token is the password of, as at Grafana Cloud.
+   * @default none: the token itself is sent
+   * @example
+   * ```ts
+   * { uplink: { url, token, user: "123456" } }
+   * ```
+   */
+  user?: string | undefined;
+  /**
+   * The site's token at the hub.
+   * @example
+   * ```ts
+   * { uplink: { url, token: hub.requireOutput("siteTokens").apply((all) => all["kiel-1"]) } }
+   * ```
+   */
+  token: pulumi.Input<string>;
+  /**
+   * Certificate of the authority that has signed the hub's, in PEM form.
+   * @default the public ones
+   * @example
+   * ```ts
+   * { uplink: { url, token, ca: readFileSync("hub-ca.pem", "utf8") } }
+   * ```
+   */
+  ca?: string | undefined;
+  /**
+   * Fields that cross at full rate too: numbers, each as `measurement.field`.
+   * @default none
+   * @example
+   * ```ts
+   * { uplink: { url, token, raw: ["battery.soc"] } }
+   * ```
+   */
+  raw?: string[] | undefined;
 }
 
 /** A simulated BESS. */

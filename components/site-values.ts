@@ -3,6 +3,7 @@ import { type Alerts, lateAlertKey } from "../configs/alerting";
 import type { BackupConfig } from "../configs/backup-schema";
 import { parseSite, rotatable, type SiteConfig } from "../configs/site";
 import { placeholder } from "../configs/secret-placeholders";
+import type { Uplink } from "../configs/uplink";
 import { InputError } from "../configs/validation";
 import type { RotateArgs, SiteArgs } from "./site-args";
 
@@ -27,6 +28,7 @@ export interface LateValues {
         ssh?: { key: pulumi.Input<string>; knownHosts: string } | undefined;
       })
     | undefined;
+  uplink?: (Omit<Uplink, "token"> & { token: pulumi.Input<string> }) | undefined;
   rotate: RotateArgs;
   alerts: LateAlerts;
 }
@@ -55,6 +57,7 @@ const lateKeys: Partial<Record<string, LateKey>> = {
     standIn: placeholder("later"),
     read: (site) => site.backup?.login?.password,
   },
+  "uplink.token": { standIn: placeholder("later"), read: (site) => site.uplink?.token },
   "backup.ssh.key": { standIn: placeholder("later"), read: (site) => site.backup?.ssh?.key },
   ...Object.fromEntries(
     rotatable.map((secret): [string, LateKey] => [
@@ -139,6 +142,10 @@ export function resolveSite(args: Omit<SiteArgs, "transform">): {
       key: known("backup.ssh.key", config.backup.ssh.key),
     },
   };
+  const uplink = config.uplink && {
+    ...config.uplink,
+    token: known("uplink.token", config.uplink.token),
+  };
   const { contacts, smtp, deadMan } = config.alerts;
   const lateText = (key: string, value: string | undefined) =>
     value === undefined ? undefined : pulumi.output(known(key, value));
@@ -166,6 +173,7 @@ export function resolveSite(args: Omit<SiteArgs, "transform">): {
       alerts,
       mqtt: { ...mqtt, tls, gateways, bridge },
       backup,
+      uplink,
       rotate: Object.fromEntries(rotations),
     },
   };

@@ -250,6 +250,7 @@ export class Site extends pulumi.ComponentResource {
         relay: influxdb.writeUrl,
         notes: influxdb.notes.name,
         token: influxdb.token("rollup", this.late.rotate.influxRollup),
+        uplink: this.late.uplink,
       },
       { parent: this, dependsOn: [influxdb.schema] },
     );

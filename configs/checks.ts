@@ -8,6 +8,7 @@ import { scenarioFindings } from "./scenarios";
 import type { SiteConfig } from "./site";
 import { storageBudget, type StorageBudget } from "./storage";
 import { certificateReport, type CertificateReport } from "./tls";
+import { rawFindings } from "./uplink";
 import { findingsOf, InputError } from "./validation";
 
 /** A site whose configuration, model and host's size fit together. */
@@ -49,6 +50,7 @@ export function checkSite(config: SiteConfig, source = "bess-telemetry:site"): C
       Object.values(config.mqtt.bridge ?? {}).flatMap(localTopics),
     ),
     ...(scenario ? scenarioFindings("simulator.scenario", scenario, model) : []),
+    ...rawFindings(model, config.uplink?.raw ?? []).map((finding) => `uplink.raw: ${finding}`),
     ...(certificate?.refusal ? [`mqtt.tls.certificate is refused: ${certificate.refusal}`] : []),
   ];
   if (findings.length > 0) throw new InputError(source, findings);

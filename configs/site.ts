@@ -11,6 +11,7 @@ import { scenarioNames } from "./scenarios";
 import { text, validate } from "./validation";
 import { isSsh, sshSchema } from "./ssh";
 import { pairFindings } from "./tls";
+import { uplinkSchema } from "./uplink";
 import { durationPattern, durationUnit, durationWithin, sizePattern, sizeUnit } from "./units";
 import { isZone } from "./zones";
 
@@ -254,6 +255,11 @@ export const siteSchema = z
       description: "Backups of the site's data ([backup.md](backup.md)). Without it: none.",
       examples: [{ to: "/mnt/usb/bess" }],
     }),
+    uplink: uplinkSchema.optional().meta({
+      description:
+        "Way to a hub, which gets the site's minutes ([uplink.md](uplink.md)). Without it: none.",
+      examples: [{ url: "https://hub.example:8427/api/v1/write", token: "hub_u3Vb0Qf6XcJ2" }],
+    }),
     simulator: z
       .strictObject({
         enabled: z
@@ -422,7 +428,7 @@ export const siteServices = (
  * Keys whose values no message shows: the private key of `mqtt.tls`, passwords, and below a key what
  * leads to people.
  */
-export const secretKeys = ["key", "password", ...alertSecrets];
+export const secretKeys = ["key", "password", "uplink.token", ...alertSecrets];
 
 /**
  * Validates a stack's configuration and fills in its defaults.

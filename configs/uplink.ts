@@ -3,6 +3,7 @@ import type { Field, Measurement, Model } from "./model";
 import { isNumber, rolledOf, type Rolled } from "./rollups";
 import type { Unit } from "./units";
 import { text } from "./validation";
+import { isPlaceholder } from "./secret-placeholders";
 
 /** Each unit as Prometheus spells it in a metric's name: in words, in the plural. */
 const unitWords = {
@@ -226,6 +227,39 @@ export const sampleTime = (start: number, revision = 0): number =>
 export const minuteOf = (milliseconds: number): number =>
   (Math.ceil(milliseconds / 60_000) - 1) * 60;
 
+/** Seconds after a minute's end at which its rows are read: they are stored by then. */
+export const settleSeconds = 10;
+
+/** Table of the pipeline's database that tells of the uplink, and how far it is. */
+export const uplinkTable = "uplink";
+
+/** What a site's program is told of the uplink. */
+export interface UplinkConfig {
+  /** Name of the site. */
+  site: string;
+  /** Version of this program, for {@link siteMetrics}. */
+  version: string;
+  /** Where the hub takes remote write. */
+  url: string;
+  /** User that the token is the password of; none where the token is sent itself. */
+  user?: string | undefined;
+  /** File with the token. */
+  tokenFile: string;
+  /** Certificate of the hub's authority, in PEM form. */
+  ca?: string | undefined;
+  /** Fields that cross at full rate, such as `battery.soc`. */
+  raw: readonly string[];
+  /** URL of Grafana, such as `http://grafana:3000`, which counts alerts. Default: they do not cross. */
+  grafana?: string | undefined;
+  /** Seconds after which a note is followed, and its block looked at again. Default: as deployed. */
+  due?: { note: number; again: number } | undefined;
+  /** Seconds after a minute's end. Default: {@link settleSeconds}. */
+  settle?: number | undefined;
+}
+
+/** The token's file in the container. */
+export const uplinkTokenFile = "/run/secrets/uplink_token";
+
 const certificate = /-----BEGIN CERTIFICATE-----[^]+-----END CERTIFICATE-----/;
 
 /** A site's way to a hub. */
@@ -249,13 +283,17 @@ export const uplinkSchema = z.strictObject({
         "Without it the token itself is sent (`Authorization: Bearer`).",
       examples: ["123456"],
     }),
-  token: text(
-    /^[\x21-\x7e]{8,}$/,
-    "write the hub's token, 8 characters or more without spaces",
-  ).meta({
-    description: "The site's token at the hub. Set it with `pulumi config set --secret`.",
-    examples: ["hub_u3Vb0Qf6XcJ2"],
-  }),
+  token: z
+    .string()
+    .min(8, "write the hub's token, 8 characters or more")
+    .refine(
+      (token) => isPlaceholder(token) || /^[\x21-\x7e]+$/.test(token),
+      "write it without spaces, as the hub gives it",
+    )
+    .meta({
+      description: "The site's token at the hub. Set it with `pulumi config set --secret`.",
+      examples: ["hub_u3Vb0Qf6XcJ2"],
+    }),
   ca: z
     .string()
     .regex(certificate, {

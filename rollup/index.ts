@@ -2,4 +2,4 @@
 export { line, seriesOf, type TagValues, TierLines } from "./lines";
 export { type Bucket, MergedBuckets, RowBuckets, type Value } from "./roll";
 export { layoutOf } from "./roller";
-export { runRollup, type RollupHooks } from "./service";
+export { runRollup, type RollupHooks, type ServiceConfig } from "./service";

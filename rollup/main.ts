@@ -1,12 +1,11 @@
 import { readFileSync } from "node:fs";
-import { runRollup } from ".";
-import type { RollupConfig } from "../configs/rollups";
+import { runRollup, type ServiceConfig } from ".";
 
 const stop = new AbortController();
 for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => stop.abort());
 
 // oxlint-disable-next-line typescript/no-non-null-assertion -- the container passes the path
-const config = JSON.parse(readFileSync(process.argv[2]!, "utf8")) as RollupConfig;
+const config = JSON.parse(readFileSync(process.argv[2]!, "utf8")) as ServiceConfig;
 const token = readFileSync(config.tokenFile, "utf8").trimEnd();
 
 void runRollup(config, token, {

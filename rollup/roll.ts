@@ -154,6 +154,10 @@ const nanoseconds = 1e9;
 /** Longest text of a state that tells it from others. */
 const longestState = 200;
 
+/** The name of a state, by its value. */
+export const stateOf = (value: Value): string =>
+  String(value).replaceAll(/\s+/g, " ").slice(0, longestState);
+
 /** The minutes of one unit in a span, made of its rows. */
 export class RowBuckets extends Buckets {
   /** When each state began, by the field, in ns after the span's start. */
@@ -188,8 +192,7 @@ export class RowBuckets extends Buckets {
   add(at: number, values: readonly (Value | undefined)[]): void {
     for (const field of this.states) {
       const value = values[field.at];
-      if (value !== undefined && value !== "")
-        field.began.push([at, String(value).replaceAll(/\s+/g, " ").slice(0, longestState)]);
+      if (value !== undefined && value !== "") field.began.push([at, stateOf(value)]);
     }
     const { start, end } = this.span;
     if (at < 0 || at >= (end - start) * nanoseconds) return;

@@ -22,10 +22,11 @@ import { durationSeconds } from "../configs/units";
 import type { Day } from "../configs/zones";
 import { type Database, quote, sqlTime, type TableColumns } from "./database";
 import { line, type Point, type TagValues, TierLines } from "./lines";
+import { type Unit, unitMinutes } from "./minutes";
 import { type Note, Notes } from "./notes";
 import { pointOf, reckonDay, reckoningOf, runIn, storedDays } from "./performance";
-import { rawRows } from "./raw-rows";
-import { type Bucket, MergedBuckets, RowBuckets } from "./roll";
+import { MergedBuckets } from "./roll";
+import { byWindow, joined } from "./spans";
 import { tierRows } from "./tier-rows";
 
 /** What the roller works with. */
@@ -55,12 +56,6 @@ interface ChangedDay {
   /** When that was first and last noted, in seconds since 1970. */
   first: number;
   last: number;
-}
-
-/** The buckets of one unit. */
-interface Unit {
-  tags: TagValues;
-  buckets: Bucket[];
 }
 
 /** Bytes of line protocol that are written at once. */
@@ -454,27 +449,9 @@ export class Roller {
   }
 
   /** The minutes of each unit in a span, from its rows. */
-  private async *minutes(m: Measurement, span: Span): AsyncGenerator<Unit> {
+  private minutes(m: Measurement, span: Span): AsyncGenerator<Unit> {
     const { database, authorization } = this.options;
-    const rolled = rolledOf(m);
-    const hold = holdSeconds(m);
-    const before = rolled.some(({ states }) => states) ? hold : 0;
-    let key: string | undefined;
-    let unit: TagValues = [];
-    let buckets = new RowBuckets(rolled, tiers.minute.seconds, span, hold);
-    const all = rawRows(database, authorization, this.raw, m, span, before);
-    for await (const rows of all) {
-      this.read += rows.length;
-      for (const row of rows) {
-        if (row.key !== key) {
-          if (key !== undefined) yield { tags: unit, buckets: buckets.buckets };
-          ({ key, tags: unit } = row);
-          buckets = new RowBuckets(rolled, tiers.minute.seconds, span, hold);
-        }
-        buckets.add(row.at, row.values);
-      }
-    }
-    if (key !== undefined) yield { tags: unit, buckets: buckets.buckets };
+    return unitMinutes(database, authorization, this.raw, m, span, (rows) => (this.read += rows));
   }
 
   /** The buckets of each unit in a span, from those of the finer tier. */
@@ -645,26 +622,4 @@ class Writer {
     this.bytes = 0;
     this.columns[this.tier] = await database.columns(authorization, db);
   }
-}
-
-/** Spans that touch or overlap, as one. */
-export function joined(spans: readonly Span[]): Span[] {
-  const made: Span[] = [];
-  for (const span of [...spans].sort((a, b) => a.start - b.start)) {
-    const last = made.at(-1);
-    if (last && span.start <= last.end) last.end = Math.max(last.end, span.end);
-    else made.push({ ...span });
-  }
-  return made;
-}
-
-/** The parts of a span that lie in one window of minutes each. */
-export function byWindow({ start, end }: Span): Span[] {
-  const parts: Span[] = [];
-  for (let from = start; from < end;) {
-    const to = Math.min(end, windowOf("minute", from).end);
-    parts.push({ start: from, end: to });
-    from = to;
-  }
-  return parts;
 }

@@ -1,8 +1,18 @@
+import { readFileSync } from "node:fs";
 import { port, type RollupConfig } from "../configs/rollups";
+import type { UplinkConfig } from "../configs/uplink";
 import { Database } from "./database";
 import { Reader } from "./reader";
+import { type Hub, RemoteWrite } from "./remote-write";
 import { Roller } from "./roller";
 import { makeServer } from "./server";
+import { Uplink } from "./uplink";
+import { DatabaseSource } from "./uplink-source";
+
+/** What the container's program is told: of the rollups, and of the way to a hub where there is one. */
+export interface ServiceConfig extends RollupConfig {
+  uplink?: UplinkConfig;
+}
 
 /** How the service is told to stop, and tells what it does. */
 export interface RollupHooks {
@@ -17,7 +27,7 @@ const longestPass = 1800;
 
 /** Rolls up, and answers queries, until it is told to stop. */
 export async function runRollup(
-  config: RollupConfig,
+  config: ServiceConfig,
   token: string,
   { signal, log, rest }: RollupHooks,
 ): Promise<void> {
@@ -34,10 +44,33 @@ export async function runRollup(
     log,
   });
   const { address, port: at } = config.listen ?? { address: "0.0.0.0", port };
+  const uplinkOf = (all: RollupConfig, { grafana, ...own }: UplinkConfig, to: RemoteWrite) =>
+    new Uplink({
+      ...own,
+      model: all.model,
+      source: new DatabaseSource(database, authorization, all, grafana),
+      hub: to,
+      log,
+      rest,
+    });
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject).listen(at, address, resolve);
   });
-  await roller.run(signal);
+  const hub = config.uplink && new RemoteWrite(hubOf(config.uplink));
+  const uplink = hub && config.uplink && uplinkOf(config, config.uplink, hub);
+  // A hub that is away has no effect on the rollups.
+  await Promise.all([roller.run(signal), uplink?.run(signal)]);
+  hub?.close();
   server.close();
   server.closeAllConnections();
+}
+
+/** Where samples are sent. */
+function hubOf({ url, user, tokenFile, ca }: UplinkConfig): Hub {
+  const token = readFileSync(tokenFile, "utf8").trimEnd();
+  const authorization =
+    user === undefined
+      ? `Bearer ${token}`
+      : `Basic ${Buffer.from(`${user}:${token}`).toString("base64")}`;
+  return { url, authorization, ca };
 }

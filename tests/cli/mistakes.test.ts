@@ -46,7 +46,7 @@ const broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----";
 const up = "up --stack x --yes";
 const keys =
   "name, engine, ssh, host, profile, model, timeZone, retention, storage, purge, mqtt, influxdb, explorer, " +
-  "grafana, alerts, backup, simulator, images, rotate";
+  "grafana, alerts, backup, uplink, simulator, images, rotate";
 const source = "bess-telemetry:site of x (Pulumi.x.yaml) is refused:\n  - ";
 const engines = "write unix:///path, ssh://user@host or tcp://127.0.0.1:port";
 const differ = "every port of a site must differ";
@@ -294,6 +294,24 @@ const sites: Row[] = [
     up,
     'alerts.deadMan.every is "1s": write 1m to 1d',
     siteOf('alerts: { deadMan: { url: "https://a/b", every: 1s } }'),
+  ],
+  [
+    "a hub without TLS",
+    up,
+    'uplink.url is "http://hub.lan/api/v1/write": write an address such as https://hub.example:8427/api/v1/write',
+    siteOf("uplink: { url: http://hub.lan/api/v1/write, token: abcdefgh }"),
+  ],
+  [
+    "a hub's token with a space",
+    up,
+    "uplink.token is [secret]: write it without spaces, as the hub gives it",
+    siteOf('uplink: { url: https://hub.lan/api/v1/write, token: "abcd efgh" }'),
+  ],
+  [
+    "a field for a hub that the model does not have",
+    up,
+    "uplink.raw: battery.sock is no field of the model",
+    siteOf("uplink: { url: https://hub.lan/api/v1/write, token: abcdefgh, raw: [battery.sock] }"),
   ],
   ["an unknown secret", up, "rotate.broker is no known key", siteOf("rotate: { broker: a }")],
   [

@@ -214,6 +214,30 @@ const volumes = () =>
     ofType("docker:index/volume:Volume").map((volume) => [volume.name, volume.retained]),
   );
 
+describe("an uplink", () => {
+  const uplink = { url: "https://hub.lan:8427/api/v1/write", token: "secret-hub-token" };
+  test("is the rollups' way out, with its token in a file of its own", async () => {
+    const { rollup } = await deploy({ ...dev, uplink: { ...uplink, raw: ["battery.soc"] } });
+    expect(JSON.parse(upload(rollup, "/config.json"))).toMatchObject({
+      uplink: {
+        site: "dev",
+        url: uplink.url,
+        tokenFile: "/run/secrets/uplink_token",
+        raw: ["battery.soc"],
+        grafana: "http://grafana:3000",
+      },
+    });
+    expect(upload(rollup, "/uplink_token")).toBe(uplink.token);
+    expect(upload(rollup, "/config.json")).not.toContain(uplink.token);
+    expect(rollup.ports ?? []).toEqual([]);
+  });
+
+  test("changes no site that has none", async () => {
+    const { rollup } = await deploy(dev);
+    expect(JSON.parse(upload(rollup, "/config.json"))).not.toHaveProperty("uplink");
+  });
+});
+
 test("a site that is to be purged keeps no volume", async () => {
   await deploy({ ...dev, purge: true });
   expect(new Set(Object.values(volumes()))).toEqual(new Set([false]));

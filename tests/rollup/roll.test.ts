@@ -19,7 +19,7 @@ import { CsvReader } from "../../rollup/csv";
 import { ExactSum } from "../../configs/exact-sum";
 import { segmentsOf } from "../../rollup/reader";
 import { type Bucket, MergedBuckets, RowBuckets, StateRoll, type Value } from "../../rollup/roll";
-import { byWindow, joined } from "../../rollup/roller";
+import { byWindow, joined } from "../../rollup/spans";
 import { exactSum, type Expected, keyOf, mergedOf, minutesOf, type Row } from "./expected";
 
 const model = loadModel("configs/telemetry.yaml");
