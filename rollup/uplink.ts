@@ -292,6 +292,7 @@ export class Uplink {
     const { model, source } = this.options;
     const now = this.now();
     const until = this.until ?? 0;
+    const bumped: Bumped = new Map();
     let done = false;
     for (const m of model.measurements) {
       const blocks: number[] = [];
@@ -307,7 +308,7 @@ export class Uplink {
         if (signal?.aborted) return done;
         const began = performance.now();
         const end = Math.min(until, run.end + hold);
-        if (await this.sendAgain(m, { start: run.start, end }, signal)) done = true;
+        if (await this.sendAgain(m, { start: run.start, end }, bumped, signal)) done = true;
         for (const block of run.blocks) this.looked(m, block, now);
         if (blocks.length > run.blocks.length)
           await sleep((performance.now() - began) * (this.options.rest ?? 1), undefined, {
@@ -318,12 +319,24 @@ export class Uplink {
     return done;
   }
 
-  private async sendAgain(m: Measurement, span: Span, signal?: AbortSignal): Promise<boolean> {
+  private async sendAgain(
+    m: Measurement,
+    span: Span,
+    bumped: Bumped,
+    signal?: AbortSignal,
+  ): Promise<boolean> {
     const minutes = await this.gather(m, span);
     for (const [minute, readings] of minutes)
       if (this.digests.get(`${m.name} ${minute}`) === digestOf(readings)) minutes.delete(minute);
     if (minutes.size === 0) return false;
-    this.revisions.bump(minutes.keys());
+    const blockOf = (at: number) => Math.floor(at / blockSeconds) * blockSeconds;
+    const fresh = [...new Set([...minutes.keys()].map(blockOf))].filter((block) => {
+      const by = bumped.get(block);
+      if (by && !by.has(m.name)) return !by.add(m.name);
+      bumped.set(block, new Set([m.name]));
+      return true;
+    });
+    this.revisions.bump(fresh);
     // First the record: a later time is taken once, also when the power fails now.
     await this.save();
     const changed = [...minutes.keys()].map((minute) => ({ start: minute, end: minute + 60 }));
@@ -520,6 +533,9 @@ export class Uplink {
     return Math.min(30, this.due.note / 2, next);
   }
 }
+
+/** Measurements that go with a block's latest revision, by the block: one revision serves several. */
+type Bumped = Map<number, Set<string>>;
 
 const countOf = (series: readonly Series[]): number =>
   series.reduce((sum, { samples }) => sum + samples.length, 0);

@@ -1,44 +1,16 @@
 import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { uncompress } from "snappyjs";
-import { loadModel, type Measurement } from "../../configs/model";
+import { loadModel } from "../../configs/model";
 import { RemoteWrite, type Series } from "../../rollup/remote-write";
 import { Uplink, type UplinkOptions } from "../../rollup/uplink";
 import { differencesAt, hubFlags } from "../support/at-hub";
-import { StandInSite } from "../support/stand-in-site";
+import { rowsOf, StandInSite } from "../support/stand-in-site";
 import { VictoriaMetrics } from "../support/victoria-metrics";
-import type { Row } from "./expected";
 
 const model = loadModel("configs/telemetry.yaml");
 /** A day long ago: no time passes but the tests'. */
 const began = Date.UTC(2026, 8, 1, 3) / 1000;
-
-const units: Record<string, Record<string, string>[]> = {
-  bess: [{ id: "b 1" }],
-  battery: [{ id: "k1", group_id: "b 1" }, { id: 'k"2' }],
-  pcs: [{ id: "p1" }],
-};
-
-let seed = 7;
-function random(): number {
-  seed = (seed * 1_103_515_245 + 12_345) % 2 ** 31;
-  return seed / 2 ** 31;
-}
-
-function rowsOf(m: Measurement, start: number, end: number, step: number): Row[] {
-  const made: Row[] = [];
-  for (let time = start; time < end; time += step)
-    for (const tags of units[m.name] ?? []) {
-      const values = m.fields.map(({ name, type }) => [
-        name,
-        type === "string"
-          ? (["charging", "discharging", "standby"][Math.floor(random() * 3)] ?? "")
-          : Math.round(random() * 1e6 - 2e5) / 1000,
-      ]);
-      made.push({ tags, time, values: Object.fromEntries(values) });
-    }
-  return made;
-}
 
 /** A site, its clock, and its uplink. */
 class Site {

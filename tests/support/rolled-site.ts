@@ -3,7 +3,9 @@ import { join } from "node:path";
 import { buildSync } from "esbuild";
 import { databases } from "../../configs/influxdb";
 import type { Model } from "../../configs/model";
-import type { Retention, RollupConfig } from "../../configs/rollups";
+import type { Retention } from "../../configs/rollups";
+import type { UplinkConfig } from "../../configs/uplink";
+import type { ServiceConfig } from "../../rollup";
 import { Influx, type InfluxChoices } from "./influxdb";
 import { freePort, Running, temporaryFolder } from "./programs";
 
@@ -46,8 +48,18 @@ export class RolledSite {
   /** Ends InfluxDB and its relay at once. */
   killDatabase = (): Promise<void> => this.influx.kill();
 
-  startRollup(): Running {
-    const config: RollupConfig = {
+  /** @param hub address of a hub that gets the site's minutes. Default: none. */
+  startRollup(hub?: Partial<UplinkConfig> & { url: string }): Running {
+    const uplink = hub && {
+      site: "kiel-1",
+      version: "1.2.3",
+      tokenFile: this.at("token"),
+      raw: [],
+      due: { note: 2, again: 8 },
+      settle: 2,
+      ...hub,
+    };
+    const config: ServiceConfig = {
       model: this.model,
       retention: this.retention,
       influxdb: this.url,
@@ -56,6 +68,7 @@ export class RolledSite {
       notes: this.influx.notes,
       listen: { address: "127.0.0.1", port: this.readerPort },
       due: { note: 2, window: 120 },
+      ...(uplink && { uplink }),
     };
     writeFileSync(this.at("config.json"), JSON.stringify(config));
     this.rollup = new Running(process.execPath, [this.at("main.js"), this.at("config.json")]);

@@ -5,6 +5,34 @@ import type { Note } from "../../rollup/notes";
 import type { UplinkSource, UplinkState, UplinkWork } from "../../rollup/uplink";
 import { type Expected, keyOf, minutesOf, type Row } from "../rollup/expected";
 
+const units: Record<string, Record<string, string>[]> = {
+  bess: [{ id: "b 1" }],
+  battery: [{ id: "k1", group_id: "b 1" }, { id: 'k"2' }],
+  pcs: [{ id: "p1" }],
+};
+
+let seed = 7;
+function random(): number {
+  seed = (seed * 1_103_515_245 + 12_345) % 2 ** 31;
+  return seed / 2 ** 31;
+}
+
+/** Rows of all units of the default model in a span, `step` seconds apart. */
+export function rowsOf(m: Measurement, start: number, end: number, step: number): Row[] {
+  const made: Row[] = [];
+  for (let time = start; time < end; time += step)
+    for (const tags of units[m.name] ?? []) {
+      const values = m.fields.map(({ name, type }) => [
+        name,
+        type === "string"
+          ? (["charging", "discharging", "standby"][Math.floor(random() * 3)] ?? "")
+          : Math.round(random() * 1e6 - 2e5) / 1000,
+      ]);
+      made.push({ tags, time, values: Object.fromEntries(values) });
+    }
+  return made;
+}
+
 /** A stand-in for a site's InfluxDB and its relay's notes: rows in memory. */
 export class StandInSite implements UplinkSource {
   private readonly tables: Map<string, Map<string, Row>>;
