@@ -89,13 +89,18 @@ export function segmentsOf(
   );
 }
 
-/** What one answer in SQL holds of a bucket. */
-interface Part {
-  tags: string[];
-  bucket: number;
-  /** By the index of what is rolled up, and the aggregate. */
-  values: Map<number, Map<string, Value>>;
+/** An aggregate of a rolled value, which a bucket holds at the place that it has in {@link cellsOf}. */
+interface Cell {
+  index: number;
+  rolled: Rolled;
+  name: string;
 }
+
+/** What a bucket holds of each {@link Cell}. */
+type Bucket = (Value | undefined)[];
+
+/** Buckets of each unit. */
+type Units = Map<string, { tags: string[]; buckets: Map<number, Bucket> }>;
 
 const text = (value: string) => `'${value.replaceAll("'", "''")}'`;
 
@@ -163,21 +168,24 @@ export class Reader {
     signal?: AbortSignal,
   ): Promise<unknown> {
     const tags = [...query.tags].sort();
-    const series = new Map<string, { tags: string[]; buckets: Map<number, Part["values"]> }>();
+    const cells = cellsOf(query);
+    const asked = { ...query, interval: step };
     const all = await Promise.all(
-      segments.map((segment) =>
-        this.ask({ ...query, interval: step }, tags, segment, authorization, signal),
-      ),
+      segments.map((segment) => this.ask(asked, cells, tags, segment, authorization, signal)),
     );
     // In the order of time: the last of the later ones is the last.
-    for (const part of all.flat()) {
-      const key = part.tags.join("\0");
-      const own = series.get(key) ?? { tags: part.tags, buckets: new Map() };
-      series.set(key, own);
-      const bucket = own.buckets.get(part.bucket);
-      if (bucket) merge(bucket, part.values);
-      else own.buckets.set(part.bucket, part.values);
-    }
+    const series: Units = new Map();
+    for (const units of all)
+      for (const [key, unit] of units) {
+        const own = series.get(key);
+        if (!own) series.set(key, unit);
+        else
+          for (const [at, later] of unit.buckets) {
+            const bucket = own.buckets.get(at);
+            if (bucket) merge(cells, bucket, later);
+            else own.buckets.set(at, later);
+          }
+      }
     if (series.size === 0) return { results: [{ statement_id: 0 }] };
     const { interval } = query;
     const nanoseconds = BigInt(interval) * second;
@@ -185,9 +193,9 @@ export class Reader {
       Number(query.start / nanoseconds),
       Number((query.end - 1n) / nanoseconds),
     ];
-    const row = (bucket: number, values: Part["values"] | undefined) => [
+    const row = (bucket: number, values: Bucket | undefined) => [
       time(bucket * interval),
-      ...query.columns.map(({ value }) => evaluate(value, values) ?? null),
+      ...query.columns.map(({ value }) => evaluate(value, cells, values) ?? null),
     ];
     return {
       results: [
@@ -217,57 +225,43 @@ export class Reader {
   /** Asks one tier, or the rows, for a part of the range. */
   private async ask(
     query: Query,
+    cells: readonly Cell[],
     tags: string[],
     segment: Segment,
     authorization: string,
     signal: AbortSignal | undefined,
-  ): Promise<Part[]> {
-    const { measurement: m } = query;
-    const rolled = rolledOf(m);
-    const needed = neededBy(query);
-    // A row of which any asked field has a value makes a bucket; of a power, any that it is made of.
-    for (const index of needed.keys())
-      for (const { voltage, current } of rolled[index]?.terms ?? [])
-        for (const name of [voltage, current]) {
-          const part = rolled.findIndex((each) => each.name === name);
-          if (!needed.has(part)) needed.set(part, new Set(["count"]));
-        }
-    const wanted = [...needed].flatMap(([index, names]) => {
-      const each = rolled[index];
-      return each ? [{ index, rolled: each, names: [...names] }] : [];
-    });
+  ): Promise<Units> {
     const { source } = segment;
     const sources =
       source === "raw"
-        ? [this.rawSql(query, tags, segment, wanted)]
-        : tierTables(m, this.known.columns[source]).map(({ table, rolled: own }) =>
+        ? [this.rawSql(query, tags, segment, cells)]
+        : tierTables(query.measurement, this.known.columns[source]).map(({ table, rolled: own }) =>
             this.tierSql(
               query,
               tags,
               { ...segment, source },
               table,
-              wanted.filter((w) => own.some(({ name }) => name === w.rolled.name)),
+              cells.filter(({ rolled }) => own.some(({ name }) => name === rolled.name)),
             ),
           );
     const db = source === "raw" ? databases.telemetry : tiers[source].database;
-    const parts: Part[] = [];
+    const units: Units = new Map();
     for (const asked of sources) {
       if (!asked) continue;
       const { columns } = asked;
-      const take: Take = (groups, all) => {
-        const values: Part["values"] = new Map();
-        columns.forEach(({ index, name }, i) => {
-          const value = all[i];
-          if (value === undefined || (name === "count" && value === 0)) return;
-          const own = values.get(index) ?? new Map<string, Value>();
-          values.set(index, own.set(name, value));
+      const places = columns.map(({ cell }) => cells.indexOf(cell));
+      const take: Take = (groups, values) => {
+        let bucket: Bucket | undefined;
+        columns.forEach(({ cell }, i) => {
+          const value = values[i];
+          if (value === undefined || (cell.name === "count" && value === 0)) return;
+          bucket ??= bucketOf(units, groups, cells.length);
+          bucket[places[i] ?? 0] = value;
         });
-        if (values.size > 0)
-          parts.push({ tags: groups.slice(0, -1), bucket: Number(groups.at(-1)), values });
       };
       await this.gathered.ask(authorization, { db, ...asked.sql }, columns, take, signal);
     }
-    return parts;
+    return units;
   }
 
   private tierSql(
@@ -275,22 +269,19 @@ export class Reader {
     tags: string[],
     { source, start, end }: Segment & { source: Tier },
     table: string,
-    wanted: Wanted[],
+    cells: readonly Cell[],
   ): TableQuery | undefined {
     const has = this.known.columns[source].get(table);
     if (!has) return undefined;
-    const columns = wanted.flatMap(({ index, rolled, names }) =>
-      aggregatesOf(rolled)
-        .filter((aggregate) => names.includes(aggregate))
-        .flatMap((aggregate) => {
-          const column = columnOf(query.measurement, rolled, aggregate);
-          if (!has.has(column)) return [];
-          const type = columnType(rolled, aggregate);
-          const how = { count: "sum", sum: "sum", min: "min", max: "max", last: "" }[aggregate];
-          const sql = how === "" ? lastOf(column, type) : `${how}(${quote(column)})`;
-          return [{ index, name: aggregate as string, type, sql }];
-        }),
-    );
+    const columns = cells.flatMap((cell) => {
+      const aggregate = aggregatesOf(cell.rolled).find((each) => each === cell.name);
+      if (!aggregate) return [];
+      const column = columnOf(query.measurement, cell.rolled, aggregate);
+      if (!has.has(column)) return [];
+      const type = columnType(cell.rolled, aggregate);
+      const how = { count: "sum", sum: "sum", min: "min", max: "max", last: "" }[aggregate];
+      return [{ cell, type, sql: how === "" ? lastOf(column, type) : `${how}(${quote(column)})` }];
+    });
     const span = { start: Number(start / second), end: Number(end / second) };
     const bucket = `_at / ${BigInt(query.interval) * second}`;
     return sqlOf(table, query, tags, has, bucket, inSpan(source, span), columns);
@@ -300,29 +291,27 @@ export class Reader {
     query: Query,
     tags: string[],
     { start, end }: Segment,
-    wanted: Wanted[],
+    cells: readonly Cell[],
   ): TableQuery | undefined {
     const table = query.measurement.name;
     const has = this.known.raw.get(table);
     if (!has) return undefined;
-    const columns = wanted.flatMap(({ index, rolled, names }) => {
+    const columns = cells.flatMap((cell) => {
+      const { rolled, name } = cell;
       const fields = rolled.terms?.flatMap(({ voltage, current }) => [voltage, current]);
-      if (!(fields ?? [rolled.name]).every((name) => has.has(name))) return [];
+      if (!(fields ?? [rolled.name]).every((each) => has.has(each))) return [];
       const value =
         rolled.terms
           ?.map(({ voltage, current, sign }) => `${quote(voltage)} * ${quote(current)} * ${sign}`)
           .join(" + ") ?? quote(rolled.name);
-      return names.map((name) => {
-        const type = name === "count" ? "int" : name === "sum" ? "float" : rolled.type;
-        const sum = `sum(CAST(${value} AS DOUBLE))`;
-        const sql =
-          name === "last"
-            ? lastOf(rolled.name, type, rolled.terms ? value : undefined)
-            : name === "sum"
-              ? sum
-              : `${name}(${value})`;
-        return { index, name, type, sql } as const;
-      });
+      const type = name === "count" ? "int" : name === "sum" ? "float" : rolled.type;
+      const sql =
+        name === "last"
+          ? lastOf(rolled.name, type, rolled.terms ? value : undefined)
+          : name === "sum"
+            ? `sum(CAST(${value} AS DOUBLE))`
+            : `${name}(${value})`;
+      return [{ cell, type, sql } as const];
     });
     const bucket = `CAST(time AS BIGINT) / ${BigInt(query.interval) * second}`;
     const range = `time >= ${sqlTimeOf(start)} AND time < ${sqlTimeOf(end)}`;
@@ -330,17 +319,38 @@ export class Reader {
   }
 }
 
-/** What is wanted of a rolled value. */
-interface Wanted {
-  index: number;
-  rolled: Rolled;
-  names: string[];
+/** What is needed of each bucket for an answer. */
+function cellsOf(query: Query): Cell[] {
+  const rolled = rolledOf(query.measurement);
+  const needed = neededBy(query);
+  // A row of which any asked field has a value makes a bucket; of a power, any that it is made of.
+  for (const index of needed.keys())
+    for (const { voltage, current } of rolled[index]?.terms ?? [])
+      for (const name of [voltage, current]) {
+        const part = rolled.findIndex((each) => each.name === name);
+        if (!needed.has(part)) needed.set(part, new Set(["count"]));
+      }
+  return [...needed].flatMap(([index, names]) => {
+    const each = rolled[index];
+    return each ? [...names].map((name) => ({ index, rolled: each, name })) : [];
+  });
+}
+
+/** The bucket that a row's groups name: its tags, and its number. */
+function bucketOf(units: Units, groups: string[], cells: number): Bucket {
+  const [tags, at] = [groups.slice(0, -1), Number(groups.at(-1))];
+  const key = tags.join("\0");
+  const unit = units.get(key) ?? { tags, buckets: new Map<number, Bucket>() };
+  units.set(key, unit);
+  const bucket = unit.buckets.get(at) ?? Array.from<undefined>({ length: cells });
+  unit.buckets.set(at, bucket);
+  return bucket;
 }
 
 /** What is asked of a table, and what its columns are. */
 interface TableQuery {
   sql: Omit<Asked, "db">;
-  columns: (Column & { index: number; name: string })[];
+  columns: (Column & { cell: Cell })[];
 }
 
 /** Least part of a range that is answered from tiers, in ns: the rows of less are quick to read. */
@@ -371,44 +381,40 @@ function sqlOf(
 }
 
 /** Adds a later part of a bucket. */
-function merge(into: Part["values"], later: Part["values"]): void {
-  for (const [index, values] of later) {
-    const own = into.get(index);
-    if (!own) {
-      into.set(index, values);
-      continue;
-    }
-    for (const [name, value] of values) {
-      const before = own.get(name);
-      if (before === undefined || name === "last") own.set(name, value);
-      else if (name === "min") own.set(name, value < before ? value : before);
-      else if (name === "max") own.set(name, value > before ? value : before);
-      else own.set(name, Number(before) + Number(value));
-    }
-  }
+function merge(cells: readonly Cell[], into: Bucket, later: Bucket): void {
+  cells.forEach(({ name }, i) => {
+    const [before, value] = [into[i], later[i]];
+    if (value === undefined) return;
+    if (before === undefined || name === "last") into[i] = value;
+    else if (name === "min") into[i] = value < before ? value : before;
+    else if (name === "max") into[i] = value > before ? value : before;
+    else into[i] = Number(before) + Number(value);
+  });
 }
 
 /** What a bucket answers; as InfluxDB, a count of nothing is 0, and what is made of nothing is nothing. */
 function evaluate(
   value: Expression,
-  values: Part["values"] | undefined,
+  cells: readonly Cell[],
+  bucket: Bucket | undefined,
 ): number | string | boolean | undefined {
   if ("number" in value) return value.number;
   if ("operator" in value) {
-    const left = evaluate(value.left, values);
-    const right = evaluate(value.right, values);
+    const left = evaluate(value.left, cells, bucket);
+    const right = evaluate(value.right, cells, bucket);
     if (typeof left !== "number" || typeof right !== "number") return undefined;
     if (value.operator === "+") return left + right;
     return value.operator === "-" ? left - right : left * right;
   }
-  const own = values?.get(value.of);
-  const count = Number(own?.get("count") ?? 0);
+  const held = (aggregate: string) =>
+    bucket?.[cells.findIndex(({ index, name }) => index === value.of && name === aggregate)];
+  const count = Number(held("count") ?? 0);
   if (value.aggregate === "count") return count;
   if (value.aggregate === "mean") {
-    const sum = own?.get("sum");
+    const sum = held("sum");
     return sum === undefined ? undefined : Number(sum) / count;
   }
-  const found = own?.get(value.aggregate);
+  const found = held(value.aggregate);
   return typeof found === "bigint" ? Number(found) : found;
 }
 
