@@ -5,6 +5,7 @@ import type { StorageBudget } from "../configs/storage";
 import { alerts, events } from "./alerts";
 import { measurement } from "./measurement";
 import { overview } from "./overview";
+import { performance } from "./performance";
 import { pipeline } from "./pipeline";
 import type { InfluxQuery } from "./queries";
 
@@ -44,8 +45,8 @@ export interface DashboardOptions {
 }
 
 /**
- * The dashboards of a telemetry model: an overview, one of each measurement, one of the alerts, and
- * one of the pipeline. A pure function: what it returns is Grafana's JSON, once stringified.
+ * The dashboards of a telemetry model: an overview, one of each measurement, and those of performance,
+ * alerts and the pipeline. A pure function: what it returns is Grafana's JSON, once stringified.
  */
 export function dashboards(
   model: Model,
@@ -55,6 +56,7 @@ export function dashboards(
   const made = [
     overview(model, title("Overview")),
     ...model.measurements.map((m) => measurement(m, title(m.title))),
+    performance(model, title("Performance")),
     alerts(title("Alerts")),
     pipeline(model, title("Pipeline"), storage, backup),
   ];

@@ -4,6 +4,7 @@ import type { Field, Measurement } from "../configs/model";
 import { uid as alertsUid } from "./alerts";
 import { cells } from "./cells";
 import * as panels from "./panels";
+import { uid as performanceUid } from "./performance";
 import * as queries from "./queries";
 
 type Circuit = Field["circuit"];
@@ -71,7 +72,7 @@ function stateSection(m: Measurement): Section {
 }
 
 /** uids of the dashboards and folders that are there whatever the model. */
-const taken = ["bess-overview", alertsUid, "bess-alerts", "bess-pipeline"];
+const taken = ["bess-overview", performanceUid, alertsUid, "bess-alerts", "bess-pipeline"];
 
 /** Characters that Grafana accepts in a uid. */
 const longest = 40;

@@ -88,19 +88,6 @@ function messages({ measurements }: Model) {
     .thresholds(panels.steps("red", [50, "orange"], [95, "green"]));
 }
 
-/** Variables of a tag's values in every measurement that has it. */
-function tagVariables({ measurements }: Model) {
-  const tags = [...new Set(measurements.flatMap((m) => m.tags.map((t) => t.name)))];
-  return tags.map((tag) => {
-    const having = measurements.filter((m) => m.tags.some((t) => t.name === tag));
-    return panels.tagVariable(
-      having.map((m) => m.name),
-      tag,
-      tag,
-    );
-  });
-}
-
 /** The site at a glance: charge, power, mode and freshness of every unit. */
 export function overview(model: Model, title: string): Dashboard {
   const { measurements } = model;
@@ -109,7 +96,7 @@ export function overview(model: Model, title: string): Dashboard {
     title,
     `${model.title} at a glance: what is wrong, charge, power, mode and freshness of every unit.`,
   );
-  tagVariables(model).forEach((variable) => board.withVariable(variable));
+  panels.tagVariables(model).forEach((variable) => board.withVariable(variable));
   board.withPanel(alertCount().span(4).height(5));
   board.withPanel(activeAlerts().span(20).height(5));
   panels.place(board, 5, measurements.flatMap(flows), 4);

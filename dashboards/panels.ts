@@ -7,7 +7,7 @@ import { PanelBuilder as Stat } from "@grafana/grafana-foundation-sdk/stat";
 import { PanelBuilder as StateTimeline } from "@grafana/grafana-foundation-sdk/statetimeline";
 import { PanelBuilder as Table } from "@grafana/grafana-foundation-sdk/table";
 import { PanelBuilder as TimeSeries } from "@grafana/grafana-foundation-sdk/timeseries";
-import type { Field, Measurement } from "../configs/model";
+import type { Field, Measurement, Model } from "../configs/model";
 import { durationSeconds, units } from "../configs/units";
 import * as queries from "./queries";
 
@@ -285,7 +285,7 @@ export const property = (id: string, value: unknown): dashboard.DynamicConfigVal
 const hidden = [property("custom.hidden", true)];
 
 /** Puts a table's columns in this order: Grafana's own varies. */
-const ordered = (names: string[]): dashboard.DataTransformerConfig => ({
+export const ordered = (names: string[]): dashboard.DataTransformerConfig => ({
   id: "organize",
   options: { indexByName: Object.fromEntries(names.map((name, i) => [name, i])) },
 });
@@ -403,6 +403,19 @@ export const tagVariable = (tables: string[], tag: string, label: string) =>
     .includeAll(true)
     .allValue(".*")
     .current({ selected: true, text: ["All"], value: ["$__all"] });
+
+/** Variables of a tag's values in every measurement that has it. */
+export function tagVariables({ measurements }: Model) {
+  const tags = [...new Set(measurements.flatMap((m) => m.tags.map((t) => t.name)))];
+  return tags.map((tag) => {
+    const having = measurements.filter((m) => m.tags.some((t) => t.name === tag));
+    return tagVariable(
+      having.map((m) => m.name),
+      tag,
+      tag,
+    );
+  });
+}
 
 /** An empty dashboard with what all share: the links to each other, the time range, the refresh. */
 export const board = (uid: string, title: string, description: string) =>

@@ -295,7 +295,7 @@ const backups = (every: number) =>
       ],
     )
     .unit("s")
-    .noValue("none")
+    .noValue("no backup was made yet")
     .thresholds(panels.steps("green", [2 * every, "red"]))
     .overrides([
       {

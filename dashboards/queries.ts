@@ -87,7 +87,7 @@ const influxQl = (select: string, from: string, where: string[], groupBy?: strin
   (groupBy === undefined ? "" : ` GROUP BY ${groupBy}`);
 
 /** Condition that keeps to the dashboard's time range. */
-const inTimeRange = "$timeFilter";
+export const inTimeRange = "$timeFilter";
 
 /** Groups by Grafana's interval and by unit, with a null where nothing came. */
 const byIntervalAndUnit = (m: Measurement) => `time($__interval), ${byUnit(m)} fill(null)`;

@@ -12,7 +12,8 @@ import { storageBudget } from "../../configs/storage";
 import { durationSeconds } from "../../configs/units";
 import { eventTag } from "../../configs/grafana";
 import { dashboards, type PanelQuery, queriesOf, sources } from "../../dashboards";
-import { parseQuery } from "../../rollup/influxql";
+import { figureNames, figureTables } from "../../configs/performance";
+import { parseFigureQuery, parseQuery } from "../../rollup/influxql";
 import { ask, InfluxQlEngine, write } from "../support/influxql";
 
 const modelOf = (file: string) => loadModel(join(__dirname, "../../configs", file));
@@ -55,7 +56,7 @@ const named = models.map((model): [string, Model] => [model.name, model]);
 const site = "test-site";
 
 const measurementsAndDashboards = (model: Model): [Measurement, Dashboard][] => {
-  const boards = dashboards(model, { site }).slice(1, -2);
+  const boards = dashboards(model, { site }).slice(1, -3);
   return model.measurements.map((m, i) => [m, found(boards[i], `dashboard of ${m.name}`)]);
 };
 const panelsOf = (dashboard: Dashboard) =>
@@ -93,10 +94,11 @@ describe.each(named)("the dashboards of %s", (_, model) => {
   const storage = storageBudget(model, { profile: "pi", retention: "90d", storage: {} });
   const all = dashboards(model, { site, storage, backup });
 
-  test("are an overview, one of each measurement, the alerts, and the pipeline", () => {
+  test("are an overview, one of each measurement, performance, the alerts, and the pipeline", () => {
     expect(all.map((d) => d.uid)).toEqual([
       "bess-overview",
       ...model.measurements.map((m) => `bess-${m.name}`),
+      "bess-performance",
       "bess-alert-list",
       "bess-pipeline",
     ]);
@@ -155,9 +157,28 @@ describe.each(named)("the dashboards of %s", (_, model) => {
     expect(unread.map(({ panel, query }) => `${panel}: ${query}`)).toEqual([]);
   });
 
+  test("every query of performance is one of figures, which the reader answers", () => {
+    const asked = queriesOf(boardOf(model, "bess-performance"));
+    expect(asked.length).toBeGreaterThan(0);
+    for (const { datasource, query } of asked) {
+      expect(datasource).toBe(sources.rollups);
+      expect([query, parseFigureQuery(substituted(query), model, now / 1000)]).toEqual([
+        query,
+        expect.objectContaining({ columns: expect.not.arrayContaining([undefined]) }),
+      ]);
+    }
+  });
+
+  test("every panel has a sentence for an empty answer", () => {
+    const silent = all
+      .flatMap(panelsOf)
+      .filter((p) => p.targets?.length && !/ .* /.test(p.fieldConfig?.defaults.noValue ?? ""));
+    expect(silent.map(({ title }) => title)).toEqual([]);
+  });
+
   test("every line of a number has the band of its lowest and highest value", () => {
     const withLines = all
-      .slice(0, -1)
+      .slice(0, -3)
       .flatMap(panelsOf)
       .filter(
         (p) => p.type === "timeseries" && !/^(Current in and out|Spread: )/.test(p.title ?? ""),
@@ -281,6 +302,8 @@ describe("every query is answered by a real InfluxQL engine", () => {
     for (const model of models) {
       await ask(url, "POST", `CREATE DATABASE "${model.name}"`);
       await write(url, model.name, model.measurements.flatMap(points));
+      // The reader answers these by itself; here they are tables like others.
+      await write(url, model.name, model.measurements.flatMap(figurePoints));
     }
     await ask(url, "POST", `CREATE DATABASE "pipeline"`);
     await write(url, "pipeline", pipelinePoints());
@@ -432,6 +455,20 @@ function points(m: Measurement): string[] {
   return units.flatMap((unit) =>
     times(durationSeconds(m.interval)).map((time) => `${m.name},${unit} ${fields} ${time}`),
   );
+}
+
+/** Figures of two units of a measurement, and of both, in the tables that queries name. */
+function figurePoints(m: Measurement): string[] {
+  const modes = m.fields.filter((f) => f.quantity === "mode").map((f) => `hours_${f.name}_on`);
+  const names = [...figureNames(m).map(({ name }) => name), ...modes];
+  const fields = names.map((name) => `${name}=1`).join(",");
+  const { daily, monthly, siteDaily, siteMonthly } = figureTables(m);
+  const tags = ["u1", "u2"].map((unit) => m.tags.map((t) => `,${t.name}=${unit}`).join(""));
+  return [
+    ...tags.flatMap((unit) => [daily, monthly].map((table) => `${table}${unit}`)),
+    siteDaily,
+    siteMonthly,
+  ].map((series) => `${series} ${fields} ${now - 60_000}`);
 }
 
 /** Ten minutes of what Telegraf writes about the pipeline. */
