@@ -1,5 +1,13 @@
 import type { Measurement } from "../../configs/model";
-import { holdSeconds, isNumber, rolledOf } from "../../configs/rollups";
+import {
+  holdSeconds,
+  isNumber,
+  rolledOf,
+  type Tier,
+  tierNames,
+  tiers,
+  windowOf,
+} from "../../configs/rollups";
 
 /** A row: its unit, its time in whole seconds, and its values. */
 export interface Row {
@@ -100,6 +108,65 @@ export function mergedOf(finer: Expected, seconds: number): Expected {
     merged.set(`${first?.tags} ${startOf(first?.at ?? 0)}`, made);
   }
   return merged;
+}
+
+/** What a table's tiers must hold of its rows. @param sealed before this all is over. */
+export function expectedOf(
+  m: Measurement,
+  rows: readonly Row[],
+  sealed: number,
+): Record<Tier, Expected> {
+  const before = (all: Expected, end: number) =>
+    new Map([...all].filter(([key]) => Number(key.split(" ").at(-1)) < end));
+  const minute = before(minutesOf(m, rows), sealed);
+  const hour = before(mergedOf(minute, 3600), windowOf("hour", sealed).start);
+  const wholeHours = mergedOf(before(minute, windowOf("hour", sealed).start), 3600);
+  const month = windowOf("day", sealed).start;
+  return { minute, hour, day: mergedOf(before(wholeHours, month), 86_400) };
+}
+
+/** Rows that answer a query in SQL; none where the table is not there. */
+export type Sql = (db: string, sql: string) => Promise<Record<string, unknown>[]>;
+
+/** What a tier holds. */
+async function found(sql: Sql, m: Measurement, tier: Tier): Promise<Expected> {
+  const all: Expected = new Map();
+  const db = tiers[tier].database;
+  const keyOfRow = (row: Record<string, unknown>) => {
+    const tags = m.tags.flatMap(({ name }) => (row[name] ? [[name, String(row[name])]] : []));
+    return keyOf(Object.fromEntries(tags) as Record<string, string>, Number(row._at) / 1e9);
+  };
+  for (const row of await sql(db, `SELECT * FROM "${m.name}" WHERE _at >= 0`)) {
+    const columns = Object.entries(row).filter(
+      ([name, value]) => value !== null && /_(count|sum|min|max|last)$/.test(name),
+    );
+    all.set(keyOfRow(row), Object.fromEntries(columns) as Record<string, number>);
+  }
+  for (const row of await sql(db, `SELECT * FROM "${m.name}-states" WHERE _at >= 0`)) {
+    if (row._seconds === 0) continue;
+    const column = `state ${String(row._field)} ${String(row._state)}`;
+    const key = keyOfRow(row);
+    all.set(key, { ...all.get(key), [column]: Number(row._seconds) });
+  }
+  return all;
+}
+
+/** The first difference between what a table's tiers hold and what they must, in words. */
+export async function differenceIn(
+  sql: Sql,
+  m: Measurement,
+  must: Record<Tier, Expected>,
+): Promise<string | undefined> {
+  for (const tier of tierNames) {
+    const holds = await found(sql, m, tier);
+    for (const key of new Set([...holds.keys(), ...must[tier].keys()])) {
+      const [is, should] = [holds.get(key) ?? {}, must[tier].get(key) ?? {}];
+      for (const column of new Set([...Object.keys(is), ...Object.keys(should)]))
+        if (is[column] !== should[column])
+          return `${tier} ${m.name} ${key} ${column}: ${is[column]}, not ${should[column]}`;
+    }
+  }
+  return undefined;
 }
 
 function groups<T>(items: readonly T[], key: (item: T) => string): T[][] {

@@ -1,17 +1,10 @@
 import { spawnSync } from "node:child_process";
 import { databases } from "../../configs/databases";
 import { loadModel, type Measurement } from "../../configs/model";
-import {
-  rolledOf,
-  rollupsTable,
-  type Tier,
-  tierNames,
-  tiers,
-  windowOf,
-} from "../../configs/rollups";
+import { rolledOf, rollupsTable, type Tier, tiers, windowOf } from "../../configs/rollups";
 import { influxdb3, until } from "../support/programs";
 import { RolledSite } from "../support/rolled-site";
-import { type Expected, keyOf, mergedOf, minutesOf, type Row } from "./expected";
+import { differenceIn, type Expected, expectedOf, keyOf, type Row } from "./expected";
 
 const missing = influxdb3() ? undefined : "InfluxDB 3 is missing: BESS_INFLUXDB3 names it";
 /** Why points cannot be written over; undefined where they can. */
@@ -101,58 +94,16 @@ const known = new Map<string, Record<Tier, Expected>>();
 
 /** What a table's tiers must hold by now. */
 function expected(m: Measurement): Record<Tier, Expected> {
-  const made = known.get(m.name) ?? expectedNow(m);
+  const made = known.get(m.name) ?? expectedOf(m, [...(rows.get(m.name)?.values() ?? [])], sealed);
   known.set(m.name, made);
   return made;
-}
-
-function expectedNow(m: Measurement): Record<Tier, Expected> {
-  const before = (all: Expected, end: number) =>
-    new Map([...all].filter(([key]) => Number(key.split(" ").at(-1)) < end));
-  const minute = before(minutesOf(m, [...(rows.get(m.name)?.values() ?? [])]), sealed);
-  const hour = before(mergedOf(minute, 3600), windowOf("hour", sealed).start);
-  const wholeHours = mergedOf(before(minute, windowOf("hour", sealed).start), 3600);
-  const month = windowOf("day", sealed).start;
-  return { minute, hour, day: mergedOf(before(wholeHours, month), day) };
-}
-
-/** What a tier holds. */
-async function found(m: Measurement, tier: Tier): Promise<Expected> {
-  const all: Expected = new Map();
-  const db = tiers[tier].database;
-  const keyOfRow = (row: Record<string, unknown>) => {
-    const tags = m.tags.flatMap(({ name }) => (row[name] ? [[name, String(row[name])]] : []));
-    return keyOf(Object.fromEntries(tags) as Record<string, string>, Number(row._at) / 1e9);
-  };
-  for (const row of await site.sql(db, `SELECT * FROM "${m.name}" WHERE _at >= 0`)) {
-    const columns = Object.entries(row).filter(
-      ([name, value]) => value !== null && /_(count|sum|min|max|last)$/.test(name),
-    );
-    all.set(keyOfRow(row), Object.fromEntries(columns) as Record<string, number>);
-  }
-  for (const row of await site.sql(db, `SELECT * FROM "${m.name}-states" WHERE _at >= 0`)) {
-    if (row._seconds === 0) continue;
-    const column = `state ${String(row._field)} ${String(row._state)}`;
-    const key = keyOfRow(row);
-    all.set(key, { ...all.get(key), [column]: Number(row._seconds) });
-  }
-  return all;
 }
 
 /** The first difference between what a tier holds and what it must, in words; undefined where there is none. */
 async function difference(): Promise<string | undefined> {
   for (const m of model.measurements) {
-    const must = expected(m);
-    for (const tier of tierNames) {
-      const holds = await found(m, tier);
-      const names = new Set([...holds.keys(), ...must[tier].keys()]);
-      for (const key of names) {
-        const [is, should] = [holds.get(key) ?? {}, must[tier].get(key) ?? {}];
-        for (const column of new Set([...Object.keys(is), ...Object.keys(should)]))
-          if (is[column] !== should[column])
-            return `${tier} ${m.name} ${key} ${column}: ${is[column]}, not ${should[column]}`;
-      }
-    }
+    const first = await differenceIn((db, q) => site.sql(db, q), m, expected(m));
+    if (first) return first;
   }
   return undefined;
 }

@@ -8,6 +8,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
+import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { MockedContainer } from "../mocked-site";
@@ -144,10 +145,14 @@ export class Container {
     return (await this.execute(line)).code === 0;
   }
 
-  /** Runs a program in it, like `docker exec -i`. */
+  /** Runs a program in it, like `docker exec -i`. Each line that it prints is heard as it comes. */
   execute(
     command: string[],
-    options: { input?: string; environment?: Record<string, string> } = {},
+    options: {
+      input?: string;
+      environment?: Record<string, string>;
+      heard?: ((line: string) => void) | undefined;
+    } = {},
   ): Promise<Ended> {
     const pid = this.pid();
     if (pid === undefined)
@@ -163,6 +168,7 @@ export class Container {
     child.stdin.on("error", () => undefined).end(options.input ?? "");
     const ended: Ended = { code: null, stdout: "", stderr: "" };
     child.stdout.on("data", (data: Buffer) => (ended.stdout += data.toString()));
+    if (options.heard) createInterface({ input: child.stdout }).on("line", options.heard);
     child.stderr.on("data", (data: Buffer) => (ended.stderr += data.toString()));
     return new Promise((resolve) => child.once("close", (code) => resolve({ ...ended, code })));
   }

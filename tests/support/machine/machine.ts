@@ -1,11 +1,14 @@
-import { chownSync, mkdirSync, readdirSync } from "node:fs";
+import { chownSync, existsSync, mkdirSync, readdirSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import * as influxdb from "../../../configs/influxdb";
 import { loadModel } from "../../../configs/model";
 import * as mosquitto from "../../../configs/mosquitto";
 import { type Profile, profiles } from "../../../configs/profiles";
 import { retentionOf } from "../../../configs/retention";
+import * as rollups from "../../../configs/rollups";
+import type { RollupConfig } from "../../../configs/rollups";
 import * as telegraf from "../../../configs/telegraf";
+import type { RunScript } from "../../../fleet";
 import { deployOnMocks, type MockedContainer } from "../mocked-site";
 import { influxdb3, program, temporaryFolder, until } from "../programs";
 import { Container, type Image, withOptions } from "./container";
@@ -13,7 +16,7 @@ import { Disk, type DiskCache } from "./disk";
 import { Namespace } from "./namespace";
 
 /** A service that keeps a site's telemetry, or passes it on. */
-export type DataService = "mosquitto" | "telegraf" | "influxdb";
+export type DataService = "mosquitto" | "telegraf" | "influxdb" | "rollup";
 
 /** What the images of the data path bring. */
 const images: Record<DataService, () => Image> = {
@@ -40,7 +43,19 @@ const images: Record<DataService, () => Image> = {
     user: "1500:1500",
     programs: [`${influxdb3()}:/usr/bin/influxdb3`],
   }),
+  rollup: () => ({
+    entrypoint: [],
+    command: [],
+    user: "1000:1000",
+    programs: [`${process.execPath}:/usr/bin/node`],
+  }),
 };
+
+/** Where services find their tokens of the database. */
+const tokenFiles: [DataService, string][] = [
+  ["telegraf", `${telegraf.paths.secrets}/${telegraf.secrets.influxdb}`],
+  ["rollup", rollups.paths.token],
+];
 
 /** What was built with the broker lies beside it. */
 const beside = (file: string) => join(dirname(program("mosquitto")), file);
@@ -54,6 +69,25 @@ export interface MachineChoices {
   mebibytes?: number;
   /** Options of `influxdb3` that differ from the site's, such as `--wal-snapshot-size`. */
   influxdb?: Record<string, string>;
+  /** Seconds after which the relay notes a block again, for rollups that come soon. Default: the site's. */
+  noteSeconds?: number;
+}
+
+/** Renders anew what decides how soon rollups come. */
+function hasten(
+  { influxdb: database, rollup }: Record<DataService, MockedContainer>,
+  noteSeconds: number,
+): void {
+  const fileOf = ({ uploads }: MockedContainer, path: string) => {
+    const found = uploads.find(({ file }) => file === path);
+    if (!found) throw new Error(`the site has no file ${path}`);
+    return found;
+  };
+  const relay = fileOf(database, influxdb.paths.relay);
+  relay.content = influxdb.relayProgram({ node: "dev", noteSeconds });
+  const config = fileOf(rollup, rollups.paths.config);
+  const due: RollupConfig["due"] = { ...rollups.dueSeconds, note: 2 * noteSeconds };
+  config.content = JSON.stringify({ ...(JSON.parse(config.content) as RollupConfig), due });
 }
 
 /**
@@ -88,6 +122,7 @@ export class Machine {
     const { containers } = await deployOnMocks({ name: "dev", profile: choices.profile ?? "pi" });
     const database = containers.influxdb;
     database.command = withOptions(database.command ?? [], choices.influxdb ?? {});
+    if (choices.noteSeconds !== undefined) hasten(containers, choices.noteSeconds);
     return new Machine(choices, containers, await Namespace.make());
   }
 
@@ -112,11 +147,13 @@ export class Machine {
         retentionOf({ profile: this.choices.profile ?? "pi" }),
       );
       await this.run("influxdb", ["bash", "-s"], influxdb.schemaScript(schema));
-      const create = influxdb.createTokenScript();
-      const token = await this.run("influxdb", ["bash", "-s"], create);
-      this.containers
-        .get("telegraf")
-        ?.upload(`${telegraf.paths.secrets}/${telegraf.secrets.influxdb}`, token.trim());
+      for (const [service, file] of tokenFiles) {
+        const container = this.containers.get(service);
+        if (!container) continue;
+        const create = influxdb.createTokenScript();
+        const token = await this.run("influxdb", ["bash", "-s"], create, `${service}-1`);
+        container.upload(file, token.trim());
+      }
     }
     // One after the other: Telegraf comes back to a broker that was not there after ten seconds.
     for (const [service, container] of this.containers) {
@@ -206,15 +243,24 @@ export class Machine {
   }
 
   /** Answer of the database to a query in SQL, as an admin. */
-  async query<Row>(sql: string): Promise<Row[]> {
-    const body = { db: influxdb.databases.telemetry, q: sql, format: "json" };
-    return JSON.parse(await this.ask("query_sql", JSON.stringify(body))) as Row[];
+  async query<Row>(sql: string, db: string = influxdb.databases.telemetry): Promise<Row[]> {
+    return JSON.parse(
+      await this.ask("query_sql", JSON.stringify({ db, q: sql, format: "json" })),
+    ) as Row[];
   }
 
-  /** Writes line protocol with times in nanoseconds, as an admin. */
-  async write(lines: string): Promise<void> {
-    await this.ask(`write_lp?db=${influxdb.databases.telemetry}`, lines);
+  /** Writes line protocol with times in nanoseconds, as an admin. @param port the API's or the relay's. */
+  async write(lines: string, port = influxdb.port): Promise<void> {
+    await this.ask(`write_lp?db=${influxdb.databases.telemetry}&precision=nanosecond`, lines, port);
   }
+
+  /** Runs scripts in the database's container, as `docker exec` does. */
+  readonly script: RunScript = async (program, script, heard) => {
+    const command = [program, program === "bash" ? "-s" : "-"];
+    const ended = await this.container("influxdb").execute(command, { input: script, heard });
+    if (ended.code === 0) return ended.stdout;
+    throw new Error(ended.stderr.trim().split("\n").at(-1) || `it ended with ${ended.code}`);
+  };
 
   /** Ends all, and leaves nothing behind. */
   async close(): Promise<void> {
@@ -224,10 +270,10 @@ export class Machine {
     this.folder.remove();
   }
 
-  private async ask(path: string, body: string): Promise<string> {
+  private async ask(path: string, body: string, port = influxdb.port): Promise<string> {
     const seed = this.site.influxdb.uploads.find(({ file }) => file === influxdb.paths.seed);
     const { token } = JSON.parse(seed?.content ?? "{}") as { token?: string };
-    const response = await fetch(`http://${this.address}:${influxdb.port}/api/v3/${path}`, {
+    const response = await fetch(`http://${this.address}:${port}/api/v3/${path}`, {
       method: "POST",
       headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
       body,
@@ -264,6 +310,8 @@ export class Machine {
     for (const service of this.choices.services)
       for (const { volumeName } of this.site[service].volumes ?? []) {
         const path = this.namespace.path(join(this.disk.path, volumeName));
+        // That of the notes is the database's, and the rollups read it.
+        if (existsSync(path)) continue;
         mkdirSync(path);
         const [uid, gid] = images[service]().user.split(":").map(Number) as [number, number];
         chownSync(path, uid, gid);
@@ -273,8 +321,13 @@ export class Machine {
   }
 
   /** Runs a script in a service's container, as `up` does. @returns what it printed. */
-  private async run(service: DataService, command: string[], input = ""): Promise<string> {
-    const environment = { TOKEN_NAME: "telegraf-1" };
+  private async run(
+    service: DataService,
+    command: string[],
+    input = "",
+    token = "",
+  ): Promise<string> {
+    const environment = { TOKEN_NAME: token };
     const ended = await this.container(service).execute(command, { input, environment });
     if (ended.code !== 0) throw new Error(`the script failed: ${ended.stderr}`);
     return ended.stdout;
