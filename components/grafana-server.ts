@@ -21,6 +21,15 @@ export interface GrafanaServerArgs extends ServiceContext<"grafana"> {
    */
   grafana: SiteConfig["grafana"];
   /**
+   * Where browsers reach it, if a proxy leads them there; its pages may be embedded under this origin.
+   * @default its own port
+   * @example
+   * ```ts
+   * { rootUrl: "https://kiel-1.example/grafana/" }
+   * ```
+   */
+  rootUrl?: string | undefined;
+  /**
    * Alert rules, and who is told.
    * @example
    * ```ts
@@ -115,7 +124,7 @@ export abstract class GrafanaServer extends pulumi.ComponentResource {
         networks: [args.network],
         user: "472:0",
         entrypoints: ["/bin/sh", configs.paths.start],
-        environment: configs.environment({ ...args.grafana, smtp }),
+        environment: configs.environment({ ...args.grafana, smtp, rootUrl: args.rootUrl }),
         files: this.files(name, args),
         volumes: [{ name: this.volume.name, path: configs.paths.data }],
         ports: [

@@ -26,6 +26,15 @@ export interface RollupArgs extends ServiceContext {
    */
   retention: Retention;
   /**
+   * Time zone of the days whose figures are reckoned.
+   * @default UTC
+   * @example
+   * ```ts
+   * { timeZone: "Europe/Berlin" }
+   * ```
+   */
+  timeZone?: string | undefined;
+  /**
    * Name of the Docker network of the site's data.
    * @example
    * ```ts
@@ -107,7 +116,8 @@ export class Rollup extends pulumi.ComponentResource {
 /** Where the site's Grafana tells how many alerts there are. */
 const grafana = `http://grafana:${grafanaPort}`;
 
-function files({ model, retention, influxdb, relay, token, uplink, site }: RollupArgs): File[] {
+function files(args: RollupArgs): File[] {
+  const { model, retention, influxdb, relay, token, timeZone, uplink, site } = args;
   const { url, user, ca, raw = [] } = uplink ?? {};
   const told: { [key in keyof UplinkConfig]?: pulumi.Input<unknown> } | undefined = uplink && {
     site,
@@ -126,7 +136,7 @@ function files({ model, retention, influxdb, relay, token, uplink, site }: Rollu
     relay,
     tokenFile: paths.token,
     notes: paths.notes,
-    zone: undefined,
+    zone: timeZone,
     listen: undefined,
     due: undefined,
     // A site without an uplink has no such key.

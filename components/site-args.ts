@@ -126,6 +126,15 @@ export interface SiteArgs {
    */
   influxdb?: InfluxDbPortArgs | undefined;
   /**
+   * Your own interface beside Grafana, at one address with TLS: docs/interface.md.
+   * @default none
+   * @example
+   * ```ts
+   * { interface: { image: "registry.example/bess-interface:1.4.0", host: "kiel-1.example" } }
+   * ```
+   */
+  interface?: OwnInterfaceArgs | undefined;
+  /**
    * InfluxDB 3 Explorer.
    * @default `{}`: it runs
    * @example
@@ -765,6 +774,80 @@ export interface ContactArgs {
     | undefined;
 }
 
+/** Your own interface: its image, and where browsers reach it. */
+export interface OwnInterfaceArgs {
+  /**
+   * Whether the interface runs.
+   * @default `true`
+   * @example
+   * ```ts
+   * { interface: { enabled: false, image, host } }
+   * ```
+   */
+  enabled?: boolean | undefined;
+  /**
+   * Your image of the interface, pinned by a tag or a digest.
+   * @example
+   * ```ts
+   * { interface: { image: "registry.example/bess-interface:1.4.0", host } }
+   * ```
+   */
+  image: string;
+  /**
+   * Host name or IPv4 address by which browsers reach it.
+   * @example
+   * ```ts
+   * { interface: { image, host: "192.168.1.20" } }
+   * ```
+   */
+  host: string;
+  /**
+   * Address of the host that it listens on.
+   * @default `"127.0.0.1"`
+   * @example
+   * ```ts
+   * { interface: { image, host, address: "0.0.0.0" } }
+   * ```
+   */
+  address?: string | undefined;
+  /**
+   * Port of the host.
+   * @default `8443`
+   * @example
+   * ```ts
+   * { interface: { image, host, port: 443 } }
+   * ```
+   */
+  port?: number | undefined;
+  /**
+   * Its certificate with its chain, and the key, in PEM form.
+   * @default the proxy makes one, of an authority of its own
+   * @example
+   * ```ts
+   * { interface: { image, host, tls: { certificate, key } } }
+   * ```
+   */
+  tls?: { certificate: pulumi.Input<string>; key: pulumi.Input<string> } | undefined;
+  /**
+   * E-mail address of its first user, `admin`.
+   * @default `"admin@example.com"`
+   * @example
+   * ```ts
+   * { interface: { image, host, email: "duty@example.com" } }
+   * ```
+   */
+  email?: string | undefined;
+  /**
+   * File that the image reads its settings from.
+   * @default `"/app/.env"`
+   * @example
+   * ```ts
+   * { interface: { image, host, environmentFile: "/srv/.env" } }
+   * ```
+   */
+  environmentFile?: string | undefined;
+}
+
 /** InfluxDB 3 Explorer: whether it runs, and where it listens. */
 export interface ExplorerPortArgs {
   /**
@@ -1276,4 +1359,13 @@ export interface RotateArgs {
    * ```
    */
   influxRollup?: pulumi.Input<string> | undefined;
+  /**
+   * Key of the interface's tokens.
+   * @default the first one stays
+   * @example
+   * ```ts
+   * { rotate: { interface: "2026-11" } }
+   * ```
+   */
+  interface?: pulumi.Input<string> | undefined;
 }

@@ -29,6 +29,7 @@ export interface LateValues {
       })
     | undefined;
   uplink?: (Omit<Uplink, "token"> & { token: pulumi.Input<string> }) | undefined;
+  interfaceTls?: Record<"certificate" | "key", pulumi.Input<string>> | undefined;
   rotate: RotateArgs;
   alerts: LateAlerts;
 }
@@ -52,6 +53,11 @@ const lateKeys: Partial<Record<string, LateKey>> = {
     read: (site) => site.mqtt.tls?.certificate,
   },
   "mqtt.tls.key": { standIn: placeholder("later"), read: (site) => site.mqtt.tls?.key },
+  "interface.tls.certificate": {
+    standIn: placeholder("later", "CERTIFICATE"),
+    read: (site) => site.interface?.tls?.certificate,
+  },
+  "interface.tls.key": { standIn: placeholder("later"), read: (site) => site.interface?.tls?.key },
   "backup.password": { standIn: placeholder("later"), read: (site) => site.backup?.password },
   "backup.login.password": {
     standIn: placeholder("later"),
@@ -92,13 +98,14 @@ export function resolveSite(args: Omit<SiteArgs, "transform">): {
   const late = (key: string) => {
     const [output, lateKey] = [outputs.get(key), lateKeyOf(key)];
     // Whether a key fits its certificate is known once both are.
-    const beside = key === "mqtt.tls.key" ? outputs.get("mqtt.tls.certificate") : undefined;
+    const certificate = key.replace(/^(mqtt|interface)\.tls\.key$/, "$1.tls.certificate");
+    const beside = certificate === key ? undefined : outputs.get(certificate);
     return (
       lateKey &&
       output &&
       pulumi.all([output, beside]).apply(([value, other]) => {
         const set = setIn(plain, key, value);
-        const site = beside ? setIn(set, "mqtt.tls.certificate", other) : set;
+        const site = beside ? setIn(set, certificate, other) : set;
         return lateKey.read(parseSite(site));
       })
     );
@@ -109,6 +116,11 @@ export function resolveSite(args: Omit<SiteArgs, "transform">): {
     port: mqtt.tls.port,
     certificate: known("mqtt.tls.certificate", mqtt.tls.certificate),
     key: known("mqtt.tls.key", mqtt.tls.key),
+  };
+  const ownTls = config.interface?.tls;
+  const interfaceTls = ownTls && {
+    certificate: known("interface.tls.certificate", ownTls.certificate),
+    key: known("interface.tls.key", ownTls.key),
   };
   const rotations = Object.entries(rotate).map(([secret, value]) => [
     secret,
@@ -174,6 +186,7 @@ export function resolveSite(args: Omit<SiteArgs, "transform">): {
       mqtt: { ...mqtt, tls, gateways, bridge },
       backup,
       uplink,
+      interfaceTls,
       rotate: Object.fromEntries(rotations),
     },
   };

@@ -16,9 +16,11 @@ import {
   siteServices,
 } from "../configs/site";
 import { apiTunnel, apiUrl, isSsh } from "../configs/ssh";
+import { grafanaUrl, kioskUrl, originOf } from "../configs/interface";
 import type { StorageBudget } from "../configs/storage";
 import { Backup, Copier } from "./backup";
 import { Explorer } from "./explorer";
+import { Interface } from "./interface";
 import { Grafana } from "./grafana";
 import { Host } from "./host";
 import { InfluxDb } from "./influxdb";
@@ -82,6 +84,10 @@ export class Site extends pulumi.ComponentResource {
   readonly grafanaPassword: pulumi.Output<string>;
   /** Password that encrypts the backups; secret. Undefined where there are none. */
   readonly backupPassword: pulumi.Output<string> | undefined;
+  /** Password of the interface's first user; secret. Undefined where there is none. */
+  readonly interfacePassword: pulumi.Output<string> | undefined;
+  /** Address of the overview without Grafana's menus, to be embedded. */
+  readonly kioskUrl: string;
 
   private readonly config: SiteConfig;
   private readonly late: LateValues;
@@ -133,6 +139,7 @@ export class Site extends pulumi.ComponentResource {
     const explorer = this.createExplorer(name, data, influxdb);
     const rollup = this.createRollup(name, data, influxdb);
     const grafana = this.createGrafana(name, data, influxdb, rollup, host);
+    const own = this.createInterface(name, data);
     const simulator = this.createSimulator(name, field, mosquitto);
     const { copier, backup } = this.createBackup(name, { mosquitto, influxdb, grafana });
 
@@ -147,7 +154,10 @@ export class Site extends pulumi.ComponentResource {
       copier,
       backup,
     ];
-    const revisions = components.flatMap((made) => (made ? [made.service.revision] : []));
+    const revisions = [
+      ...components.flatMap((made) => (made ? [made.service.revision] : [])),
+      ...(own ? [own.service.revision, own.proxy.revision] : []),
+    ];
     this.addresses = addressesOf(config);
     this.revision = pulumi.all(revisions).apply((all) => all.join("-"));
     this.gatewayPassword = mosquitto.passwords.gateway;
@@ -155,10 +165,15 @@ export class Site extends pulumi.ComponentResource {
       config.mqtt.gateways && pulumi.secret(pulumi.all(mosquitto.gatewayPasswords));
     this.grafanaPassword = grafana.adminPassword;
     this.backupPassword = backup?.password;
+    this.interfacePassword = own?.password;
+    this.kioskUrl = kioskUrl(`${(this.addresses.grafana ?? "").replace(/\/$/, "")}/`);
     this.registerOutputs({ addresses: this.addresses, revision: this.revision });
   }
 
-  private createNetwork(name: string, kind: "field" | "data" | "backup"): pulumi.Output<string> {
+  private createNetwork(
+    name: string,
+    kind: "field" | "data" | "backup" | "web",
+  ): pulumi.Output<string> {
     const label = { label: labels.site, value: this.config.name };
     return new docker.Network(
       `${name}-${kind}`,
@@ -251,6 +266,7 @@ export class Site extends pulumi.ComponentResource {
         notes: influxdb.notes.name,
         token: influxdb.token("rollup", this.late.rotate.influxRollup),
         uplink: this.late.uplink,
+        timeZone: this.config.timeZone,
       },
       { parent: this, dependsOn: [influxdb.schema] },
     );
@@ -279,6 +295,7 @@ export class Site extends pulumi.ComponentResource {
       lateAlerts,
       backup: this.config.backup,
       grafana,
+      rootUrl: this.config.interface?.enabled ? grafanaUrl(this.config.interface) : undefined,
       // The tunnel is open once the host has been checked.
       api: host?.engine.apply(() => url) ?? url,
       network,
@@ -289,6 +306,23 @@ export class Site extends pulumi.ComponentResource {
       token,
     };
     return new Grafana(`${name}-grafana`, args, { parent: this });
+  }
+
+  private createInterface(name: string, data: pulumi.Input<string>): Interface | undefined {
+    const { interface: own, purge } = this.config;
+    if (!own?.enabled) return undefined;
+    return new Interface(
+      `${name}-interface`,
+      {
+        ...this.context,
+        interface: own,
+        tls: this.late.interfaceTls,
+        networks: { web: this.createNetwork(name, "web"), data },
+        rotation: this.late.rotate.interface,
+        purge,
+      },
+      { parent: this },
+    );
   }
 
   private createBackup(name: string, { mosquitto, influxdb, grafana }: BackedUp) {
@@ -368,9 +402,11 @@ function dockerProvider(name: string, config: SiteConfig, model: Model, host: Ho
 }
 
 /** Where each service is reached on the host. */
-function addressesOf({ mqtt, influxdb, explorer, grafana }: SiteConfig): Record<string, string> {
+function addressesOf(site: SiteConfig): Record<string, string> {
+  const { mqtt, influxdb, explorer, grafana, interface: own } = site;
   return {
-    grafana: grafana.url ?? `http://127.0.0.1:${grafana.port}`,
+    grafana: own?.enabled ? grafanaUrl(own) : (grafana.url ?? `http://127.0.0.1:${grafana.port}`),
+    ...(own?.enabled && { interface: originOf(own) }),
     mqtt: `mqtt://${hostPort(mqtt.address, mqtt.port)}`,
     ...(mqtt.websocket.enabled && {
       websocket: `ws://${hostPort(mqtt.address, mqtt.websocket.port)}`,

@@ -57,13 +57,15 @@ function siteOutputs(
     transform: transformOf(stack),
   });
   const { addresses, revision, gatewayPassword, gatewayPasswords, grafanaPassword } = site;
-  const { backupPassword } = site;
+  const { backupPassword, interfacePassword, kioskUrl } = site;
   return {
     addresses,
     revision,
+    kioskUrl,
     gatewayPassword,
     grafanaPassword,
     ...(gatewayPasswords && { gatewayPasswords }),
     ...(backupPassword && { backupPassword }),
+    ...(interfacePassword && { interfacePassword }),
   };
 }

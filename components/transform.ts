@@ -5,6 +5,7 @@ import * as backup from "../configs/backup";
 import * as explorer from "../configs/explorer";
 import * as grafana from "../configs/grafana";
 import type { Service as ServiceName } from "../configs/images";
+import * as own from "../configs/interface";
 import * as influxdb from "../configs/influxdb";
 import * as mosquitto from "../configs/mosquitto";
 import * as rollups from "../configs/rollups";
@@ -34,6 +35,8 @@ export const transformableFiles = {
   simulator: [simulator.paths.program, simulator.paths.config],
   backup: [backup.scripts.start, backup.scripts.now],
   copier: [backup.scripts.copier],
+  interface: [],
+  proxy: [own.paths.caddyfile],
 } as const satisfies Record<ServiceName, readonly string[]>;
 
 /** Path of a file of a service that a transform may change. */
@@ -137,6 +140,8 @@ const transformSchema = z.strictObject({
   simulator: serviceSchema("simulator"),
   backup: serviceSchema("backup"),
   copier: serviceSchema("copier"),
+  interface: serviceSchema("interface"),
+  proxy: serviceSchema("proxy"),
 } satisfies Record<ServiceName, z.ZodType>);
 
 /** @throws InputError naming a service or a file that there is not, with those that there are. */

@@ -45,6 +45,8 @@ export const templates = "bess";
 export interface GrafanaOptions {
   embedding: boolean;
   anonymous: boolean;
+  /** Where browsers reach it through the interface's proxy. Default: at its own port. */
+  rootUrl?: string | undefined;
   /** Mail server of alerts. */
   smtp?: Alerts["smtp"];
 }
@@ -53,7 +55,9 @@ export interface GrafanaOptions {
 export const environment = (options: GrafanaOptions): string[] => [
   `GF_SECURITY_ADMIN_PASSWORD__FILE=${paths.password}`,
   `GF_SECURITY_SECRET_KEY__FILE=${paths.secretKey}`,
-  `GF_SECURITY_ALLOW_EMBEDDING=${options.embedding}`,
+  `GF_SECURITY_ALLOW_EMBEDDING=${options.embedding || options.rootUrl !== undefined}`,
+  // The proxy takes the path away: Grafana's API stays where it is for all that call it inside.
+  ...(options.rootUrl === undefined ? [] : [`GF_SERVER_ROOT_URL=${options.rootUrl}`]),
   `GF_AUTH_ANONYMOUS_ENABLED=${options.anonymous}`,
   "GF_AUTH_ANONYMOUS_ORG_ROLE=Viewer",
   "GF_USERS_ALLOW_SIGN_UP=false",

@@ -8,6 +8,7 @@ const pinned = {
   grafana: "grafana/grafana:13.1.1",
   simulator: "node:22.23.3-bookworm-slim",
   backup: "restic/restic:0.19.1",
+  proxy: "caddy:2.11.9-alpine",
 } as const;
 
 /** The image of each service. The copier needs nothing but the Python of InfluxDB's. */
@@ -24,7 +25,10 @@ export const hubImages = {
 } as const;
 
 /** A service that has an image. */
-export type Service = keyof typeof images;
+export type Service = keyof typeof images | "interface";
+
+/** Every service of a site. The image of the interface is the user's own. */
+export const services = [...(Object.keys(images) as (keyof typeof images)[]), "interface"] as const;
 
 /** A service that a hub may run. */
 export type HubService = keyof typeof hubImages | "grafana";

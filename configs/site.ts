@@ -4,7 +4,8 @@ import { backupSchema } from "./backup-schema";
 import { bridgesSchema } from "./bridges";
 import { gatewaysSchema } from "./broker-users";
 import { hostSchema } from "./host";
-import { fromMirror, type ImageKey, images, pinnedImage, type Service } from "./images";
+import { fromMirror, type ImageKey, images, pinnedImage, type Service, services } from "./images";
+import { interfaceSchema } from "./interface";
 import { profiles } from "./profiles";
 import { retentionFindings, retentionSchema } from "./retention";
 import { scenarioNames } from "./scenarios";
@@ -41,6 +42,32 @@ const pem = (kind: string) =>
     error: "paste it in PEM form, from -----BEGIN to -----END",
     abort: true,
   });
+/** A certificate and its key. @param whose such as `The broker's`. */
+const tlsPair = <More extends z.ZodRawShape = Record<never, never>>(
+  whose: string,
+  description: string,
+  more?: More,
+) =>
+  z
+    .strictObject({
+      ...(more as More),
+      certificate: pem("CERTIFICATE").meta({
+        description: `${whose} certificate with its chain, in PEM form.`,
+        examples: ["-----BEGIN CERTIFICATE-----\n…\n-----END CERTIFICATE-----"],
+      }),
+      key: pem("(?:RSA |EC |ENCRYPTED )?PRIVATE KEY").meta({
+        description:
+          "The certificate's private key, in PEM form. " +
+          "Set it with `pulumi config set --secret`.",
+        examples: ["-----BEGIN PRIVATE KEY-----\n…\n-----END PRIVATE KEY-----"],
+      }),
+    })
+    .superRefine((pair, context) => {
+      for (const { key, message } of pairFindings(pair as { certificate: string; key: string }))
+        context.addIssue({ code: "custom", path: [key], message });
+    })
+    .optional()
+    .describe(description);
 const serviceNames: Record<ImageKey, string> = {
   mosquitto: "Mosquitto, the MQTT broker",
   telegraf: "Telegraf",
@@ -50,6 +77,7 @@ const serviceNames: Record<ImageKey, string> = {
   grafana: "Grafana",
   simulator: "the simulated BESS: Node.js",
   backup: "the backup: restic",
+  proxy: "the interface's proxy: Caddy",
 };
 const image = (service: ImageKey) =>
   z
@@ -71,6 +99,7 @@ export const rotatable = [
   "influxGrafana",
   "influxExplorer",
   "influxRollup",
+  "interface",
 ] as const;
 /** One secret that can be rotated on its own. */
 export type Rotatable = (typeof rotatable)[number];
@@ -188,26 +217,9 @@ export const siteSchema = z
             port: port(9001, "MQTT over WebSocket"),
           })
           .prefault({}),
-        tls: z
-          .strictObject({
-            port: port(8883, "MQTT over TLS"),
-            certificate: pem("CERTIFICATE").meta({
-              description: "The broker's certificate with its chain, in PEM form.",
-              examples: ["-----BEGIN CERTIFICATE-----\n…\n-----END CERTIFICATE-----"],
-            }),
-            key: pem("(?:RSA |EC |ENCRYPTED )?PRIVATE KEY").meta({
-              description:
-                "The certificate's private key, in PEM form. " +
-                "Set it with `pulumi config set --secret`.",
-              examples: ["-----BEGIN PRIVATE KEY-----\n…\n-----END PRIVATE KEY-----"],
-            }),
-          })
-          .superRefine((pair, context) => {
-            for (const { key, message } of pairFindings(pair))
-              context.addIssue({ code: "custom", path: [key], message });
-          })
-          .optional()
-          .describe("Adds MQTT over TLS. Without it: off."),
+        tls: tlsPair("The broker's", "Adds MQTT over TLS. Without it: off.", {
+          port: port(8883, "MQTT over TLS"),
+        }),
       })
       .prefault({}),
     influxdb: z
@@ -250,6 +262,21 @@ export const siteSchema = z
           .describe("Whether anybody who reaches Grafana may view dashboards without a login."),
       })
       .prefault({}),
+    interface: interfaceSchema({
+      address: address(loopback, "the interface"),
+      port: port(8443, "the interface"),
+      tls: tlsPair(
+        "The interface's",
+        "Without it the proxy makes one, of an authority of its own.",
+      ),
+    })
+      .optional()
+      .meta({
+        description:
+          "Your own interface beside Grafana, at one address with TLS " +
+          "([interface.md](interface.md)). Without it: none.",
+        examples: [{ image: "registry.example/bess-interface:1.4.0", host: "kiel-1.example" }],
+      }),
     alerts: alertsSchema.prefault({}),
     backup: backupSchema.optional().meta({
       description: "Backups of the site's data ([backup.md](backup.md)). Without it: none.",
@@ -305,6 +332,7 @@ export const siteSchema = z
         grafana: image("grafana"),
         simulator: image("simulator"),
         backup: image("backup"),
+        proxy: image("proxy"),
         mirror: z
           .string()
           .regex(
@@ -382,6 +410,7 @@ export function publishedPorts({
   influxdb,
   explorer,
   grafana,
+  interface: own,
 }: SiteConfig): [key: string, port: number, address: string][] {
   const published: [string, number | undefined, string][] = [
     ["mqtt.port", mqtt.port, mqtt.address],
@@ -390,6 +419,7 @@ export function publishedPorts({
     ["influxdb.port", influxdb?.port, influxdb?.address ?? loopback],
     ["explorer.port", explorer.enabled ? explorer.port : undefined, loopback],
     ["grafana.port", grafana.port, grafana.address],
+    ["interface.port", own?.enabled ? own.port : undefined, own?.address ?? loopback],
   ];
   return published.flatMap(([key, port, address]) =>
     port === undefined ? [] : [[key, port, address]],
@@ -403,25 +433,32 @@ export const hostPort = (address: string, port: number): string =>
 /** The image of each service, as the site's engine is asked for it. */
 export function siteImages({
   images: chosen,
-}: Pick<SiteConfig, "images">): Record<Service, string> {
-  const named = (Object.keys(images) as Service[]).map((service): [Service, string] => [
+  interface: own,
+}: Pick<SiteConfig, "images" | "interface">): Record<Service, string> {
+  const imageOf = (service: Service) =>
+    service === "interface"
+      ? (own?.image ?? "")
+      : chosen[service === "copier" ? "influxdb" : service];
+  const named = services.map((service): [Service, string] => [
     service,
-    fromMirror(chosen.mirror, chosen[service === "copier" ? "influxdb" : service]),
+    fromMirror(chosen.mirror, imageOf(service)),
   ]);
   return Object.fromEntries(named) as Record<Service, string>;
 }
 
 /** The services that a configuration runs. */
 export const siteServices = (
-  site: Pick<SiteConfig, "explorer" | "simulator" | "backup">,
+  site: Pick<SiteConfig, "explorer" | "simulator" | "backup" | "interface">,
 ): Service[] => {
   const runs: Partial<Record<Service, boolean>> = {
     explorer: site.explorer.enabled,
     simulator: site.simulator.enabled,
     backup: site.backup !== undefined,
     copier: site.backup !== undefined,
+    interface: site.interface?.enabled ?? false,
+    proxy: site.interface?.enabled ?? false,
   };
-  return (Object.keys(images) as Service[]).filter((service) => runs[service] ?? true);
+  return services.filter((service) => runs[service] ?? true);
 };
 
 /**

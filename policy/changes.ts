@@ -16,6 +16,7 @@ const keepsData: Partial<Record<Service, { title: string; older: string }>> = {
     older: "the queue, which no clone replaces without loss: what waits in it is delivered no more",
   },
   influxdb: { title: "InfluxDB", older: "the rows that were stored since the clone was taken" },
+  interface: { title: "Interface", older: "what its users have entered" },
   explorer: { title: "Explorer", older: "what was saved there by hand" },
   grafana: {
     title: "Grafana",

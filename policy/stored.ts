@@ -1,4 +1,4 @@
-import { images, type Service } from "../configs/images";
+import { type Service, services } from "../configs/images";
 import { type DeclaredSchema, declaredSchema } from "../configs/influxdb";
 import type { Resource } from "./rules";
 
@@ -19,7 +19,6 @@ export interface Stored {
 }
 
 const volumeSuffix = "-influxdb-data";
-const services = Object.keys(images) as Service[];
 
 /** What stands for the engine of a provider that names none. */
 const localEngine = "the local engine";

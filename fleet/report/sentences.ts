@@ -39,6 +39,11 @@ const services: Record<Service, Restarts> = {
   grafana: { title: "Grafana", restart: "dashboards are unavailable for some seconds" },
   simulator: { title: "Simulator", restart: "simulated values pause for some seconds" },
   backup: { title: "Backup", restart: "a backup that is being made is made anew" },
+  interface: { title: "Interface", restart: "its pages are unavailable for some seconds" },
+  proxy: {
+    title: "Proxy",
+    restart: "the interface and Grafana under it are unavailable for some seconds",
+  },
   copier: { title: "Copier", restart: "a backup that is being made is made anew" },
 };
 

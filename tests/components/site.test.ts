@@ -4,7 +4,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { parseDocument } from "yaml";
 import type { SiteArgs } from "../../components";
 import { placeholder } from "../../configs/secret-placeholders";
-import { images, type Service } from "../../configs/images";
+import { images, type Service, services } from "../../configs/images";
 import { profiles } from "../../configs/profiles";
 import {
   deployOnMocks,
@@ -37,19 +37,21 @@ const bindings = (containers: Record<string, Container>) =>
     ),
   );
 
+const ownImage = "registry.example/interface:1.4.0";
 const dev = {
   name: "dev",
   simulator: { enabled: true },
+  interface: { image: ownImage, host: "127.0.0.1" },
   backup: {
     to: "sftp:backup@nas.lan:/kiel-1",
     ssh: { key: placeholder("key"), knownHosts: "nas.lan ssh-ed25519 AAAA" },
   },
 };
-const services = Object.keys(images) as Service[];
 /** Capabilities of Linux that a container keeps. */
 const kept: Partial<Record<Service, string[]>> = {
   backup: ["CAP_DAC_OVERRIDE"],
   copier: ["CAP_SETGID", "CAP_SETUID"],
+  proxy: ["CAP_NET_BIND_SERVICE"],
 };
 /** Seconds that an update waits for a service that may have much to read at its start. */
 const waits: Partial<Record<Service, number>> = { mosquitto: 900, influxdb: 600 };
@@ -101,11 +103,13 @@ describe("the default site with its simulator and a backup", () => {
     });
     test("again after a reboot", () => expect(container.restart).toBe("unless-stopped"));
     test("as a user other than root, unless it reads what belongs to several", () =>
-      expect(container.user).toMatch(kept[service] ? /^0:0$/ : /^(telegraf|[1-9]\d*:\d+)$/));
+      expect(container.user).toMatch(
+        kept[service] || service === "interface" ? /^0:0$/ : /^(telegraf|[1-9]\d*:\d+)$/,
+      ));
     test("from its pinned image", () => {
       const image = find(`dev-${service}`, ":RemoteImage");
       expect([image?.inputs.name, container.image]).toEqual([
-        images[service],
+        { ...images, interface: ownImage }[service],
         `sha256:dev-${service}`,
       ]);
     });
@@ -137,6 +141,8 @@ describe("the default site with its simulator and a backup", () => {
         "apiv3_dev-influxdb-token-telegraf",
       ]),
       influxdb: new Set(["apiv3_secret-dev-influxdb-admin-token"]),
+      interface: new Set(["secret-dev-interface-jwt-key", "secret-dev-interface-password"]),
+      proxy: new Set(),
       explorer: new Set(["apiv3_dev-influxdb-token-explorer", "secret-dev-explorer-session"]),
       grafana: new Set(["secret-dev-grafana-admin", "secret-dev-grafana-secret-key"]),
       rollup: new Set(["apiv3_dev-influxdb-token-rollup"]),
@@ -171,6 +177,7 @@ describe("the default site with its simulator and a backup", () => {
     expect(bindings(containers)).toEqual({
       "mosquitto:1883": "127.0.0.1:1883",
       "explorer:8080": "127.0.0.1:8888",
+      "proxy:8443": "127.0.0.1:8443",
       "grafana:3000": "127.0.0.1:3000",
     });
   });
@@ -184,6 +191,8 @@ describe("the default site with its simulator and a backup", () => {
     ["grafana", ["dev-data"]],
     ["simulator", ["dev-field"]],
     ["backup", ["dev-backup"]],
+    ["interface", ["dev-web"]],
+    ["proxy", ["dev-web", "dev-data"]],
   ] as const)("puts %s on %j alone", (service, networks) => {
     expect(containers[service].networksAdvanced.map((network) => network.name)).toEqual(networks);
   });
@@ -201,6 +210,8 @@ describe("the default site with its simulator and a backup", () => {
     expect(volumes()).toEqual({
       "dev-copier-data": true,
       "dev-explorer-data": true,
+      "dev-interface-data": true,
+      "dev-proxy-data": true,
       "dev-grafana-data": true,
       "dev-influxdb-data": true,
       "dev-mosquitto-data": true,
@@ -248,6 +259,7 @@ describe("what is published", () => {
     "mosquitto:1883": "127.0.0.1:1883",
     "explorer:8080": "127.0.0.1:8888",
     "grafana:3000": "127.0.0.1:3000",
+    "proxy:8443": "127.0.0.1:8443",
   };
   const tls = keyPair();
   const on = { enabled: true };
@@ -275,16 +287,22 @@ describe("what is published", () => {
     ],
     [
       "every port as configured",
-      { mqtt: { port: 2883 }, grafana: { port: 2000 }, explorer: { port: 2088 } },
+      {
+        mqtt: { port: 2883 },
+        grafana: { port: 2000 },
+        explorer: { port: 2088 },
+        interface: { image: ownImage, host: "kiel-1.example", port: 443, address: "0.0.0.0" },
+      },
       {
         "mosquitto:1883": "127.0.0.1:2883",
         "grafana:3000": "127.0.0.1:2000",
         "explorer:8080": "127.0.0.1:2088",
+        "proxy:8443": "0.0.0.0:443",
       },
     ],
     [
       "no Explorer that is off",
-      { explorer: { enabled: false } },
+      { explorer: { enabled: false }, interface: undefined },
       { "mosquitto:1883": "127.0.0.1:1883", "grafana:3000": "127.0.0.1:3000" },
     ],
   ])("%s", async (_, config, expected) => {
@@ -307,6 +325,28 @@ test("a backup to a folder of the host has no network, and the folder", async ()
 test("without a backup nothing of it is there", async () => {
   await deploy({ ...dev, backup: undefined });
   expect(registered.filter(({ name }) => /copier|backup/.test(name))).toEqual([]);
+});
+
+test("an interface and its proxy give Grafana an address under their own", async () => {
+  const { grafana, proxy, interface: own } = await deploy(dev);
+  expect(grafana.envs).toEqual(
+    expect.arrayContaining([
+      "GF_SECURITY_ALLOW_EMBEDDING=true",
+      "GF_SERVER_ROOT_URL=https://127.0.0.1:8443/grafana/",
+    ]),
+  );
+  expect(upload(proxy, "Caddyfile")).toContain("https://127.0.0.1:8443 {");
+  const settings = upload(own, "/app/.env");
+  expect(settings).toContain('YUZZ_PASSWORD="secret-dev-interface-password"\n');
+  expect(settings).toContain(
+    'GF_DASHBOARD="https://127.0.0.1:8443/grafana/d/bess-overview?orgId=1&kiosk"\n',
+  );
+});
+
+test("without an interface nothing of it is there", async () => {
+  const { grafana } = await deploy({ ...dev, interface: undefined });
+  expect(grafana.envs?.filter((text) => text.includes("ROOT_URL"))).toEqual([]);
+  expect(registered.filter(({ name }) => /interface|proxy|web/.test(name))).toEqual([]);
 });
 
 test.each(["explorer", "simulator"] as const)(

@@ -40,8 +40,12 @@ export function program(
  * undefined where neither is.
  */
 export const influxdb3 = (): string | undefined =>
-  process.env.BESS_INFLUXDB3 ??
-  searched.map((folder) => join(folder, "influxdb3")).find(existsSync);
+  process.env.BESS_INFLUXDB3 ?? optional("influxdb3");
+
+/** Caddy, in whatever version the machine has: on the PATH or in the cache. */
+export const caddy = (): string | undefined => optional("caddy");
+
+const optional = (name: string) => searched.map((folder) => join(folder, name)).find(existsSync);
 
 /** A port of the loopback address that nobody listens on. */
 export function freePort(): Promise<number> {
