@@ -8,7 +8,7 @@ import {
   spreadsOf,
 } from "./indicators";
 import type { Field, Measurement } from "./model";
-import { atColumn, isNumber, isState, mostStates, otherState } from "./rollups";
+import { isNumber, isState, mostStates, otherState } from "./rollups";
 import type { Unit } from "./units";
 import { type Day, daysOf } from "./zones";
 
@@ -17,7 +17,7 @@ export const performanceTable = ({ name }: Pick<Measurement, "name">): string =>
   `${name}-performance`;
 
 /**
- * Columns of a {@link performanceTable} beside the tags and {@link atColumn}, by their place in
+ * Columns of a {@link performanceTable} beside the tags and `_at`, by their place in
  * {@link Indicators}. Energies are kWh, times s, and the state of charge %.
  */
 export const performanceColumns = [
@@ -139,7 +139,7 @@ export function indicatorsOf(row: PerformanceRow): Indicators {
 
 /**
  * Where the row of a day is stored: all days of a calendar's month lie a second apart from its beginning
- * in UTC on, and so in one file. Where the day really begins stands in {@link atColumn}.
+ * in UTC on, and so in one file. Where the day really begins stands in `_at`.
  * @param day name of the day, such as `2026-11-27`.
  */
 export function timeOfDay(day: string): number {
