@@ -22,7 +22,12 @@ export const transformableFiles = {
     mosquitto.paths.trial,
     mosquitto.paths.session,
   ],
-  telegraf: [telegraf.paths.config, telegraf.paths.program, telegraf.paths.start],
+  telegraf: [
+    telegraf.paths.config,
+    telegraf.paths.program,
+    telegraf.paths.start,
+    telegraf.paths.voltage,
+  ],
   influxdb: [
     influxdb.paths.start,
     influxdb.paths.relay,

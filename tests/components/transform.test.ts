@@ -1,7 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { SiteArgs, SiteTransform } from "../../components";
 import { transformableFiles, transformText } from "../../components/transform";
-import { images, type Service } from "../../configs/images";
+import { type Service, services } from "../../configs/images";
 import {
   deployOnMocks,
   isSecret,
@@ -13,9 +13,9 @@ import {
 const dev: SiteArgs = {
   name: "dev",
   simulator: { enabled: true },
+  interface: { image: "registry.example/interface:1.4.0", host: "kiel-1.example" },
   backup: { to: "/mnt/usb/bess" },
 };
-const services = Object.keys(images) as Service[];
 const telegrafConf = "/etc/telegraf/telegraf.conf";
 
 const deploy = (transform?: SiteTransform, args: SiteArgs = dev) =>
