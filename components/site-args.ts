@@ -781,7 +781,13 @@ export interface OwnInterfaceArgs {
    * @default `true`
    * @example
    * ```ts
-   * { interface: { enabled: false, image, host } }
+   * {
+   *   interface: {
+   *     enabled: false,
+   *     image: "registry.example/bess-interface:1.4.0",
+   *     host: "kiel-1.example",
+   *   },
+   * }
    * ```
    */
   enabled?: boolean | undefined;
@@ -789,7 +795,12 @@ export interface OwnInterfaceArgs {
    * Your image of the interface, pinned by a tag or a digest.
    * @example
    * ```ts
-   * { interface: { image: "registry.example/bess-interface:1.4.0", host } }
+   * {
+   *   interface: {
+   *     image: "registry.example/bess-interface:1.4.0",
+   *     host: "kiel-1.example",
+   *   },
+   * }
    * ```
    */
   image: string;
@@ -797,7 +808,12 @@ export interface OwnInterfaceArgs {
    * Host name or IPv4 address by which browsers reach it.
    * @example
    * ```ts
-   * { interface: { image, host: "192.168.1.20" } }
+   * {
+   *   interface: {
+   *     image: "registry.example/bess-interface:1.4.0",
+   *     host: "192.168.1.20",
+   *   },
+   * }
    * ```
    */
   host: string;
@@ -806,7 +822,13 @@ export interface OwnInterfaceArgs {
    * @default `"127.0.0.1"`
    * @example
    * ```ts
-   * { interface: { image, host, address: "0.0.0.0" } }
+   * {
+   *   interface: {
+   *     image: "registry.example/bess-interface:1.4.0",
+   *     host: "kiel-1.example",
+   *     address: "0.0.0.0",
+   *   },
+   * }
    * ```
    */
   address?: string | undefined;
@@ -815,7 +837,13 @@ export interface OwnInterfaceArgs {
    * @default `8443`
    * @example
    * ```ts
-   * { interface: { image, host, port: 443 } }
+   * {
+   *   interface: {
+   *     image: "registry.example/bess-interface:1.4.0",
+   *     host: "kiel-1.example",
+   *     port: 443,
+   *   },
+   * }
    * ```
    */
   port?: number | undefined;
@@ -824,16 +852,28 @@ export interface OwnInterfaceArgs {
    * @default the proxy makes one, of an authority of its own
    * @example
    * ```ts
-   * { interface: { image, host, tls: { certificate, key } } }
+   * {
+   *   interface: {
+   *     image: "registry.example/bess-interface:1.4.0",
+   *     host: "kiel-1.example",
+   *     tls: { certificate, key },
+   *   },
+   * }
    * ```
    */
-  tls?: { certificate: pulumi.Input<string>; key: pulumi.Input<string> } | undefined;
+  tls?: OwnCertificateArgs | undefined;
   /**
    * E-mail address of its first user, `admin`.
    * @default `"admin@example.com"`
    * @example
    * ```ts
-   * { interface: { image, host, email: "duty@example.com" } }
+   * {
+   *   interface: {
+   *     image: "registry.example/bess-interface:1.4.0",
+   *     host: "kiel-1.example",
+   *     email: "duty@example.com",
+   *   },
+   * }
    * ```
    */
   email?: string | undefined;
@@ -842,10 +882,48 @@ export interface OwnInterfaceArgs {
    * @default `"/app/.env"`
    * @example
    * ```ts
-   * { interface: { image, host, environmentFile: "/srv/.env" } }
+   * {
+   *   interface: {
+   *     image: "registry.example/bess-interface:1.4.0",
+   *     host: "kiel-1.example",
+   *     environmentFile: "/srv/.env",
+   *   },
+   * }
    * ```
    */
   environmentFile?: string | undefined;
+}
+
+/** Certificate of an interface's proxy. */
+export interface OwnCertificateArgs {
+  /**
+   * The certificate with its chain, in PEM form.
+   * @example
+   * ```ts
+   * {
+   *   interface: {
+   *     image: "registry.example/bess-interface:1.4.0",
+   *     host: "kiel-1.example",
+   *     tls: { certificate, key },
+   *   },
+   * }
+   * ```
+   */
+  certificate: pulumi.Input<string>;
+  /**
+   * The certificate's private key, in PEM form.
+   * @example
+   * ```ts
+   * {
+   *   interface: {
+   *     image: "registry.example/bess-interface:1.4.0",
+   *     host: "kiel-1.example",
+   *     tls: { certificate, key },
+   *   },
+   * }
+   * ```
+   */
+  key: pulumi.Input<string>;
 }
 
 /** InfluxDB 3 Explorer: whether it runs, and where it listens. */
