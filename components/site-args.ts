@@ -463,7 +463,7 @@ export interface UplinkArgs {
   ca?: string | undefined;
   /**
    * Fields that cross at full rate too: numbers, each as `measurement.field`.
-   * @default none
+   * @default `[]`
    * @example
    * ```ts
    * { uplink: { url, token, raw: ["battery.soc"] } }

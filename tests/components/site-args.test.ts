@@ -129,10 +129,14 @@ describe("the documentation of SiteArgs", () => {
     "has an example of %s that is accepted",
     (key = "", example = "") => {
       const code = /^```ts\n([^]+)\n```$/.exec(example)?.[1] ?? "";
+      const token = "t".repeat(40);
       const named = {
         ...pair,
         readFileSync: () => pair.certificate,
-        config: { requireSecret: () => pair.key },
+        config: { requireSecret: (name: string) => (name.endsWith("Token") ? token : pair.key) },
+        url: "https://hub.example:8427/api/v1/write",
+        token,
+        hub: { requireOutput: () => ({ apply: () => token }) },
       };
       const read = new Function(...Object.keys(named), `return (${code});`);
       const args: object = read(...Object.values(named));
