@@ -249,7 +249,7 @@ function fleet({ sites }: HubDashboardOptions, models: readonly Model[]): dashbo
       count("Sites", "Sites that have sent something within five minutes.", `count(${ask.info()})`),
       count(
         "Silent",
-        `Sites whose last minute is older than ${silentSeconds / 60} minutes, and that have sent something in the last hour.`,
+        `Sites whose last minute is older than ${silentSeconds / 60} minutes, and that have sent something within a day.`,
         silentCount,
       ).thresholds(steps("green", [1, "red"])),
       count(

@@ -97,9 +97,9 @@ export const energy = (models: readonly Model[], sign: "out" | "in", range: stri
   );
 };
 
-/** Seconds since a site's newest minute ended. */
+/** Seconds since a site's newest minute ended; a silent site is remembered for a day. */
 export const age = (where = chosen): string =>
-  `time() - max by (${siteLabel}) (timestamp(${series(siteMetrics.info, where)}))`;
+  `time() - max by (${siteLabel}) (tlast_over_time(${series(siteMetrics.info, where)}[1d]))`;
 
 /** Alerts of each site that fire. */
 export const firing = (where = chosen): string =>

@@ -45,6 +45,16 @@ export class RunningHub {
     return `https://${hubName}:${this.ports.entrance}`;
   }
 
+  get certificate(): string {
+    return this.pair.certificate;
+  }
+
+  /** Process id of vmauth. */
+  get doorPid(): number {
+    if (!this.vmauth) throw new Error("vmauth was not started");
+    return this.vmauth.pid;
+  }
+
   /** File with the certificate, which is the sites' authority. */
   get ca(): string {
     return this.at("certificate.pem");
@@ -151,6 +161,15 @@ export class Sender {
     const answer = await fetch(`http://127.0.0.1:${this.port}/api/v1/import/prometheus`, {
       method: "POST",
       body: text,
+    });
+    if (!answer.ok) throw new Error(await answer.text());
+  }
+
+  /** The same as lines of JSON, as `/api/v1/import` takes them. */
+  async importJson(lines: string): Promise<void> {
+    const answer = await fetch(`http://127.0.0.1:${this.port}/api/v1/import`, {
+      method: "POST",
+      body: lines,
     });
     if (!answer.ok) throw new Error(await answer.text());
   }

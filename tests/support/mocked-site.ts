@@ -69,8 +69,14 @@ const outputs: Partial<Record<string, Answer>> = {
  * Makes a site named `dev` on mocks, and waits until every resource is registered.
  * @param registered is filled with the resources in the order in which they are made.
  */
-export async function deployOnMocks(
+export const deployOnMocks = (
   args: SiteArgs,
+  registered: RegisteredResource[] = [],
+): Promise<MockedSite> => makeOnMocks((opts) => new Site("dev", args, opts), registered);
+
+/** The same of whatever `make` makes. @param make is given the options of the component. */
+export async function makeOnMocks(
+  make: (opts: pulumi.ComponentResourceOptions) => unknown,
   registered: RegisteredResource[] = [],
 ): Promise<MockedSite> {
   const retained = new Map<string, boolean | undefined>();
@@ -98,7 +104,7 @@ export async function deployOnMocks(
   // Pulumi takes a stack trace of every promise, which here would take most of the time.
   Error.stackTraceLimit = 0;
   try {
-    new Site("dev", args, { transformations: [observe] });
+    make({ transformations: [observe] });
   } finally {
     await pulumi.runtime.disconnect();
     Error.stackTraceLimit = stackTraceLimit;

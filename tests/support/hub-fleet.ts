@@ -1,0 +1,69 @@
+import type { Model } from "../../configs/model";
+import {
+  pipelineMetrics,
+  rowsMetric,
+  siteLabel,
+  siteMetrics,
+  tagLabel,
+  uplinkSeries,
+} from "../../configs/uplink";
+
+/** A series that a simulated site sends, and its value at a minute. */
+export interface SimulatedSeries {
+  labels: Record<string, string>;
+  value: (minute: number) => number;
+}
+
+/** States that a mode is told as. */
+const states = ["charging", "discharging", "standby"];
+
+/** A value around a middle with two digits, as a device tells it. @param seed tells one series from another. */
+const measured = (seed: number) => (minute: number) =>
+  Math.round(
+    100 * (20 + 60 * Math.sin(minute / 5 + seed) + 2 * Math.sin(minute * 12.9898 + seed * 78.233)),
+  ) / 100;
+
+/** All series of one site, of the names that its uplink gives them. @param units of each measurement. */
+export function simulatedSeries(model: Model, site: string, units = 2): SimulatedSeries[] {
+  const made: SimulatedSeries[] = [];
+  const add = (metric: string, labels: Record<string, string>, value?: SimulatedSeries["value"]) =>
+    made.push({
+      labels: { __name__: metric, ...labels, [siteLabel]: site },
+      value: value ?? measured(made.length + site.length + Number(/\d+/.exec(site)?.[0] ?? 0)),
+    });
+  const tagsOf = (m: Model["measurements"][number], unit: number) =>
+    Object.fromEntries(m.tags.map(({ name }) => [tagLabel(name), `${name}-${unit}`]));
+  for (let unit = 1; unit <= units; unit++) {
+    for (const { metric, kind, measurement, label } of uplinkSeries(model)) {
+      const tags = tagsOf(measurement, unit);
+      if (label === undefined) add(metric, tags);
+      else
+        states.forEach((state, i) =>
+          add(metric, { ...tags, [label]: state }, (minute) =>
+            kind === "seconds" ? 20 : Number(Math.floor(minute / 60) % states.length === i),
+          ),
+        );
+    }
+    for (const m of model.measurements) add(rowsMetric(m), tagsOf(m, unit), () => 60);
+  }
+  for (const { metric } of pipelineMetrics) add(metric, {});
+  add(siteMetrics.info, { version: "0.2.0", model: model.name }, () => 1);
+  add(siteMetrics.alerts, { alertstate: "firing" }, () => 0);
+  add(siteMetrics.lag, {}, () => 40);
+  return made;
+}
+
+/** A series with its values of some minutes, as a line of `/api/v1/import`. @param last in seconds since 1970. */
+export const importLine = (
+  { labels, value }: SimulatedSeries,
+  last: number,
+  minutes: number,
+): string => {
+  const first = last / 60 - minutes + 1;
+  const indices = Array.from({ length: minutes }, (_, i) => first + i);
+  return JSON.stringify({
+    metric: labels,
+    values: indices.map(value),
+    timestamps: indices.map((minute) => minute * 60_000),
+  });
+};
