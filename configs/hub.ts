@@ -140,8 +140,8 @@ export const hubSchema = z
           .default(2)
           .meta({
             description:
-              "How many nodes keep each value: with 2, one may be lost. It needs 2 n - 1 nodes to " +
-              "take values while one is down.",
+              "How many nodes keep each value: with 2, one may be lost. To keep as many copies of new " +
+              "values while it is lost, have one node more.",
             examples: [3],
           }),
       })
