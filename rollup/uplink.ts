@@ -298,8 +298,7 @@ export class Uplink {
       const blocks: number[] = [];
       for (const [key, each] of this.waiting) {
         if (each.m.name !== m.name || each.due > now) continue;
-        // What was not sent at all is read later than this note.
-        if (each.block >= until || each.block < source.oldestRow()) this.waiting.delete(key);
+        if (each.block < source.oldestRow()) this.waiting.delete(key);
         else if (each.block + blockSeconds > until) each.due = now + this.due.note;
         else blocks.push(each.block);
       }
@@ -368,6 +367,9 @@ export class Uplink {
   private takeNotes(): void {
     const { source, model } = this.options;
     const now = this.now();
+    // What is not sent yet is read later than a note that is due. Over a week they would be many.
+    for (const [key, { due, block }] of this.waiting)
+      if (due <= now && block >= (this.until ?? 0)) this.waiting.delete(key);
     for (const { noted, table, block } of source.notes()) {
       const m = model.measurements.find(({ name }) => name === table);
       if (!m || noted < this.since) continue;

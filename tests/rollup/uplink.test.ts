@@ -255,6 +255,28 @@ describe("with a stand-in hub", () => {
     },
   );
 
+  test("reads what came while the hub was away once, though it was noted meanwhile", async () => {
+    await site.uplink.pass();
+    await site.live(30);
+    const away = { start: site.now, end: site.now + 3600 };
+    for (let i = 0; i < 60; i += 1) {
+      hub.answers = [503];
+      await expect(site.live(1)).rejects.toThrow("503");
+    }
+    let read = 0;
+    const minutes = site.data.minutes.bind(site.data);
+    site.data.minutes = (m, span) => {
+      const seconds = Math.min(span.end, away.end) - Math.max(span.start, away.start);
+      if (m === model.measurements[0]) read += Math.max(0, seconds);
+      return minutes(m, span);
+    };
+    hub.answers = [];
+    await site.uplink.pass();
+    // The last block and the one before are looked at once more: they were noted just now.
+    expect(read).toBeLessThan(3600 + 1800);
+    expect(site.uplink.until).toBe(site.now - 60);
+  });
+
   test("counts what a hub refuses for good, and goes on", async () => {
     await site.uplink.pass();
     hub.answers = [400];
