@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
+import { parse } from "yaml";
 import type { Settings } from "../configs/inventory";
 import { withSecretPlaceholders } from "../configs/secret-placeholders";
 import { findSite, openedSite, readStackFile, siteKey, type StackSite } from "../configs/sites";
@@ -104,6 +105,19 @@ export function requireBackend(stacks: readonly string[]): void {
 
 /** A backend as it may be shown: without user, password and query. */
 const named = (backend: string) => backend.replace(/\/\/[^/@]*@/, "//").replace(/\?.*/, "");
+
+/**
+ * File of a stack's state, where the backend is a folder of this machine that keeps its states by
+ * project; undefined for any other, which `pulumi` alone reads. There may be no such file.
+ */
+export function stateFile(stack: string): string | undefined {
+  const backend = chosenBackend() ?? localVariables().PULUMI_BACKEND_URL;
+  const [, place] = /^file:\/\/(~?\/[^?]*|~)(?:\?|$)/.exec(backend ?? "") ?? [];
+  if (place === undefined) return undefined;
+  const { name }: { name: string } = parse(readFileSync(join(root, "Pulumi.yaml"), "utf8"));
+  const folder = join(place.replace(/^~/, homedir()), ".pulumi/stacks", name);
+  return existsSync(folder) ? join(folder, `${stack.split("/").at(-1)}.json`) : undefined;
+}
 
 /** A stack that was never deployed from here. */
 export function noState(stack: string): Error {

@@ -3,6 +3,7 @@
  * backend, tunnels to their hosts, and the programs of this machine. Pulumi's SDK is loaded by
  * worker processes alone.
  */
+export { answers } from "./answers";
 export {
   localBackend,
   localVariables,
@@ -13,11 +14,13 @@ export {
   requireBackend,
   root,
   runPulumi,
+  stateFile,
 } from "./backend";
-export { checkStack } from "./check";
+export { checkStack, isTransformed, stackChecker } from "./check";
 export { readEvents } from "./events";
 export {
   comparePlans,
+  engineProvider,
   isHidden,
   masked,
   type Operation,
@@ -30,6 +33,7 @@ export {
   withRenderedFiles,
 } from "./plan";
 export { isWatched, showProgress } from "./progress";
+export { revisionLabel, revisionText, revisionUnder } from "./revisions";
 export { describePart, docker, environment, locate, type Part, setUp } from "./programs";
 export {
   type DeployedArgs,

@@ -47,6 +47,8 @@ export interface SitePlan {
   site: string;
   /** Default: the site's name. */
   stack?: string;
+  /** Host of its engine, where that is one over SSH. */
+  host?: string | undefined;
   wave?: string;
   /** Every resource of the site but components and providers. */
   steps: Step[];
@@ -195,6 +197,13 @@ export interface RenderedResource {
   inputs: Values;
   /** Whether it outlives its deletion from the stack. */
   retained: boolean;
+  /** Of a container: what the revision on its label is the digest of. */
+  revision?: RenderedRevision;
+}
+
+/** What a revision is the digest of; of a file that is uploaded, the number stands for its content. */
+export interface RenderedRevision {
+  files: readonly { path: string; content: unknown }[];
 }
 
 /** A secret within a value that is none. */

@@ -1,9 +1,11 @@
-import { createHash } from "node:crypto";
 import * as pulumi from "@pulumi/pulumi";
 import { Site } from "../components/site";
+import { hearRevisions, type RevisionSource } from "../components/revision";
 import { parseSite } from "../configs/site";
 import { transformOf } from "../transform";
 import { invoke, reveal, secret } from "../rehearsal";
+import { answers, digest } from "./answers";
+import { revisionLabel } from "./revisions";
 import {
   engineProvider,
   keyOf,
@@ -12,27 +14,6 @@ import {
   sealedText,
   type Values,
 } from "./plan";
-
-const digest = (text: string) => createHash("sha256").update(text).digest("hex").slice(0, 16);
-
-/**
- * What a provider would answer: the same for the same inputs, so that only a change makes a change.
- */
-const answers: Record<string, (name: string, inputs: Values) => Values> = {
-  "random:index/randomPassword:RandomPassword": (name, inputs) => ({
-    result: digest(name + JSON.stringify(inputs)),
-  }),
-  "random:index/randomBytes:RandomBytes": (name, inputs) => ({
-    base64: digest(name + JSON.stringify(inputs)),
-  }),
-  "random:index/randomId:RandomId": (name, inputs) => ({
-    hex: digest(name + JSON.stringify(inputs)).slice(0, 8),
-  }),
-  "command:local:Command": (_, { triggers }) => ({
-    stdout: digest(JSON.stringify(triggers ?? "")),
-  }),
-  "docker:index/remoteImage:RemoteImage": (_, { name }) => ({ imageId: name }),
-};
 
 /**
  * Inputs with every secret reduced to its digest, as JSON where the provider reads JSON: enough to
@@ -62,9 +43,14 @@ function openUpload(upload: { content?: pulumi.Input<string> }) {
  * program runs on Pulumi's own mocks, without an engine, a state, a secret or a site. One at a
  * time: the mocks are the process's.
  * @param input the site's `bess-telemetry:site`.
+ * @param transform what transform.ts changes there. Default: what it does for the stack.
  * @throws InputError as the deployment would.
  */
-export async function renderedPlan(stack: string, input: unknown): Promise<RenderedResource[]> {
+export async function renderedPlan(
+  stack: string,
+  input: unknown,
+  transform = transformOf(stack),
+): Promise<RenderedResource[]> {
   const made: RenderedResource[] = [];
   const retained = new Set<string>();
   pulumi.runtime.setMocks(
@@ -91,15 +77,38 @@ export async function renderedPlan(stack: string, input: unknown): Promise<Rende
       ? { props: { ...props, uploads: props.uploads.map(openUpload) }, opts }
       : undefined;
   };
+  const sources = new Map<string, RevisionSource>();
+  hearRevisions((revision, source) => sources.set(revision, source));
   const { stackTraceLimit } = Error;
   // Pulumi notes a stack trace with every promise, which here would take most of the time.
   Error.stackTraceLimit = 0;
   try {
-    const args = { ...parseSite(input), transform: transformOf(stack) };
+    const args = { ...parseSite(input), transform };
     new Site(stack, args, { transformations: [observe] });
   } finally {
     await pulumi.runtime.disconnect();
+    hearRevisions(undefined);
     Error.stackTraceLimit = stackTraceLimit;
   }
-  return made.sort((a, b) => keyOf(a).localeCompare(keyOf(b)));
+  return made
+    .map((resource) => withRevision(resource, sources))
+    .sort((a, b) => keyOf(a).localeCompare(keyOf(b)));
 }
+
+/** A container with what its revision is the digest of: under other names that is another one. */
+function withRevision(
+  resource: RenderedResource,
+  sources: ReadonlyMap<string, RevisionSource>,
+): RenderedResource {
+  const uploads = uploadsOf(resource);
+  const source = sources.get(revisionLabel(resource.inputs) ?? "");
+  if (!source) return resource;
+  const files = source.files.map((file) => {
+    const upload = uploads.findIndex(({ content }) => content === file.content);
+    return upload < 0 ? file : { ...file, content: upload };
+  });
+  return { ...resource, revision: { ...source, files } };
+}
+
+const uploadsOf = ({ inputs }: RenderedResource) =>
+  Array.isArray(inputs.uploads) ? (inputs.uploads as { content?: unknown }[]) : [];

@@ -194,14 +194,21 @@ export function deployedStack(name: string, args: DeployedArgs = {}): SiteStack 
  * All that a site's program asks for, with every rendered config, from its configuration alone:
  * without an engine, a state, a secret or a site.
  * @param site the site's `bess-telemetry:site`.
+ * @param untransformed whether transform.ts changes nothing there, whatever it does for the name.
  * @throws InputError as the deployment would.
  */
 export const renderSite = (
   stack: string,
   site: unknown,
   workers = sharedWorkers,
+  untransformed = false,
 ): Promise<RenderedSite> =>
-  workers.run({ operation: "render", stack: { name: stack, program: ownProgram }, site });
+  workers.run({
+    operation: "render",
+    stack: { name: stack, program: ownProgram },
+    site,
+    untransformed,
+  });
 
 /**
  * A stack and its configuration, secrets still encrypted.

@@ -88,6 +88,8 @@ export interface RenderTask {
   stack: Pick<StackReference, "name" | "program">;
   /** The site's `bess-telemetry:site`. */
   site: unknown;
+  /** Whether transform.ts changes nothing there, whatever it does for the stack's name. */
+  untransformed?: boolean;
 }
 
 /** What a site's program asks for, and what it was made from. */

@@ -227,8 +227,8 @@ function kindOf(error: unknown): Failure["kind"] {
   return error instanceof CommandError ? "command" : "other";
 }
 
-async function render({ stack, site }: RenderTask): Promise<RenderedSite> {
-  const resources = await renderedPlan(stack.name, site);
+async function render({ stack, site, untransformed }: RenderTask): Promise<RenderedSite> {
+  const resources = await renderedPlan(stack.name, site, untransformed ? {} : undefined);
   return { resources, files: filesRead(bundledSources()) };
 }
 

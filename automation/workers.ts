@@ -96,9 +96,9 @@ export class WorkerPool {
     }
   }
 
-  /** Ends the processes that have nothing to do. */
-  close(): void {
-    this.idle.splice(0).forEach(retire);
+  /** Ends the processes that have nothing to do. @param kept how many stay. Default: none. */
+  close(kept = 0): void {
+    this.idle.splice(kept).forEach(retire);
   }
 
   /** A process that has loaded the program; one with another program makes room for it. */

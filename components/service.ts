@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import * as command from "@pulumi/command";
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
@@ -6,6 +5,7 @@ import { labels, readyScript } from "../configs/containers";
 import type { AnyService, Service as ServiceName } from "../configs/images";
 import type { SiteConfig } from "../configs/site";
 import { engineEnvironment, engineLine, type EnginePlace } from "../configs/ssh";
+import { revisionOf } from "./revision";
 import {
   type FileTransform,
   type SiteTransform,
@@ -287,7 +287,7 @@ export class Service<Made extends AnyService = AnyService> extends pulumi.Compon
     const image = this.image(name, args);
     const files = transformedFiles(args);
     const container = this.transformedContainer(name, args);
-    this.revision = revisionOf(args, files, container.changes);
+    this.revision = revisionFrom(args, files, container.changes);
     this.container = new docker.Container(
       name,
       {
@@ -454,7 +454,7 @@ function transformedFiles<Name extends AnyService>(args: ServiceArgs<Name>): Fil
 }
 
 /** @param container what a transform has changed of the container's arguments, if there is one. */
-function revisionOf<Name extends AnyService>(
+function revisionFrom<Name extends AnyService>(
   args: ServiceArgs<Name>,
   files: File[] = [],
   container?: pulumi.Output<object | undefined>,
@@ -470,7 +470,7 @@ function revisionOf<Name extends AnyService>(
       files: files.filter((file) => !file.secret),
       container,
     })
-    .apply((made) => createHash("sha256").update(JSON.stringify(made)).digest("hex").slice(0, 12));
+    .apply(revisionOf);
 }
 
 /** Arguments that differ, as they are after; undefined if none does. Secret ones are left out. */

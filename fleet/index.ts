@@ -38,7 +38,6 @@ export {
 export {
   confirm,
   type Operating,
-  plansFromState,
   removeSite,
   reportDrift,
   requireRemoval,
@@ -52,6 +51,7 @@ export {
   verifySite,
 } from "./operate";
 export { servicesAt, type ServiceStatus, toRepeat } from "./services";
+export { coverageOf, previewFleet, type PreviewMode, previewReport, renderInto } from "./preview";
 export { orderAt } from "./simulate";
-export { checkedOutCommit, plansSince, renderInto } from "./since";
+export { checkedOutCommit } from "./since";
 export { type Stray, straysAt } from "./strays";

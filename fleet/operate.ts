@@ -7,18 +7,7 @@ import type { Fault } from "../rehearsal";
 import { type Fleet, type FleetSite, inventoryFile } from "../configs/inventory";
 import { parseSite } from "../configs/site";
 import { stackFile } from "../configs/sites";
-import {
-  comparePlans,
-  type EngineEvent,
-  planFromEvents,
-  rehearsals,
-  renderSite,
-  root,
-  type SitePlan,
-  StackError,
-  withRenderedFiles,
-  WorkerPool,
-} from "../automation";
+import { comparePlans, rehearsals, renderSite, root, WorkerPool } from "../automation";
 import { plural } from "./plural";
 import {
   type DataChange,
@@ -29,7 +18,7 @@ import {
 } from "../policy";
 import { linesToConfirm, tell } from "./losses";
 import { commitInState, storedInState } from "./state";
-import { dataChangesOf, planViolations } from "./violations";
+import { planViolations } from "./violations";
 import * as rollout from "./rollout";
 
 /** What every command that works on stacks may be told. */
@@ -472,47 +461,4 @@ async function confirmRemoval(site: string): Promise<void> {
     throw new InputError("the name", [
       `it is ${typed || "nothing"}, and not ${site}: nothing was touched`,
     ]);
-}
-
-/** Plans of sites against their stacks' state: `offline` contacts no site. */
-export async function* plansFromState(
-  sites: readonly FleetSite[],
-  offline: boolean,
-  rendered: AsyncIterable<SitePlan>,
-): AsyncGenerator<SitePlan> {
-  const current = rollout.workingTree();
-  const openStack = rollout.deployedStacks({ offline });
-  for await (const plan of rendered) {
-    const site = sites.find(({ name }) => name === plan.site);
-    if (!site || plan.failed) yield plan;
-    else yield await planFromState(site, current, openStack, plan);
-  }
-}
-
-async function planFromState(
-  site: FleetSite,
-  current: rollout.Revision,
-  openStack: rollout.OpenStack,
-  rendered: SitePlan,
-): Promise<SitePlan> {
-  const { name, stack, wave } = site;
-  const about = { site: name, stack, wave };
-  try {
-    const events: EngineEvent[] = [];
-    await openStack(site, current).preview({ onEvent: (event) => void events.push(event) });
-    return withRenderedFiles(planFromEvents(events, about), rendered);
-  } catch (error) {
-    // A stack that is not there yet has no state to plan from: everything is new.
-    if (error instanceof StackError && error.kind === "not-found") {
-      const renamed = dataChangesOf(rendered).find(({ change }) => change.startsWith("stack "));
-      if (renamed) return { ...about, steps: [], failed: tell(renamed) };
-      return {
-        ...rendered,
-        steps: rendered.steps
-          .filter(({ op }) => op !== "delete")
-          .map((step) => ({ ...step, op: "create", old: undefined })),
-      };
-    }
-    return { ...about, steps: [], failed: rollout.failureReason(error as Error) };
-  }
 }

@@ -1,15 +1,21 @@
 import { type Stored, storedBy } from "../policy";
 
 /** A resource as a stack's state holds it. */
-interface ResourceState {
+export interface ResourceState {
   type: string;
   urn?: string;
   id?: string | undefined;
   inputs?: { name?: string };
   outputs?: { commit?: unknown };
+  /** Whether a provider made it; a component only holds others. */
+  custom?: boolean;
   retainOnDelete?: boolean;
   /** Whether it waits to be deleted, and another one has taken its place. */
   delete?: boolean;
+  /** Whether the next update replaces it. */
+  taint?: boolean;
+  /** What went wrong while it was made. */
+  initErrors?: readonly string[];
 }
 
 /** The part of a stack's state that is read here. */

@@ -32,6 +32,13 @@ export function planChange(
   };
 }
 
+/** Whether a resource's provider was cut off before it had set the last of its outputs. */
+export function isHalfMade(type: string, outputs: PropertyMap): boolean {
+  if (type.startsWith("pulumi:")) return false;
+  const { completedBy } = resourceType(providerOf(type), type);
+  return completedBy !== undefined && (outputs[completedBy] ?? null) === null;
+}
+
 /**
  * Invokes a provider's function at a simulated site.
  * @param token such as `command:local:run`.

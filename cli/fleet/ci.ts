@@ -39,9 +39,14 @@ export const fleetRender = () =>
     ),
   )
     .requiredOption("--out <folder>", "where to", writableFolder)
+    .option(
+      "--store <folder>",
+      "keep the plans there, each once, and write into --out which site has which",
+      writableFolder,
+    )
     .example("What preview --rendered compares", "fleet render --out rendered")
     .action(
-      acting((asked: Selection & { out: string }) =>
-        renderInto(asked.out, checkedSites(loadFleet(), asked)),
+      acting((asked: Selection & { out: string; store?: string }) =>
+        renderInto(asked.out, checkedSites(loadFleet(), asked), asked.store),
       ),
     );

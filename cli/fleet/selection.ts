@@ -1,6 +1,6 @@
 import { InvalidArgumentError, Option } from "commander";
 import picomatch from "picomatch";
-import { checkStack, requireBackend, setUp } from "../../automation";
+import { requireBackend, setUp, stackChecker } from "../../automation";
 import type { Operating } from "../../fleet";
 import {
   type Fleet,
@@ -74,9 +74,10 @@ export function selected({ waves, sites }: Fleet, selection: Selection): FleetSi
 /** What is wrong with each of some sites, by its name; sites that are well are left out. */
 export function refusedSites(sites: readonly FleetSite[]): Map<string, string[]> {
   const refused = new Map<string, string[]>();
+  const check = stackChecker();
   for (const { name, stack } of sites)
     try {
-      checkStack(findSite(stack));
+      check(findSite(stack));
     } catch (error) {
       if (!(error instanceof InputError)) throw error;
       const { source, problems } = error;

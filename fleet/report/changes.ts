@@ -36,6 +36,10 @@ export interface SiteGroup {
   example: SiteChange;
   sites: SitePlan["site"][];
   waves: string[];
+  /** Those of them that Pulumi's engine has previewed. Default: not told. */
+  previewed?: string[];
+  /** How their states differ from what the base would have left there. Default: in nothing. */
+  differs?: string[];
 }
 
 const hash = (text: string) => createHash("sha256").update(text).digest("hex");
@@ -117,15 +121,15 @@ function diffLines(old: string, now: string): string[] {
 }
 
 /** A text without the site's own names, so that the same change reads the same at two sites. */
-function anonymous(text: string, { site, stack = site }: SitePlan): string {
-  const names = [...new Set([site, stack])]
+function anonymous(text: string, { site, stack = site, host = site }: SitePlan): string {
+  const names = [...new Set([site, stack, host])]
     .map((name) => name.replace(/[^a-z0-9]/gi, "\\$&"))
     .join("|");
   return text.replace(new RegExp(`(?<![A-Za-z0-9])(?:${names})(?![A-Za-z0-9])`, "g"), "<site>");
 }
 
 /** Edits by a hash of their step: most sites of a fleet share them, and diffs are slow. */
-type EditCache = Map<string, string>;
+export type EditCache = Map<string, string>;
 
 /** The lines that a step adds and removes, equal for all sites at which it does the same. */
 function editsOf(step: Step, plan: SitePlan, cache: EditCache): string {
@@ -143,12 +147,17 @@ function editsOf(step: Step, plan: SitePlan, cache: EditCache): string {
   return text;
 }
 
+const keyOf = ({ type, name }: Step) => `${type}::${name}`;
+
 /** Whether a step only looks whether a container has come up. */
 const isCheck = ({ type, name }: Step) => kindOf(type) === "Command" && name.endsWith("-ready");
 
 /** What a plan changes at its site. */
-function changeAt(plan: SitePlan, allowances: Allowances, cache: EditCache): SiteChange {
-  const steps = plan.steps.filter((step) => step.op !== "same" && !isCheck(step)).sort(byGravity);
+export function changeAt(plan: SitePlan, allowances: Allowances, cache: EditCache): SiteChange {
+  const steps = plan.steps
+    .filter((step) => step.op !== "same" && !isCheck(step))
+    // The engine has resources that do not need each other in any order.
+    .sort((a, b) => byGravity(a, b) || (keyOf(a) < keyOf(b) ? -1 : 1));
   const count = (op: Step["op"]) => steps.filter((step) => step.op === op).length;
   const changes = dataChangesOf(plan);
   const sentences = describePlan({ ...plan, steps }, changes);

@@ -108,13 +108,30 @@ function brokenRule({ rule, resource, message }: Violation): string {
   return `**Breaks the policy rule ${code(rule)}**: ${subject}${message}.`;
 }
 
-function sectionOf({ example, sites }: SiteGroup, number: number): Section {
+/** At which sites Pulumi's engine has previewed the change, and which ones have it too. */
+function previewedAt({ sites, previewed }: SiteGroup): string {
+  const others = sites.filter((site) => !previewed?.includes(site));
+  if (!previewed || others.length === 0) return "";
+  const change = others.length === 1 ? "1 site changes" : `${others.length} sites change`;
+  return previewed.length === 0
+    ? `Rendered, and not previewed: ${siteNames(others)}.\n\n`
+    : `Previewed at ${siteNames(previewed)}; ${change} likewise: ${siteNames(others)}.\n\n`;
+}
+
+/** How the states of a group's sites differ from what the base would have left there. */
+const notAtBase = ({ differs = [] }: SiteGroup): string[] =>
+  differs.length === 0
+    ? []
+    : [`**Not as the base left it**: in the state ${differs.map(code).join(", ")}.`];
+
+function sectionOf(group: SiteGroup, number: number): Section {
+  const { example, sites } = group;
   const { plan, sentences, violations } = example;
   const subject =
     sites.length === 1
       ? code(plan.site)
       : `${plural(sites.length, "site")}, shown for ${code(plan.site)}`;
-  const heading = `\n### Change ${number}: ${subject}\n\n`;
+  const heading = `\n### Change ${number}: ${subject}\n\n${previewedAt(group)}`;
   if (plan.failed !== undefined)
     return {
       heading,
@@ -133,7 +150,7 @@ function sectionOf({ example, sites }: SiteGroup, number: number): Section {
   return {
     heading,
     sentences: [
-      ...[...broken, ...sentences].map((text) => `- ${text}\n`),
+      ...[...broken, ...notAtBase(group), ...sentences].map((text) => `- ${text}\n`),
       ...(unconfirmed.length > 0 ? [remedy] : []),
     ].map((text) => ({ kind: "sentence", text })),
     details: [

@@ -1,2 +1,2 @@
-export { groupSites, type SiteGroup } from "./changes";
+export { changeAt, type EditCache, groupSites, type SiteChange, type SiteGroup } from "./changes";
 export { commentLimit, commentMarker, type CommentOptions, formatComment } from "./comment";
