@@ -91,6 +91,8 @@ export function measurement(m: Measurement, title: string): Dashboard {
   m.tags.forEach((t) =>
     board.withVariable(panels.tagVariable([m.name], t.name, queries.sentence(t.meaning))),
   );
+  // Hundreds of cells are to be shown within a second.
+  if (queries.cellTag(m)) board.time({ from: "now-5m", to: "now" });
   panels.place(board, 6, [panels.valuesTable(m)]);
   [stateSection(m), { title: "Cells", panels: cells(m) }, ...numberSections(m)]
     .filter((section) => section.panels.length > 0)

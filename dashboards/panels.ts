@@ -1,8 +1,8 @@
 import * as common from "@grafana/grafana-foundation-sdk/common";
 import * as dashboard from "@grafana/grafana-foundation-sdk/dashboard";
-import { PanelBuilder as AnnotationsList } from "@grafana/grafana-foundation-sdk/annotationslist";
+import type { PanelBuilder as AnnotationsList } from "@grafana/grafana-foundation-sdk/annotationslist";
 import { PanelBuilder as BarGauge } from "@grafana/grafana-foundation-sdk/bargauge";
-import { PanelBuilder as Heatmap } from "@grafana/grafana-foundation-sdk/heatmap";
+import type { PanelBuilder as Heatmap } from "@grafana/grafana-foundation-sdk/heatmap";
 import { PanelBuilder as Stat } from "@grafana/grafana-foundation-sdk/stat";
 import { PanelBuilder as StateTimeline } from "@grafana/grafana-foundation-sdk/statetimeline";
 import { PanelBuilder as Table } from "@grafana/grafana-foundation-sdk/table";
@@ -111,6 +111,15 @@ export const numbers = () =>
     .graphMode(common.BigValueGraphMode.Area)
     .reduceOptions(reduced("lastNotNull"));
 
+/** Keeps the sentence for an empty answer from the colour of a value: nothing is no alarm. */
+const emptyIsGrey: dashboard.SpecialValueMap = {
+  type: dashboard.MappingType.SpecialValue,
+  options: {
+    match: dashboard.SpecialValueMatch.NullAndNan,
+    result: { text: nothing[queries.sources.telemetry], color: "#8e8e8e" },
+  },
+};
+
 /** Latest values as horizontal bars. */
 export const bars = () =>
   new BarGauge()
@@ -121,6 +130,7 @@ export const bars = () =>
     .maxVizHeight(40)
     // Grafana would write a lone unit's name in letters as high as its bar.
     .text(new common.VizTextDisplayOptionsBuilder().titleSize(12).valueSize(20))
+    .mappings([emptyIsGrey])
     .reduceOptions(reduced("lastNotNull"));
 
 /**
@@ -228,6 +238,7 @@ export const flow = (m: Measurement, power: queries.Power, title: string) =>
     [{ query: power.latest, legend: queries.unitLegend(m) }],
   )
     .unit(units[power.unit].grafana)
+    .mappings([emptyIsGrey])
     .thresholds(steps("blue", [0, "text"], [Number.EPSILON, "orange"]));
 
 /** Colours of the words that modes are commonly named by; any other keeps its row's colour. */

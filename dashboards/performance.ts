@@ -2,7 +2,8 @@ import * as common from "@grafana/grafana-foundation-sdk/common";
 import type { Dashboard } from "@grafana/grafana-foundation-sdk/dashboard";
 import { PanelBuilder as Stat } from "@grafana/grafana-foundation-sdk/stat";
 import { PanelBuilder as Table } from "@grafana/grafana-foundation-sdk/table";
-import { PanelBuilder as TimeSeries } from "@grafana/grafana-foundation-sdk/timeseries";
+import type { PanelBuilder as TimeSeries } from "@grafana/grafana-foundation-sdk/timeseries";
+import { leastSwing } from "../configs/indicators";
 import type { Measurement, Model } from "../configs/model";
 import { figureNames, figureTables, type NamedFigure, statePattern } from "../configs/performance";
 import { units } from "../configs/units";
@@ -14,6 +15,9 @@ export const uid = "bess-performance";
 
 /** What a panel says before the first day is over. */
 const noDay = "No day is over yet: figures come with the first midnight of the site";
+
+/** What the capacity says before a discharge tells it. */
+const noDischarge = `No discharge has gone through ${leastSwing} % of the state of charge yet`;
 
 /** How long months are looked back at. */
 const months = "400d";
@@ -76,9 +80,9 @@ function monthNumbers(m: Measurement): Stat {
     .colorMode(common.BigValueColorMode.None)
     .graphMode(common.BigValueGraphMode.None)
     .decimals(1)
-    .reduceOptions(panels.reduced("lastNotNull").fields("/.*/"));
+    .reduceOptions(panels.reduced("lastNotNull").fields("/^(?!Time$)/"));
   figures.forEach((f) => made.overrideByName(readable(f), [{ id: "unit", value: grafanaUnit(f) }]));
-  return made.overrideByName("Time", [{ id: "custom.hideFrom", value: { viz: true } }]);
+  return made;
 }
 
 /** Bars of a day each. */
@@ -123,7 +127,9 @@ const hours = (m: Measurement): TimeSeries[] =>
         `${panels.describe(m, f)} All units together: a day has 24 hours of each. ${source}`,
         [asked(`SELECT /${statePattern(f)}/ ${from(figureTables(m).siteDaily)}`, "[[col]]")],
       )
-        .unit(units.h.grafana)
+        // Grafana's own unit would write days.
+        .unit("suffix: h")
+        .min(0)
         .stacking(new common.StackingConfigBuilder().mode(common.StackingMode.Normal))
         .withTransformation({
           id: "renameByRegex",
@@ -179,7 +185,7 @@ const trends = (m: Measurement): TimeSeries[] =>
       .panel(panels.lines(), `${readable(f)}: ${m.title}`, `Of each unit by day. ${source}`, [
         asked(byUnit(m, figureTables(m).daily, [f]), queries.unitLegend(m)),
       ])
-      .noValue(noDay)
+      .noValue(f.name === "capacity" ? noDischarge : noDay)
       .timeFrom(months)
       .hideTimeOverride(true)
       .unit(grafanaUnit(f))

@@ -83,6 +83,14 @@ export class RolledSite {
     return this.influx.url;
   }
 
+  /** Where the reader answers. */
+  get readerUrl(): string {
+    return `http://127.0.0.1:${this.readerPort}`;
+  }
+
+  /** Makes the databases and tables of a model, as `up` does. */
+  declare = (model: Model): Promise<void> => this.influx.declare(model);
+
   get token(): string {
     return this.influx.token;
   }
@@ -124,7 +132,7 @@ export class RolledSite {
     more: Record<string, string> = {},
     signal?: AbortSignal,
   ): Promise<{ answer: unknown; source: string | null }> {
-    const origin = of === "database" ? this.url : `http://127.0.0.1:${this.readerPort}`;
+    const origin = of === "database" ? this.url : this.readerUrl;
     const parameters = new URLSearchParams({ db: "bess", q, epoch: "ms", ...more });
     const response = await fetch(`${origin}/query?${parameters}`, {
       headers: this.headers,
@@ -135,7 +143,7 @@ export class RolledSite {
 
   /** Status of a path of the reader. */
   async status(path: string, headers = this.headers): Promise<number> {
-    return (await fetch(`http://127.0.0.1:${this.readerPort}${path}`, { headers })).status;
+    return (await fetch(`${this.readerUrl}${path}`, { headers })).status;
   }
 
   async close(): Promise<void> {

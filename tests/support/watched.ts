@@ -19,7 +19,7 @@ function literal(value: Stored): string {
 }
 
 /** A point in line protocol, with its time in ms. */
-function line({ table, tags, fields, time }: StoredPoint, arrival: number): string {
+export function lineOf({ table, tags, fields, time }: StoredPoint, arrival: number): string {
   const key = [table, ...Object.entries(tags).map(([name, text]) => `${name}=${escaped(text)}`)];
   const values = Object.entries(fields).map(([name, value]) => `${name}=${literal(value)}`);
   const at = time === undefined ? arrival : Number(time / 1_000_000n);
@@ -79,7 +79,7 @@ export async function watched(
   const fired = new Map<string, number>();
   const waiting: { telemetry: string[]; pipeline: string[] } = { telemetry: [], pipeline: [] };
   for (const { time, points, drops } of simulated(run)) {
-    waiting.telemetry.push(...points.map((point) => line(point, time)));
+    waiting.telemetry.push(...points.map((point) => lineOf(point, time)));
     waiting.pipeline.push(...dropLines(drops, time));
     const second = (time - from) / 1000;
     if (second % round !== 0) continue;

@@ -1,0 +1,249 @@
+import { spawnSync } from "node:child_process";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { InvalidArgumentError, Option, program } from "commander";
+import { databases } from "../configs/influxdb";
+import { loadModel, type Model } from "../configs/model";
+import { retentionOf } from "../configs/retention";
+import { rollupsTable } from "../configs/rollups";
+import { type Scenario, scenarioNames } from "../configs/scenarios";
+import { measurementUid } from "../dashboards";
+import { chromium, Chromium } from "../tests/support/chromium";
+import { Grafana, grafanaHome } from "../tests/support/grafana";
+import { influxdb3, until } from "../tests/support/programs";
+import { pipelineRows } from "../tests/support/pipeline-rows";
+import { RolledSite } from "../tests/support/rolled-site";
+import { simulated } from "../tests/support/simulated";
+import { lineOf } from "../tests/support/watched";
+
+const states = ["normal", "fault", "empty", "dead"] as const;
+type State = (typeof states)[number];
+
+/** How a page is looked at. */
+const looks = {
+  dark: { theme: "dark", width: 1280 },
+  light: { theme: "light", width: 1280 },
+  phone: { theme: "dark", width: 390 },
+} as const;
+type LookName = keyof typeof looks;
+
+interface Options {
+  out: string;
+  state: State;
+  dead: boolean;
+  look: LookName[];
+  scenario: Scenario;
+  days: number;
+  wait: number;
+  range: string;
+  only: string[];
+}
+
+const positive = (text: string): number => {
+  const value = Number(text);
+  if (!(value > 0)) throw new InvalidArgumentError("write a number over 0");
+  return value;
+};
+
+/** Seconds between two messages of a simulated unit: days of each second would take hours. */
+const interval = 10;
+
+/** The default model, of units that send more rarely. */
+function pacedModel(): Model {
+  const model = loadModel("configs/telemetry.yaml");
+  const measurements = model.measurements.map((m) => ({ ...m, interval: `${interval}s` }));
+  return { ...model, measurements };
+}
+
+/** Writes what a simulated site has sent for days, and goes on with it until it is told to stop. */
+async function feed(
+  site: RolledSite,
+  model: Model,
+  { days, state, scenario }: Options,
+  stop: AbortSignal,
+  caughtUp: () => void,
+): Promise<void> {
+  const seconds = days * 86_400;
+  const from = Math.floor(Date.now() / 10_000) * 10_000 - seconds * 1000;
+  const run = simulated({
+    model,
+    from,
+    // It goes on while pictures are taken.
+    seconds: seconds + 7200,
+    interval,
+    ...(state === "fault" && { scenario, faultFrom: seconds - 1800 }),
+  });
+  const lines: Record<"telemetry" | "pipeline", string[]> = { telemetry: [], pipeline: [] };
+  const send = async () => {
+    await site.write(lines.telemetry.splice(0));
+    await site.write(lines.pipeline.splice(0), databases.pipeline);
+  };
+  /** Times of the simulation are ms. */
+  const inSeconds = (line: string) => line.replace(/(\d{10})\d{3}$/, "$1");
+  let told = from + (seconds - 86_400) * 1000;
+  for (const { time, points } of run) {
+    if (time > Date.now()) {
+      await send();
+      caughtUp();
+      while (time > Date.now() && !stop.aborted) await sleep(500);
+    }
+    if (stop.aborted) return;
+    lines.telemetry.push(...points.map((point) => inSeconds(lineOf(point, time))));
+    // What Telegraf tells of the pipeline, of the last day alone.
+    for (; told <= time; told += 10_000)
+      lines.pipeline.push(...pipelineRows(told, (told - from) / 1000).map(inSeconds));
+    if (lines.telemetry.length > 20_000) await send();
+  }
+}
+
+const say = (what: string) => console.error(`${new Date().toISOString().slice(11, 19)} ${what}`);
+
+/** Whether the figures of all days that are over are there. */
+async function isReckoned(site: RolledSite): Promise<boolean> {
+  const sql = `SELECT max(reckoned) AS reckoned FROM ${rollupsTable}`;
+  const [{ reckoned = 0 } = {}] = await site.sql(databases.pipeline, sql);
+  const today = Math.floor(Date.now() / 86_400_000) * 86_400;
+  // The last midnight is waited for a while.
+  return Number(reckoned) >= today - 86_400;
+}
+
+/** Reduces a picture to 256 colours, as pngquant does; unchanged where it is missing. */
+function compressed(png: Buffer): Buffer {
+  const { status, stdout } = spawnSync("pngquant", ["--speed", "1", "--strip", "-"], {
+    input: png,
+    maxBuffer: 64 * 2 ** 20,
+  });
+  return status === 0 ? stdout : png;
+}
+
+/** Words on a page that nobody is to read there. */
+const unwanted = `[...document.querySelectorAll("main, .main-view")].flatMap((each) =>
+  each.innerText.match(/\\bNo data\\b|[^\\n]*\\b(?:error|failed)\\b[^\\n]*/gi) ?? [])`;
+
+/** How high the panels of a dashboard reach. */
+const height = `Math.max(...[...document.querySelectorAll(".react-grid-item")].map((each) =>
+  each.getBoundingClientRect().bottom + (document.querySelector(".scrollbar-view")?.scrollTop ?? 0)))`;
+
+/** Takes a picture of a dashboard, whole, and says which words of an error are on it. */
+async function take(
+  { browser, grafana }: { browser: Chromium; grafana: Grafana },
+  uid: string,
+  { out, state, look, range }: { out: string; state: State; look: LookName; range: string },
+) {
+  const { theme, width } = looks[look];
+  const query = new URLSearchParams({ theme, kiosk: "1", ...ranged(uid, range) });
+  const url = `${grafana.url}/d/${uid}?${query}`;
+  const begin = { width, height: 1600 };
+  const page = await browser.open(url, grafana.authorization, begin);
+  const reached = Number(await page.evaluate(height));
+  await page.resize({ width, height: Math.ceil(reached > 0 ? reached + 12 : begin.height) });
+  const found = (await page.evaluate(unwanted)) as string[] | undefined;
+  const words = [...(found ?? []), ...browser.refused.splice(0)];
+  const name = [
+    uid.replace(/^bess-/, ""),
+    ...(state === "normal" ? [] : [state]),
+    ...(look === "dark" ? [] : [look]),
+  ].join("-");
+  const png = compressed(await page.picture());
+  writeFileSync(join(out, `${name}.png`), png);
+  await page.close();
+  const said = words.length > 0 ? `; it says: ${[...new Set(words)].join(" | ")}` : "";
+  console.log(`${name}.png: ${Math.ceil(png.length / 1024)} KiB${said}`);
+}
+
+const ranged = (uid: string, range: string): Record<string, string> =>
+  uid === "bess-performance" || uid === "bess-alert-list"
+    ? {}
+    : { from: `now-${range}`, to: "now" };
+
+program
+  .name("bench:screenshots")
+  .description(
+    "Takes pictures of the dashboards: a real Grafana (BESS_GRAFANA: its home folder), a real InfluxDB 3 " +
+      "(BESS_INFLUXDB3) with the simulator's days, the rollups and the alert rules, and Debian's " +
+      "Chromium; pngquant, where it is there, makes them small. All run on the loopback and end with it.",
+  )
+  .option("--out <folder>", "where the pictures go", "docs/pictures")
+  .addOption(
+    new Option("--state <state>", "what the site is like")
+      .choices(states.slice(0, 3))
+      .default("normal"),
+  )
+  .addOption(
+    new Option("--scenario <name>", "the fault").choices(scenarioNames).default("over-voltage"),
+  )
+  .option("--dead", "takes pictures once more when the database has died", false)
+  .option("--days <count>", "days that were simulated", positive, 4)
+  .option("--wait <seconds>", "how long alert rules are evaluated before", positive, 60)
+  .addOption(
+    new Option("--look <looks...>", "how it is looked at")
+      .choices(Object.keys(looks))
+      .default(["dark"]),
+  )
+  .option("--range <duration>", "time range, but of what has one of its own", "1h")
+  .option("--only <uids...>", "dashboards", [])
+  .action(async (asked: Options) => {
+    const model = pacedModel();
+    const retention = retentionOf({ profile: "pi", retention: "7d" });
+    const [unit] = model.measurements.filter((m) =>
+      m.fields.some((f) => f.quantity === "state_of_charge"),
+    );
+    const uids =
+      asked.only.length > 0
+        ? asked.only
+        : [
+            "bess-overview",
+            ...(unit ? [measurementUid(unit)] : []),
+            "bess-performance",
+            "bess-alert-list",
+          ];
+    const missing = [
+      ...(grafanaHome() === undefined ? ["Grafana: BESS_GRAFANA names its home folder"] : []),
+      ...(influxdb3() === undefined ? ["InfluxDB 3: BESS_INFLUXDB3 names it"] : []),
+      ...(chromium() === undefined ? ["Chromium: install Debian's package chromium"] : []),
+    ];
+    if (missing.length > 0) program.error(["missing", ...missing].join("\n  - "));
+    mkdirSync(asked.out, { recursive: true });
+    const site = await RolledSite.make(model, retention);
+    const stop = new AbortController();
+    const open: { stop(): Promise<unknown> }[] = [];
+    const opened = <T extends { stop(): Promise<unknown> }>(made: T): T => {
+      open.push(made);
+      return made;
+    };
+    try {
+      const grafana = opened(await Grafana.start());
+      const browser = opened(new Chromium());
+      await site.declare(model);
+      if (asked.state !== "empty")
+        await new Promise<void>((resolve, reject) => {
+          feed(site, model, asked, stop.signal, resolve).then(resolve, reject);
+        });
+      say("simulated");
+      site.startRollup();
+      if (asked.state !== "empty")
+        await until("yesterday is reckoned", () => isReckoned(site), 900);
+      say("rolled up");
+      const { url, readerUrl, token } = site;
+      await grafana.fill({ name: "kiel-1", model, influxdb: url, reader: readerUrl, token });
+      say("Grafana is filled");
+      await sleep(asked.wait * 1000);
+      const pictures = async (state: State) => {
+        for (const look of asked.look)
+          for (const uid of uids) await take({ browser, grafana }, uid, { ...asked, state, look });
+      };
+      await pictures(asked.state);
+      if (asked.dead) {
+        stop.abort();
+        await site.killDatabase();
+        await sleep(asked.wait * 1000);
+        await pictures("dead");
+      }
+    } finally {
+      stop.abort();
+      for (const each of open.reverse()) await each.stop();
+      await site.close();
+    }
+  })
+  .parseAsync();
