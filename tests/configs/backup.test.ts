@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { randomBytes } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import {
   existsSync,
   mkdirSync,
@@ -21,7 +21,14 @@ import { influxdbMissing } from "../support/influxdb";
 import * as made from "../support/influxdb-files";
 import { RolledSite } from "../support/rolled-site";
 import { Sshd } from "../support/sshd";
-import { temporaryFolder, until } from "../support/programs";
+import {
+  freePort,
+  listens,
+  optionalProgram,
+  Running,
+  temporaryFolder,
+  until,
+} from "../support/programs";
 
 const { names } = made;
 type Choices = ConstructorParameters<typeof BackedUpSite>[0];
@@ -576,6 +583,55 @@ const title = influxdbMissing ? `: ${influxdbMissing}` : "";
     }
   });
 });
+
+/** Servers of the kinds that a site's backups may go to, which a test can do without. */
+const servers = {
+  // It keeps all in memory, and asks for no login: that a key is sent, not that it fits, is tried.
+  gofakes3: {
+    to: (port: number) => `s3:http://127.0.0.1:${port}/bess/kiel-1`,
+    args: (port: number) => [
+      ...["-backend", "memory", "-initialbucket", "bess"],
+      ...["-host", `127.0.0.1:${port}`],
+    ],
+  },
+  "rest-server": {
+    to: (port: number) => `rest:http://127.0.0.1:${port}/kiel-1`,
+    args: (port: number, folder: string) => {
+      const users = join(folder, "users");
+      const digest = createHash("sha1").update(login.password).digest("base64");
+      writeFileSync(users, `${login.user}:{SHA}${digest}\n`);
+      const listen = ["--listen", `127.0.0.1:${port}`, "--private-repos"];
+      return ["--path", join(folder, "data"), "--htpasswd-file", users, ...listen];
+    },
+  },
+};
+const login = { user: "kiel-1", password: "a password of the server" };
+
+for (const name of ["gofakes3", "rest-server"] as const) {
+  const found = optionalProgram(name);
+  const skipped = found ? "" : `: ${name} is missing on the PATH`;
+  (found ? test : test.skip)(`a backup at ${name} is restored from there${skipped}`, async () => {
+    const { to, args } = servers[name];
+    const port = await freePort();
+    const folder = temporaryFolder();
+    const running: Running[] = [];
+    try {
+      running.push(new Running(found ?? "", args(port, folder.path)));
+      await until("the server listens", () => listens(port));
+      const site = filledSite({ to: to(port), login });
+      site.start();
+      expect(await site.now()).toMatchObject({ code: 0 });
+      const bare = emptySite();
+      const restored = await bare.restoreFrom(site, { snapshot: await newest(site) });
+      expect(restored.output).toContain("every volume has its data");
+      await expectAll(bare, digests(site));
+    } finally {
+      await Promise.all(sites.map((site) => site.stop("SIGKILL")));
+      for (const server of running) await server.stop();
+      folder.remove();
+    }
+  });
+}
 
 /** Bytes of the repository's data. */
 function packs({ at }: BackedUpSite): number {

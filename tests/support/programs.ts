@@ -35,17 +35,20 @@ export function program(
   return found;
 }
 
+/** Path of a program on the PATH that a test can do without; undefined where it is missing. */
+export const optionalProgram = (
+  name: "caddy" | "gofakes3" | "influxdb3" | "rest-server",
+): string | undefined => searched.map((folder) => join(folder, name)).find(existsSync);
+
 /**
  * InfluxDB 3, which no package registry has: `BESS_INFLUXDB3`, else `influxdb3` on the PATH;
  * undefined where neither is.
  */
 export const influxdb3 = (): string | undefined =>
-  process.env.BESS_INFLUXDB3 ?? optional("influxdb3");
+  process.env.BESS_INFLUXDB3 ?? optionalProgram("influxdb3");
 
 /** Caddy, in whatever version the machine has: on the PATH or in the cache. */
-export const caddy = (): string | undefined => optional("caddy");
-
-const optional = (name: string) => searched.map((folder) => join(folder, name)).find(existsSync);
+export const caddy = (): string | undefined => optionalProgram("caddy");
 
 /** A port of the loopback address that nobody listens on. */
 export function freePort(): Promise<number> {
