@@ -20,7 +20,7 @@ export const fromOption = () =>
 export const passwordFileOption = () =>
   new Option(
     "--password-file <path>",
-    "file with the backups' password, if the stack has no state any more",
+    "file with the backups' password, if the stack's secrets cannot be opened here",
   );
 
 function passwordIn(file: string): string {
@@ -45,33 +45,36 @@ export function repositoryOf(asked: RepositoryOptions): BackupRepository & Known
   const found = findSite(asked.stack);
   const { settings, outputs } = openStack(found);
   const site: SiteConfig = settings ? parseSite(settings) : siteConfig(found);
-  const backup = backupOf(site, asked.from, siteSource(found));
-  if (!settings && (backup.login || backup.ssh))
+  if (!settings && (site.backup?.login || site.backup?.ssh))
     refuse(
       `--stack is ${found.stack}: its secrets cannot be opened here: log in to Pulumi's backend`,
     );
-  const known = settings ? site.backup?.password : undefined;
-  const output = outputs.backupPassword;
   const password =
-    asked.passwordFile !== undefined
-      ? passwordIn(asked.passwordFile)
-      : (known ?? (typeof output === "string" ? output : undefined));
+    asked.passwordFile === undefined
+      ? settings && site.backup?.password
+      : passwordIn(asked.passwordFile);
   if (password === undefined)
     return refuse(
-      `--stack is ${found.stack}: its state here has no password of the backups: ` +
+      `--stack is ${found.stack}: the password of its backups cannot be read here: ` +
         "give it by --password-file",
     );
+  const backup = backupOf(site, asked.from, password, siteSource(found));
   const hasState = Object.keys(outputs).length > 0;
   return { site, backup, password, place: { engine: site.engine, ssh: site.ssh }, hasState };
 }
 
-function backupOf(site: SiteConfig, from: string | undefined, source: string): BackupConfig {
+function backupOf(
+  site: SiteConfig,
+  from: string | undefined,
+  password: string,
+  source: string,
+): BackupConfig {
   if (from === undefined)
     return site.backup ?? refuse(`${source} has no backup: set it, or say --from`);
   // Another disk, or the same server by another name.
   const isAlike = site.backup !== undefined && kindOf(site.backup.to) === kindOf(from);
   const others = isAlike ? site.backup : {};
-  return validate(backupSchema, { ...others, to: from }, "--from", secretKeys);
+  return validate(backupSchema, { ...others, to: from, password }, "--from", secretKeys);
 }
 
 interface Now {

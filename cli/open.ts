@@ -48,7 +48,7 @@ export const addressLines = (endpoints: Endpoint[], tunnelled: boolean): string[
   );
 
 /** How to see the passwords: they are shown by Pulumi alone, and never by this command. */
-function passwordLines(stack: string, { mqtt, backup }: SiteConfig): string[] {
+function passwordLines(stack: string, { mqtt }: SiteConfig): string[] {
   const own = Object.entries(localVariables()).map(([key, value]) => `${key}=${quoted(value)}`);
   const output = (name: string) =>
     [...own, `pulumi stack output ${name} --show-secrets --stack ${stack}`].join(" ");
@@ -59,9 +59,6 @@ function passwordLines(stack: string, { mqtt, backup }: SiteConfig): string[] {
           `The broker's users ${Object.keys(mqtt.gateways).join(", ")}; their passwords: ${output("gatewayPasswords")}`,
         ]
       : [`The broker's user is gateway; its password: ${output("gatewayPassword")}`]),
-    ...(backup
-      ? [`The backups' password, of which to keep a copy elsewhere: ${output("backupPassword")}`]
-      : []),
   ];
 }
 

@@ -1,7 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import * as configs from "../configs/backup";
 import { kindOf } from "../configs/backup-schema";
-import { password } from "./secrets";
 import { dataVolume, type File, Service, type ServiceContext } from "./service";
 import type { LateValues } from "./site-values";
 
@@ -75,7 +74,7 @@ export interface BackupArgs extends ServiceContext {
    * { backup: { to: "/mnt/usb/bess", every: "1d", keep, sameDisk: false } }
    * ```
    */
-  backup: NonNullable<LateValues["backup"]>;
+  backup: NonNullable<LateValues["backup"]> & { password: pulumi.Input<string> };
   /**
    * Name of the Docker network by which a server is reached; a folder of the host needs none.
    * @default none
@@ -99,16 +98,10 @@ export interface BackupArgs extends ServiceContext {
 export class Backup extends pulumi.ComponentResource {
   /** Its container. */
   readonly service: Service;
-  /** Password of the repository; secret. */
-  readonly password: pulumi.Output<string>;
 
   constructor(name: string, args: BackupArgs, opts: pulumi.ComponentResourceOptions) {
     super("bess:index:Backup", name, {}, opts);
     const { backup, network, volumes } = args;
-    this.password =
-      backup.password === undefined
-        ? password(`${name}-password`, undefined, this)
-        : pulumi.secret(pulumi.output(backup.password));
     const isFolder = kindOf(backup.to) === "folder";
     this.service = new Service(
       name,
@@ -139,7 +132,7 @@ export class Backup extends pulumi.ComponentResource {
       { path: configs.scripts.start, content: start, executable: true },
       { path: configs.scripts.now, content: configs.nowScript(), executable: true },
       ...configs
-        .secretsOf<pulumi.Input<string>>(backup, this.password)
+        .secretsOf<pulumi.Input<string>>(backup, backup.password)
         .map(({ file, content }) => ({
           path: `${configs.places.secrets}/${file}`,
           content,

@@ -255,7 +255,7 @@ export interface BackupArgs {
    * Where they are kept: a folder of the host, `sftp:`, `s3:` or `rest:`.
    * @example
    * ```ts
-   * { backup: { to: "/mnt/usb/bess" } }
+   * { backup: { to: "/mnt/usb/bess", password } }
    * ```
    */
   to: string;
@@ -264,7 +264,7 @@ export interface BackupArgs {
    * @default `"1d"`
    * @example
    * ```ts
-   * { backup: { to: "/mnt/usb/bess", every: "6h" } }
+   * { backup: { to: "/mnt/usb/bess", password, every: "6h" } }
    * ```
    */
   every?: string | undefined;
@@ -273,13 +273,14 @@ export interface BackupArgs {
    * @default `{ daily: 7, weekly: 5, monthly: 12, yearly: 10 }`
    * @example
    * ```ts
-   * { backup: { to: "/mnt/usb/bess", keep: { daily: 14 } } }
+   * { backup: { to: "/mnt/usb/bess", password, keep: { daily: 14 } } }
    * ```
    */
   keep?: BackupKeepArgs | undefined;
   /**
-   * Password that encrypts them; keep a copy away from the site and from Pulumi's state.
-   * @default a generated one
+   * Password that encrypts them, which a site with backups must have; keep a copy away from the site and
+   * from Pulumi's state.
+   * @default none, which is refused
    * @example
    * ```ts
    * { backup: { to: "/mnt/usb/bess", password: config.requireSecret("backupPassword") } }
@@ -291,7 +292,7 @@ export interface BackupArgs {
    * @default `false`
    * @example
    * ```ts
-   * { backup: { to: "/srv/bess", sameDisk: true } }
+   * { backup: { to: "/srv/bess", password, sameDisk: true } }
    * ```
    */
   sameDisk?: boolean | undefined;
@@ -332,7 +333,7 @@ export interface BackupKeepArgs {
    * @default `7`
    * @example
    * ```ts
-   * { backup: { to: "/mnt/usb/bess", keep: { daily: 14 } } }
+   * { backup: { to: "/mnt/usb/bess", password, keep: { daily: 14 } } }
    * ```
    */
   daily?: number | undefined;
@@ -341,7 +342,7 @@ export interface BackupKeepArgs {
    * @default `5`
    * @example
    * ```ts
-   * { backup: { to: "/mnt/usb/bess", keep: { weekly: 10 } } }
+   * { backup: { to: "/mnt/usb/bess", password, keep: { weekly: 10 } } }
    * ```
    */
   weekly?: number | undefined;
@@ -350,7 +351,7 @@ export interface BackupKeepArgs {
    * @default `12`
    * @example
    * ```ts
-   * { backup: { to: "/mnt/usb/bess", keep: { monthly: 24 } } }
+   * { backup: { to: "/mnt/usb/bess", password, keep: { monthly: 24 } } }
    * ```
    */
   monthly?: number | undefined;
@@ -359,7 +360,7 @@ export interface BackupKeepArgs {
    * @default `10`
    * @example
    * ```ts
-   * { backup: { to: "/mnt/usb/bess", keep: { yearly: 20 } } }
+   * { backup: { to: "/mnt/usb/bess", password, keep: { yearly: 20 } } }
    * ```
    */
   yearly?: number | undefined;

@@ -82,8 +82,6 @@ export class Site extends pulumi.ComponentResource {
   readonly gatewayPasswords: pulumi.Output<Record<string, string>> | undefined;
   /** Password of Grafana's user `admin`; secret. */
   readonly grafanaPassword: pulumi.Output<string>;
-  /** Password that encrypts the backups; secret. Undefined where there are none. */
-  readonly backupPassword: pulumi.Output<string> | undefined;
   /** Password of the interface's first user; secret. Undefined where there is none. */
   readonly interfacePassword: pulumi.Output<string> | undefined;
   /** Address of the overview without Grafana's menus, to be embedded. */
@@ -164,7 +162,6 @@ export class Site extends pulumi.ComponentResource {
     this.gatewayPasswords =
       config.mqtt.gateways && pulumi.secret(pulumi.all(mosquitto.gatewayPasswords));
     this.grafanaPassword = grafana.adminPassword;
-    this.backupPassword = backup?.password;
     this.interfacePassword = own?.password;
     this.kioskUrl = kioskUrl(`${(this.addresses.grafana ?? "").replace(/\/$/, "")}/`);
     this.registerOutputs({ addresses: this.addresses, revision: this.revision });
@@ -327,13 +324,9 @@ export class Site extends pulumi.ComponentResource {
 
   private createBackup(name: string, { mosquitto, influxdb, grafana }: BackedUp) {
     const { backup } = this.late;
-    if (!backup) return {};
-    if (backup.password === undefined)
-      void pulumi.log.warn(
-        "backup.password is not set, and a generated one is in this stack's state alone: keep a copy " +
-          "elsewhere, for without it no backup can be read (npx bess open tells how to see it)",
-        this,
-      );
+    // checkSite has refused backups without a password.
+    if (backup?.password === undefined) return {};
+    const { password } = backup;
     const volumes = {
       mosquitto: mosquitto.volume,
       influxdb: influxdb.volume,
@@ -352,7 +345,7 @@ export class Site extends pulumi.ComponentResource {
       `${name}-backup`,
       {
         ...this.context,
-        backup,
+        backup: { ...backup, password },
         // A folder of the host is reached without a network; a server by one that no other service has.
         network: kindOf(backup.to) === "folder" ? undefined : this.createNetwork(name, "backup"),
         volumes: { copies: copier.volume, influxdb: influxdb.volume },

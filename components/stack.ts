@@ -57,7 +57,7 @@ function siteOutputs(
     transform: transformOf(stack),
   });
   const { addresses, revision, gatewayPassword, gatewayPasswords, grafanaPassword } = site;
-  const { backupPassword, interfacePassword, kioskUrl } = site;
+  const { interfacePassword, kioskUrl } = site;
   return {
     addresses,
     revision,
@@ -65,7 +65,6 @@ function siteOutputs(
     gatewayPassword,
     grafanaPassword,
     ...(gatewayPasswords && { gatewayPasswords }),
-    ...(backupPassword && { backupPassword }),
     ...(interfacePassword && { interfacePassword }),
   };
 }

@@ -55,9 +55,9 @@ export const backupSchema = z
       .optional()
       .meta({
         description:
-          "Password that encrypts the backups: without it nothing of them can be read. Set it with " +
-          "`pulumi config set --secret`, and keep a copy away from the site and from Pulumi's state. " +
-          "Without it: a generated one, which `npx bess open` tells how to read.",
+          "Password that encrypts the backups: without it nothing of them can be read. A site with " +
+          "backups must have one. Set it with `pulumi config set --secret`, and keep a copy away from " +
+          "the site and from this machine.",
         examples: ["correct-horse-battery-staple"],
       }),
     sameDisk: z
@@ -128,6 +128,19 @@ export const backupSchema = z
 
 /** A site's backup. */
 export type BackupConfig = z.output<typeof backupSchema>;
+
+/** Why a site's backups are refused: nobody could read them. A fleet's file leaves it to the stack's. */
+export const backupFindings = ({
+  backup,
+}: {
+  backup?: Pick<BackupConfig, "password"> | undefined;
+}): string[] =>
+  backup && backup.password === undefined
+    ? [
+        "backup.password is not set: choose one of 12 characters or more, set it with pulumi config set " +
+          "--secret, and keep a copy away from the site and from this machine",
+      ]
+    : [];
 
 /** What kind of place `to` is. */
 export const kindOf = (to: string): "folder" | "sftp" | "s3" | "rest" =>

@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { isAbsolute, join } from "node:path";
+import { backupFindings } from "./backup-schema";
 import { localTopics } from "./bridges";
 import { gatewayFindings } from "./broker-users";
 import { checkMemory } from "./memory";
@@ -49,6 +50,7 @@ export function checkSite(config: SiteConfig, source = "bess-telemetry:site"): C
       config.mqtt.gateways ?? {},
       Object.values(config.mqtt.bridge ?? {}).flatMap(localTopics),
     ),
+    ...backupFindings(config),
     ...(scenario ? scenarioFindings("simulator.scenario", scenario, model) : []),
     ...rawFindings(model, config.uplink?.raw ?? []).map((finding) => `uplink.raw: ${finding}`),
     ...(certificate?.refusal ? [`mqtt.tls.certificate is refused: ${certificate.refusal}`] : []),

@@ -192,6 +192,12 @@ const sites: Row[] = [
     siteOf("retention: 999999999999d"),
   ],
   [
+    "backups that nobody could read",
+    up,
+    `${source}backup.password is not set: choose one of 12 characters or more, set it with pulumi config set`,
+    siteOf("backup: { to: /mnt/usb }"),
+  ],
+  [
     "more time than the memory holds",
     up,
     "of memory for the index of 3 tables over that time and of their rollups, and the profile dev has " +

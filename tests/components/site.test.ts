@@ -44,6 +44,7 @@ const dev = {
   interface: { image: ownImage, host: "127.0.0.1" },
   backup: {
     to: "sftp:backup@nas.lan:/kiel-1",
+    password: "secret-dev-backup-password",
     ssh: { key: placeholder("key"), knownHosts: "nas.lan ssh-ed25519 AAAA" },
   },
 };
@@ -317,7 +318,10 @@ describe("what is published", () => {
 });
 
 test("a backup to a folder of the host has no network, and the folder", async () => {
-  const { backup } = await deploy({ ...dev, backup: { to: "/mnt/usb/bess" } });
+  const { backup } = await deploy({
+    ...dev,
+    backup: { to: "/mnt/usb/bess", password: placeholder("password") },
+  });
   expect([backup.networkMode, find("dev-backup", ":Network")]).toEqual(["none", undefined]);
   expect(backup.volumes).toContainEqual({ hostPath: "/mnt/usb/bess", containerPath: "/target" });
 });

@@ -14,7 +14,7 @@ const dev: SiteArgs = {
   name: "dev",
   simulator: { enabled: true },
   interface: { image: "registry.example/interface:1.4.0", host: "kiel-1.example" },
-  backup: { to: "/mnt/usb/bess" },
+  backup: { to: "/mnt/usb/bess", password: "of 12 letters or more" },
 };
 const telegrafConf = "/etc/telegraf/telegraf.conf";
 

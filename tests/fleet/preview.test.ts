@@ -81,7 +81,7 @@ describe("a plan that sites share", () => {
       {
         ...settings,
         host: { prepare: true },
-        backup: { to: "/mnt/usb/bess" },
+        backup: { to: "/mnt/usb/bess", password: "of 12 letters or more" },
         mqtt: { gateways: { ems: { topics: ["bess/#"] } } },
         purge: true,
       },

@@ -98,6 +98,7 @@ export class BackedUpSite {
     const isFolder = to.startsWith("/");
     const backup = backupSchema.parse({
       to,
+      password: "not read: the scripts have it from its file",
       keep,
       ...(isFolder && { sameDisk }),
       ...(login && { login }),
