@@ -1,8 +1,8 @@
 import { stringify } from "yaml";
 import { siteLabel } from "./uplink";
+import { ports } from "./vmauth-ports";
 
-/** Ports inside vmauth's container: what sites reach, and what the hub's own programs do. */
-export const ports = { entrance: 8427, internal: 8426 } as const;
+export { ports };
 
 /** Paths inside vmauth's container. */
 export const paths = {

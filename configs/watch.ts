@@ -122,7 +122,7 @@ export const watchShape = {
 export type Watch = { [K in keyof typeof watchShape]: z.output<(typeof watchShape)[K]> };
 
 /** Whether a key of a field is one of {@link watchShape}. */
-export const isWatch = (key: string): boolean => Object.hasOwn(watchShape, key);
+export const isWatch = (key: string): boolean => Object.keys(watchShape).includes(key);
 
 /** Keys that only a number can have. */
 export const numberKeys = ["limits", "maxRate", "stuckAfter", "drift", "spread", "follow"] as const;

@@ -1,7 +1,7 @@
 import { pinnedImage } from "../configs/images";
 import type { Allowances } from "../configs/inventory";
 import { ports as mqttPorts } from "../configs/mosquitto";
-import { ports as vmauthPorts } from "../configs/vmauth";
+import { ports as vmauthPorts } from "../configs/vmauth-ports";
 
 /** A resource as a rule sees it: of a plan, or from Pulumi's policy engine. */
 export interface Resource {
