@@ -590,8 +590,12 @@ const servers = {
   gofakes3: {
     to: (port: number) => `s3:http://127.0.0.1:${port}/bess/kiel-1`,
     args: (port: number) => [
-      ...["-backend", "memory", "-initialbucket", "bess"],
-      ...["-host", `127.0.0.1:${port}`],
+      "-backend",
+      "memory",
+      "-initialbucket",
+      "bess",
+      "-host",
+      `127.0.0.1:${port}`,
     ],
   },
   "rest-server": {
