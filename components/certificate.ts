@@ -27,7 +27,8 @@ export function selfSigned(
     "openssl req -x509 -nodes -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 " +
     `-days ${days} -subj ${quoted(`/CN=${names[0]}`)} ` +
     `-addext ${quoted(`subjectAltName=${alternatives}`)} ` +
-    "-keyout /dev/stdout -out /dev/stdout 2>/dev/null";
+    // A pipe can be opened by its name, which not each stdout can.
+    "-keyout /dev/stdout -out /dev/stdout 2>/dev/null | cat";
   const made = new command.local.Command(
     name,
     {
@@ -37,11 +38,16 @@ export function selfSigned(
     },
     { parent, additionalSecretOutputs: ["stdout"], ignoreChanges: ["create"] },
   );
+  // The provider takes away what is white at the end of stdout.
   const block = (kind: string) =>
-    made.stdout.apply(
-      (text) =>
-        new RegExp(`-----BEGIN ${kind}-----[^]+?-----END ${kind}-----\n`).exec(text)?.[0] ?? "",
-    );
+    made.stdout.apply((text) => {
+      const [found] =
+        new RegExp(`-----BEGIN ${kind}-----[^]+?-----END ${kind}-----`).exec(text) ?? [];
+      // A rehearsed command prints nothing.
+      if (found === undefined && !text) return "";
+      if (found === undefined) throw new Error(`openssl made no ${kind.toLowerCase()} for ${name}`);
+      return `${found}\n`;
+    });
   return {
     certificate: pulumi.unsecret(block("CERTIFICATE")),
     key: pulumi.secret(block("PRIVATE KEY")),

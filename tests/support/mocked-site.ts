@@ -52,6 +52,11 @@ function unwrap(value: unknown): unknown {
 
 type Answer = (name: string, inputs: { keepers?: { rotation: string } }) => object;
 
+/** Stands in for what OpenSSL prints, trimmed as the provider does. */
+const pem = ["PRIVATE KEY", "CERTIFICATE"]
+  .map((kind) => `-----BEGIN ${kind}-----\nMA==\n-----END ${kind}-----`)
+  .join("\n");
+
 /** What the providers would answer. */
 const outputs: Partial<Record<string, Answer>> = {
   "random:index/randomPassword:RandomPassword": (name, { keepers }) => ({
@@ -61,7 +66,9 @@ const outputs: Partial<Record<string, Answer>> = {
     base64: Buffer.alloc(12, name).toString("base64"),
   }),
   "random:index/randomId:RandomId": () => ({ hex: "ab12cd34" }),
-  "command:local:Command": (name) => ({ stdout: `apiv3_${name}\n` }),
+  "command:local:Command": (name) => ({
+    stdout: name.endsWith("-certificate") ? pem : `apiv3_${name}`,
+  }),
   "docker:index/remoteImage:RemoteImage": (name) => ({ imageId: `sha256:${name}` }),
 };
 
