@@ -169,6 +169,7 @@ describe("a rendered plan", () => {
       }),
       expect.objectContaining({ content: expect.stringContaining("def apply(") }),
       expect.objectContaining({ file: "/etc/telegraf/start.sh" }),
+      expect.objectContaining({ file: "/etc/telegraf/voltage.conf" }),
       ...["mqtt_password", "monitor_password", "influxdb_token"].map((file) =>
         expect.objectContaining({
           file: `/run/secrets/${file}`,

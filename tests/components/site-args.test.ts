@@ -136,6 +136,7 @@ describe("the documentation of SiteArgs", () => {
         config: { requireSecret: (name: string) => (name.endsWith("Token") ? token : pair.key) },
         url: "https://hub.example:8427/api/v1/write",
         token,
+        password: "a-password-of-40-letters-or-so-that-fits",
         hub: { requireOutput: () => ({ apply: () => token }) },
       };
       const read = new Function(...Object.keys(named), `return (${code});`);
