@@ -445,6 +445,7 @@ export const schemaScript = (wanted: Schema, api = apiPlaceholders): string =>
       db: body.db,
       line: inQuotes(rejectedLine(body)),
       field: body.fields[0]?.name ?? "",
+      moves: Number(tierNames.some((tier) => tiers[tier].database === body.db)),
     })),
     stored: storedLines(wanted.stored).map((line) => ({ line })),
   });
