@@ -21,7 +21,7 @@ export const paths = {
 } as const;
 
 /** Where Grafana is, under the interface's own origin. */
-export const grafanaPath = "/grafana";
+const grafanaPath = "/grafana";
 
 const hostName =
   /^(?=.{1,253}$)([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$/;

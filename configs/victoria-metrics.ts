@@ -44,7 +44,7 @@ export function databaseOf({ storage, external }: HubConfig): HubDatabase {
 }
 
 /** Seconds between two looks at what the hub's programs tell of themselves. */
-export const scrapeSeconds = 30;
+const scrapeSeconds = 30;
 
 /**
  * What VictoriaMetrics asks the hub's other programs: how much each site sends, for one.

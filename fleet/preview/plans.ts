@@ -127,7 +127,7 @@ function touch(file: string): void {
 }
 
 /** A plan's text, if the file holds all of it. */
-export function readPlan(file: string, plan: string): string | undefined {
+function readPlan(file: string, plan: string): string | undefined {
   if (!existsSync(file)) return undefined;
   try {
     const text = gunzipSync(readFileSync(file)).toString();
