@@ -116,6 +116,14 @@ async function expectAll(restored: BackedUpSite, of: string): Promise<void> {
   expect(restored.text("grafana/.secret-key")).toBe("key-of-grafana");
 }
 
+/** Checks that a site's last backup gives all of it to a bare one. */
+async function expectRestorable(site: BackedUpSite, of = digests(site)): Promise<void> {
+  const bare = emptySite();
+  const restored = await bare.restoreFrom(site, { snapshot: await newest(site) });
+  expect(restored.output).toContain("every volume has its data");
+  await expectAll(bare, of);
+}
+
 describe("a backup", () => {
   test("brings a site back on bare volumes, to the byte, with what belongs to it", async () => {
     const site = filledSite();
@@ -199,9 +207,7 @@ describe("a backup", () => {
       "199 files were deleted while they were read: it is done again (1)",
     );
     const before = digests(site);
-    const bare = emptySite();
-    await bare.restoreFrom(site, { snapshot: await newest(site) });
-    await expectAll(bare, before);
+    await expectRestorable(site, before);
   });
 });
 
@@ -264,9 +270,7 @@ describe("what goes wrong is said, loses nothing, and the next backup succeeds:"
     const before = digests(site);
     site.start();
     expect(await site.now()).toMatchObject({ code: 0 });
-    const bare = emptySite();
-    await bare.restoreFrom(site, { snapshot: await newest(site) });
-    await expectAll(bare, before);
+    await expectRestorable(site, before);
   });
 
   test("another password than the repository's", async () => {
@@ -311,9 +315,7 @@ describe("what goes wrong is said, loses nothing, and the next backup succeeds:"
       expect(await failure(site)).toMatch(/ is full: free space there, or keep fewer backups/);
       execFileSync("mount", ["-o", "remount,size=80m", disk.path]);
       expect(await site.now()).toMatchObject({ code: 0 });
-      const bare = emptySite();
-      await bare.restoreFrom(site, { snapshot: await newest(site) });
-      await expectAll(bare, digests(site));
+      await expectRestorable(site);
     } finally {
       await Promise.all(sites.map((site) => site.stop("SIGKILL")));
       execFileSync("umount", ["-l", disk.path]);
@@ -356,10 +358,7 @@ describe("what goes wrong is said, loses nothing, and the next backup succeeds:"
       expect(await failure(site)).toMatch(/is not reached: /);
       await sshd.resume();
       expect(await site.now()).toMatchObject({ code: 0 });
-      const bare = emptySite();
-      const restored = await bare.restoreFrom(site, { snapshot: await newest(site) });
-      expect(restored.output).toContain("every volume has its data");
-      await expectAll(bare, digests(site));
+      await expectRestorable(site);
     } finally {
       await Promise.all(sites.map((site) => site.stop("SIGKILL")));
       await sshd.stop();
@@ -625,10 +624,7 @@ for (const name of ["gofakes3", "rest-server"] as const) {
       const site = filledSite({ to: to(port), login });
       site.start();
       expect(await site.now()).toMatchObject({ code: 0 });
-      const bare = emptySite();
-      const restored = await bare.restoreFrom(site, { snapshot: await newest(site) });
-      expect(restored.output).toContain("every volume has its data");
-      await expectAll(bare, digests(site));
+      await expectRestorable(site);
     } finally {
       await Promise.all(sites.map((site) => site.stop("SIGKILL")));
       for (const server of running) await server.stop();
