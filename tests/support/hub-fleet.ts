@@ -26,11 +26,20 @@ const measured = (seed: number) => (minute: number) =>
 /** All series of one site, of the names that its uplink gives them. @param units of each measurement. */
 export function simulatedSeries(model: Model, site: string, units = 2): SimulatedSeries[] {
   const made: SimulatedSeries[] = [];
-  const add = (metric: string, labels: Record<string, string>, value?: SimulatedSeries["value"]) =>
+  const seedOf = new Map<string, number>();
+  const add = (
+    metric: string,
+    labels: Record<string, string>,
+    value?: SimulatedSeries["value"],
+  ) => {
+    // The units of one battery charge and discharge together: one phase for a metric at a site.
+    const seed = seedOf.get(metric) ?? seedOf.size;
+    seedOf.set(metric, seed);
     made.push({
       labels: { __name__: metric, ...labels, [siteLabel]: site },
-      value: value ?? measured(made.length + site.length + Number(/\d+/.exec(site)?.[0] ?? 0)),
+      value: value ?? measured(seed + site.length + Number(/\d+/.exec(site)?.[0] ?? 0)),
     });
+  };
   const tagsOf = (m: Model["measurements"][number], unit: number) =>
     Object.fromEntries(m.tags.map(({ name }) => [tagLabel(name), `${name}-${unit}`]));
   for (let unit = 1; unit <= units; unit++) {
