@@ -19,7 +19,15 @@ import { type Report, Rollout, type RolloutOptions, type Target } from "./rollou
 import { failureReason, StackSession } from "./session";
 
 export { exitCodeOf, exitCodes, progress, summary } from "./progress";
-export { Records, type Result, type RolloutRecord } from "./record";
+export {
+  type GateFigures,
+  type Prefetch,
+  Records,
+  type Result,
+  type RolledBack,
+  type RolloutRecord,
+  type SiteRecord,
+} from "./record";
 export {
   currentRevision,
   requireCommitted,

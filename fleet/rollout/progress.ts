@@ -1,5 +1,5 @@
 import { MultiBar, Presets, type SingleBar } from "cli-progress";
-import type { RolloutRecord } from "./record";
+import type { Result, RolloutRecord } from "./record";
 import type { Report } from "./rollout";
 
 /**
@@ -31,7 +31,7 @@ export function progress(
     const bar = bars.get(wave);
     if (result !== undefined && result !== "running" && result !== "skipped") bar?.increment();
     bar?.update({ note: [site, text].filter(Boolean).join(" ").slice(0, 60) });
-    if (result && ["failed", "locked", "unreachable"].includes(result))
+    if (result && ["failed", "locked", "unreachable", "deferred"].includes(result))
       screen.log(`${site}: ${text}\n`);
   };
   return { report, end: () => screen.stop() };
@@ -46,21 +46,30 @@ const nextSteps: Record<RolloutRecord["outcome"], string> = {
   stopped: "npx bess fleet resume goes on, npx bess fleet rollback goes back.",
 };
 
+/** Results in the order of a summary. */
+const told: readonly Result[] = [
+  "verified",
+  "up-to-date",
+  "failed",
+  "locked",
+  "unreachable",
+  "deferred",
+  "skipped",
+];
+
 /** What a rollout did, and what to do now. */
 export function summary(record: RolloutRecord, file: string): string {
   const entries = Object.entries(record.sites);
-  const named = (result: string) =>
+  const named = (result: Result) =>
     entries.filter(([, site]) => site.result === result).map(([name]) => name);
-  const counted = ["verified", "up-to-date", "failed", "locked", "unreachable", "skipped"].flatMap(
-    (result) => {
-      const names = named(result);
-      const shown =
-        names.length > 10 || result === "verified" || result === "up-to-date"
-          ? ""
-          : `: ${names.join(", ")}`;
-      return names.length ? [`  ${String(names.length).padStart(4)} ${result}${shown}`] : [];
-    },
-  );
+  const counted = told.flatMap((result) => {
+    const names = named(result);
+    const shown =
+      names.length > 10 || result === "verified" || result === "up-to-date"
+        ? ""
+        : `: ${names.join(", ")}`;
+    return names.length ? [`  ${String(names.length).padStart(4)} ${result}${shown}`] : [];
+  });
   const missed =
     record.outcome === "done" && exitCodeOf(record) !== exitCodes.done
       ? "npx bess fleet resume tries again the sites that are not up to date."

@@ -4,13 +4,15 @@ import { join } from "node:path";
 
 /**
  * How a site came out of a rollout: `verified` by its gate; `up-to-date` before the rollout came to
- * it; `unreachable`, for a resume to try again; `locked` by another run; `failed` in its update or
- * its gate; `running` while it is worked on; `skipped` where the rollout did not touch it.
+ * it; `unreachable`, for a resume to try again; `deferred` where its update lock did not open in
+ * time, likewise; `locked` by another run; `failed` in its update or its gate; `running` while it is
+ * worked on; `skipped` where the rollout did not touch it.
  */
 export type Result =
   | "verified"
   | "up-to-date"
   | "unreachable"
+  | "deferred"
   | "locked"
   | "failed"
   | "running"
@@ -29,8 +31,49 @@ export interface SiteRecord {
   attempts?: number;
   /** Resources by what was done to them, such as `{ replace: 1 }`. */
   changes?: Record<string, number>;
-  /** Why it failed, could not be reached, or is locked. */
+  /** Why it failed, could not be reached, is locked, or was deferred. */
   reason?: string;
+  /** How long it waited for its update lock, in seconds, and for what. */
+  waited?: { seconds: number; why: string };
+  /** Images that were brought to the site before anything was touched. */
+  prefetch?: Prefetch;
+  /** Longest time in which nothing was stored, in seconds, while it was updated. */
+  downtime?: { seconds: number };
+  /** Marked messages that were published while it was updated, and those that were not stored. */
+  messages?: { sent: number; lost: number };
+  gate?: GateFigures;
+  /** What became of it after it failed, where the rollout took it back by itself. */
+  rolledBack?: RolledBack;
+}
+
+/** Images that were brought to a site; `bytes` where that is known. */
+export interface Prefetch {
+  seconds: number;
+  images: number;
+  bytes?: number;
+}
+
+/** What a gate measured of the battery's own signals, before the update and after it. */
+export interface GateFigures {
+  /** What is wrong, a sentence each; empty where it was passed. */
+  findings: string[];
+  /** Rows a minute of each measurement. */
+  rates?: Record<string, { before: number; after: number }>;
+  /** Messages a minute that Telegraf dropped. */
+  drops?: { before: number; after: number };
+  /** Alerts that fired after the update, and not before it. */
+  alerts?: string[];
+}
+
+/** A site that was taken back to the revision that it had before. */
+export interface RolledBack {
+  revision: string;
+  /** Whether its gate passed it there; why not stands in `reason`. */
+  result: "verified" | "failed";
+  reason?: string;
+  seconds: number;
+  /** Services whose data were put back as well, from the clone of before the update. */
+  data?: string[];
 }
 
 /**

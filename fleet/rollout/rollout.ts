@@ -48,7 +48,7 @@ export type OpenSession = (site: Target, revision: string) => Session;
 /** Why a site could not be brought to a revision. */
 export class SiteError extends Error {
   constructor(
-    readonly kind: Extract<Result, "unreachable" | "locked" | "failed">,
+    readonly kind: Extract<Result, "unreachable" | "deferred" | "locked" | "failed">,
     message: string,
   ) {
     super(message);
