@@ -5,6 +5,7 @@ import { outageSeconds, type Profile } from "../configs/profiles";
 import { clockTable, unsynchronisedSeconds, voltageTable } from "../configs/telegraf";
 import { fillLevels, type StorageBudget } from "../configs/storage";
 import { isSsh } from "../configs/ssh";
+import { uplinkTable } from "../configs/uplink";
 import { durationSeconds } from "../configs/units";
 import { brokerTopics, quote, sources } from "../dashboards";
 import {
@@ -36,6 +37,8 @@ export interface PipelineOptions {
   engine?: string | undefined;
   /** How often the site is backed up. Default: never. */
   backup?: Pick<BackupConfig, "every"> | undefined;
+  /** Whether the site sends its minutes to a hub. Default: it does not. */
+  uplink?: boolean | undefined;
 }
 
 type Draft = Omit<RuleOptions, "dashboard">;
@@ -337,6 +340,29 @@ function backups({ every }: Pick<BackupConfig, "every">): Draft[] {
   ];
 }
 
+/** How late the hub has the site's minutes, and what it has refused. */
+function uplink(): Draft[] {
+  const most = 900;
+  return [
+    held("BessUplinkLate", asked("A", select(`last("lag")`, uplinkTable), 1800), ["gt", [most]], {
+      summary: "The hub is without the site's minutes",
+      fires: `Minutes reach the hub more than ${duration(most)} late, or the uplink tells nothing, for 5m`,
+      description:
+        "The newest minute at the hub is {{ humanizeDuration $values.B.Value }} late. What is missing is sent once it can be.",
+    }),
+    held(
+      "BessUplinkRefused",
+      asked("A", select(`sum("refused")`, uplinkTable), 3600),
+      ["gt", [0]],
+      {
+        summary: "The hub refuses values",
+        fires: "The hub has refused a value for good within 1h",
+        description: `The hub refused ${value("B")} values within an hour.`,
+      },
+    ),
+  ];
+}
+
 /** The alerts of what carries the telemetry. */
 export function pipelineGroup(options: PipelineOptions, site: SiteLabels): AlertGroup {
   const drafts = [
@@ -347,6 +373,7 @@ export function pipelineGroup(options: PipelineOptions, site: SiteLabels): Alert
     ...(isSsh(options.engine) ? clock() : []),
     ...(options.certificateEnds ? certificate(options.certificateEnds) : []),
     ...(options.backup ? backups(options.backup) : []),
+    ...(options.uplink ? uplink() : []),
   ];
   return {
     name: "pipeline",

@@ -58,6 +58,7 @@ export function alertsReference(model: Model): string {
     storage: storageBudget(model, { profile: "pi", retention: "90d", storage: {} }),
     certificateEnds: new Date("2027-06-30"),
     backup: { every: "1d" },
+    uplink: true,
     engine: "ssh://pi@kiel-1",
   });
   const queries = groups.reduce(

@@ -47,6 +47,15 @@ export interface GrafanaArgs extends GrafanaServerArgs {
    */
   backup?: Pick<BackupConfig, "every"> | undefined;
   /**
+   * Whether the site sends its minutes to a hub.
+   * @default false
+   * @example
+   * ```ts
+   * { uplink: true }
+   * ```
+   */
+  uplink?: boolean | undefined;
+  /**
    * Size of the host, by which alerts of the pipeline go.
    * @example
    * ```ts
@@ -201,10 +210,10 @@ export class Grafana extends GrafanaServer {
   }
 
   private createDashboards(api: pulumi.CustomResourceOptions) {
-    const { model, storage, backup, title, timeZone } = this.args;
+    const { model, storage, backup, uplink, title, timeZone } = this.args;
     const uid = configs.folders.dashboards;
     const folder = new grafana.oss.Folder(this.name, { uid, title: "BESS" }, api);
-    return dashboards(model, { site: title, storage, backup, timeZone }).map(
+    return dashboards(model, { site: title, storage, backup, uplink, timeZone }).map(
       (dashboard) =>
         new grafana.oss.Dashboard(
           `${this.name}-${dashboard.uid}`,

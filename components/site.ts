@@ -291,6 +291,7 @@ export class Site extends pulumi.ComponentResource {
       timeZone,
       lateAlerts,
       backup: this.config.backup,
+      uplink: this.config.uplink !== undefined,
       grafana,
       rootUrl: this.config.interface?.enabled ? grafanaUrl(this.config.interface) : undefined,
       // The tunnel is open once the host has been checked.

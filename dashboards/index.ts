@@ -40,6 +40,8 @@ export interface DashboardOptions {
   storage?: StorageBudget | undefined;
   /** How often it is backed up. Default: never, and not shown. */
   backup?: Pick<BackupConfig, "every"> | undefined;
+  /** Whether it sends its minutes to a hub. Default: no, and not shown. */
+  uplink?: boolean | undefined;
   /** Time zone of all times, such as `Europe/Berlin`. Default: the one of whoever looks. */
   timeZone?: string | undefined;
 }
@@ -50,7 +52,7 @@ export interface DashboardOptions {
  */
 export function dashboards(
   model: Model,
-  { site, storage, backup, timeZone = "browser" }: DashboardOptions = {},
+  { site, storage, backup, uplink, timeZone = "browser" }: DashboardOptions = {},
 ): Dashboard[] {
   const title = (name: string) => (site ? `${site}: ${name}` : name);
   const made = [
@@ -58,7 +60,7 @@ export function dashboards(
     ...model.measurements.map((m) => measurement(m, title(m.title))),
     performance(model, title("Performance")),
     alerts(title("Alerts")),
-    pipeline(model, title("Pipeline"), storage, backup),
+    pipeline(model, title("Pipeline"), storage, backup, uplink),
   ];
   return made.map((d) => ({ ...d, timezone: timeZone, annotations: { list: [events()] } }));
 }

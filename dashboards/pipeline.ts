@@ -7,6 +7,7 @@ import type { Model } from "../configs/model";
 import { rollupsTable } from "../configs/rollups";
 import { fillLevels, type StorageBudget } from "../configs/storage";
 import { durationSeconds } from "../configs/units";
+import { uplinkTable } from "../configs/uplink";
 import * as panels from "./panels";
 import { quote, sources } from "./queries";
 
@@ -316,6 +317,32 @@ const backupRuns = () =>
     .decimals(0)
     .axisSoftMin(0);
 
+/** How late the hub has the site's minutes. */
+const uplinkLag = () =>
+  lines(
+    "Behind at the hub",
+    "How much later than it should be the hub has the newest minute. What is missing waits in the database.",
+    [target("behind", series(uplinkTable, `max("lag")`))],
+  )
+    .unit("s")
+    // While it waits, a row comes every two minutes.
+    .spanNulls(300_000)
+    .axisSoftMin(0);
+
+/** What has crossed to the hub, and what it will never take. */
+const uplinkSamples = () =>
+  lines(
+    "Sent to the hub",
+    "Values that the hub has taken, and those that it has refused for good: these should be 0.",
+    [
+      target("sent", series(uplinkTable, `sum("samples")`)),
+      target("refused", series(uplinkTable, `sum("refused")`)),
+    ],
+  )
+    .spanNulls(300_000)
+    .decimals(0)
+    .axisSoftMin(0);
+
 /** Temperatures of the host. */
 const temperature = () =>
   lines("Temperature", "Temperatures of the host by sensor.", [
@@ -328,6 +355,7 @@ export function pipeline(
   title: string,
   storage?: StorageBudget,
   backup?: Pick<BackupConfig, "every">,
+  uplink = false,
 ): Dashboard {
   const board = panels
     .board(
@@ -351,6 +379,10 @@ export function pipeline(
   if (backup) {
     panels.row(board, "Backup");
     panels.place(board, 6, [backups(durationSeconds(backup.every)), backupRuns()]);
+  }
+  if (uplink) {
+    panels.row(board, "Uplink");
+    panels.place(board, 6, [uplinkLag(), uplinkSamples()]);
   }
   return panels.finished(board);
 }

@@ -103,6 +103,9 @@ const mostDigests = 20_000;
 /** Seconds between two records of how far the uplink is, where nothing is sent. */
 const recordSeconds = 600;
 
+/** The same while the hub takes nothing. */
+const waitingSeconds = 120;
+
 /**
  * Seconds after which what a hub has taken is safe there: VictoriaMetrics writes its memory to the disk
  * every five. What was taken since is sent once more after a fault, and the last minute with the next one.
@@ -183,8 +186,8 @@ export class Uplink {
         const { message } = error as Error;
         if (message !== told) this.options.log(`the uplink waits: ${message}`);
         told = message;
-        // The record would else be gone with the database's retention.
-        if (this.now() - this.saved >= recordSeconds) await this.save().catch(() => undefined);
+        // How late the hub is, is told meanwhile; and the record would go with the database's retention.
+        if (this.now() - this.saved >= waitingSeconds) await this.save().catch(() => undefined);
         const asked = error instanceof NotTaken ? (error.wait ?? 0) : 0;
         const seconds = Math.min(longestWait, Math.max(pause, asked));
         await sleep(seconds * 1000, undefined, { signal }).catch(() => undefined);

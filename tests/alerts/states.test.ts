@@ -83,6 +83,7 @@ const groups = alertGroups({
   storage: storageBudget(model, { profile: "pi", retention: "90d", storage: {} }),
   certificateEnds,
   backup: { every: "1d" },
+  uplink: true,
   engine: "ssh://pi@kiel-1",
 });
 const rules = groups.flatMap((group) => group.rules.map((rule) => ({ rule, group })));
@@ -719,6 +720,53 @@ const rowsOf: Record<KindName, Row[]> = {
         [0, "normal"],
         [120, "firing"],
         [360, "normal"],
+      ],
+    },
+  ],
+  BessUplinkLate: [
+    {
+      rule: "BessUplinkLate",
+      does: "fires when a quarter of an hour is missing, until it has been made up for",
+      lines: each(2400, (s) =>
+        s % 120 === 0
+          ? [`uplink lag=${between(0, 1800)(s) ? s : 0},refused=0i ${start + s * 1000}`]
+          : [],
+      ),
+      states: [
+        [900, "normal"],
+        [1020, "pending"],
+        [1320, "firing"],
+        [1740, "firing"],
+        [1860, "normal"],
+      ],
+    },
+    {
+      rule: "BessUplinkLate",
+      does: "fires where the uplink has told nothing for half an hour",
+      lines: [`uplink lag=0,refused=0i ${start}`],
+      of: "",
+      states: [
+        [1740, "normal"],
+        [1920, "pending"],
+        [2220, "firing"],
+      ],
+    },
+  ],
+  BessUplinkRefused: [
+    {
+      rule: "BessUplinkRefused",
+      does: "fires at once, and for an hour after the last",
+      lines: [
+        `uplink lag=0,refused=0i ${start - 60_000}`,
+        `uplink lag=0,refused=3i ${start + 50_000}`,
+        `uplink lag=0,refused=0i ${start + 3_600_000}`,
+      ],
+      states: [
+        [0, "normal"],
+        [60, "firing"],
+        [3600, "firing"],
+        [3720, "recovering"],
+        [4320, "normal"],
       ],
     },
   ],

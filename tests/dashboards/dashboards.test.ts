@@ -92,7 +92,7 @@ function renamed(model: Model): Model {
 describe.each(named)("the dashboards of %s", (_, model) => {
   const backup = { every: "1d" };
   const storage = storageBudget(model, { profile: "pi", retention: "90d", storage: {} });
-  const all = dashboards(model, { site, storage, backup });
+  const all = dashboards(model, { site, storage, backup, uplink: true });
 
   test("are an overview, one of each measurement, performance, the alerts, and the pipeline", () => {
     expect(all.map((d) => d.uid)).toEqual([
@@ -106,7 +106,8 @@ describe.each(named)("the dashboards of %s", (_, model) => {
   });
 
   test("are the same each time, and survive JSON", () => {
-    expect(JSON.stringify(dashboards(model, { site, storage, backup }))).toBe(JSON.stringify(all));
+    const again = dashboards(model, { site, storage, backup, uplink: true });
+    expect(JSON.stringify(again)).toBe(JSON.stringify(all));
   });
 
   test.each(all.map((d): [string, Dashboard] => [d.uid ?? "", d]))(
@@ -319,7 +320,7 @@ describe("every query is answered by a real InfluxQL engine", () => {
 
   test.each(named)("%s", async (name, model) => {
     const silent: string[] = [];
-    for (const d of dashboards(model, { backup: { every: "1d" } }))
+    for (const d of dashboards(model, { backup: { every: "1d" }, uplink: true }))
       for (const { panel, datasource, query } of queriesOf(d)) {
         const rows = await ask(
           url,
@@ -507,6 +508,7 @@ function pipelinePoints(): string[] {
     `disk,path=/ used_percent=40,free=1i ${t}`,
     `temp,sensor=cpu temp=50 ${t}`,
     `influxdb_size bytes=1000i ${t}`,
+    `uplink lag=0,samples=371i,refused=0i,bytes=5400i,milliseconds=90i ${t}`,
     `backup age=60i,ok=1i,seconds=12i,bytes=1000i,size=9000i,files=16i,message="done" ${t}`,
     `mqtt_drops,measurement=battery,reason=not\\ JSON,topic=battery/b1/status count=2i,example="{" ${t}`,
     `mqtt_drops,measurement=battery,reason=not\\ a\\ number,field=soc count=1i,example="full" ${t}`,
