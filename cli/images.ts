@@ -1,17 +1,29 @@
 import { spawn } from "node:child_process";
-import { createReadStream, statSync } from "node:fs";
+import { createReadStream, statSync, writeFileSync } from "node:fs";
 import { Option } from "commander";
 import { environment, showProgress, sshTargetOf } from "../automation";
-import { siteImages, siteServices } from "../configs/site";
+import type { Service } from "../configs/images";
+import { type SiteConfig, siteImages, siteServices } from "../configs/site";
 import { findSite, siteConfig } from "../configs/sites";
 import { remoteLine } from "../configs/ssh";
 import { acting, bessCommand, refuse, stackOption, writable } from "./command";
+import { sbomOf } from "./images/sbom";
 
-/** The images that a stack's site runs, each once. */
-export function imagesOf(stack: string): string[] {
+/** The images that a site runs, each with its services. */
+function imagesOf(site: SiteConfig): Map<string, Service[]> {
+  const [images, found] = [siteImages(site), new Map<string, Service[]>()];
+  for (const service of siteServices(site))
+    found.set(images[service], [...(found.get(images[service]) ?? []), service]);
+  return found;
+}
+
+/** Prints or writes a site's bill of materials. What a mirror gives is the image that it mirrors. */
+function billOfMaterials({ stack, file }: ImagesOptions): void {
   const site = siteConfig(findSite(stack));
-  const images = siteImages(site);
-  return [...new Set(siteServices(site).map((service) => images[service]))];
+  const { mirror: _, ...images } = site.images;
+  const text = sbomOf(site.name, imagesOf({ ...site, images }));
+  if (file) writeFileSync(file, text);
+  else process.stdout.write(text);
 }
 
 /** Runs Docker's command line. @returns its exit code, and what it printed unless inherited. */
@@ -33,7 +45,7 @@ async function has(image: string, platform: string): Promise<boolean> {
 
 /** Saves a stack's images for the site's platform into one file; pulls what is not here. */
 async function save(stack: string, file: string, platform: string): Promise<void> {
-  const images = imagesOf(stack);
+  const images = [...imagesOf(siteConfig(findSite(stack))).keys()];
   for (const image of images) {
     if (await has(image, platform)) continue;
     if ((await docker(["pull", "--platform", platform, image])).code !== 0)
@@ -81,11 +93,11 @@ const fileOption = () =>
 const fileOf = ({ stack, file }: ImagesOptions) =>
   file ?? `images-${stack.split("/").at(-1) ?? stack}.tar`;
 
-/** Brings images to a site without a registry. */
+/** A site's images: without a registry, and as a bill of materials. */
 export function imagesCommand() {
   const command = bessCommand(
     "images",
-    "Brings a site's pinned images to an engine that reaches no registry.",
+    "Brings a site's pinned images to an engine that reaches no registry, and tells what they are.",
   ).example("Pull them here, then load them there", "images save --stack kiel-1");
   command.addCommand(
     bessCommand("save", "Pulls the images here, and saves them into one file.")
@@ -109,6 +121,21 @@ export function imagesCommand() {
       .addOption(fileOption())
       .example("Over SSH, where the site is behind SSH", "images load --stack kiel-1")
       .action(acting((asked: ImagesOptions) => load(asked.stack, fileOf(asked)))),
+  );
+  command.addCommand(
+    bessCommand(
+      "sbom",
+      "Tells what a site is made of, as a bill of materials in CycloneDX 1.6: its images, and the " +
+        "npm packages of this program.",
+    )
+      .summary("Tells what a site is made of, in CycloneDX 1.6.")
+      .addOption(stackOption().default("dev"))
+      .option("--file <path>", "write it there (default: print it)", writable)
+      .example(
+        "For a scanner of vulnerabilities",
+        "images sbom --stack kiel-1 --file kiel-1.cdx.json",
+      )
+      .action(acting(billOfMaterials)),
   );
   return command;
 }

@@ -67,15 +67,26 @@ export function bess() {
   return program.example("What a command takes", "up --help");
 }
 
+/** Waits until a reader has taken what was written: an exit would cut it off at a pipe's 64 KiB. */
+const flushed = (stream: NodeJS.WriteStream) =>
+  new Promise<void>((resolve) => stream.write("", () => resolve()));
+
+/** Ends this process, its last words said. */
+const end = async () => {
+  await Promise.all([process.stdout, process.stderr].map(flushed));
+  process.exit();
+};
+
 /** Runs a command line. @param args what follows `npx bess`. */
-export const run = (args: readonly string[]) =>
+export function run(args: readonly string[]): Promise<void> {
+  // Who reads no further, such as head, ends the command.
+  process.stdout.once("error", () => process.exit(1));
   // Rehearsed providers and tunnels would keep the process: it ends with its command.
-  bess()
+  return bess()
     .parseAsync(args, { from: "user" })
-    .then(
-      () => process.exit(),
-      (error: Error) => {
-        console.error(problem(error));
-        process.exit(1);
-      },
-    );
+    .catch((error: Error) => {
+      console.error(problem(error));
+      process.exitCode = 1;
+    })
+    .then(end);
+}

@@ -1,4 +1,6 @@
-/** The pinned images, by the service that each is made for. Their architectures are in architectures.json. */
+import recorded from "./registry.json";
+
+/** The pinned images, by the service that each is made for. What registries say of them is in registry.json. */
 const pinned = {
   mosquitto: "eclipse-mosquitto:2.1.2-alpine",
   telegraf: "telegraf:1.39.3-alpine",
@@ -51,6 +53,30 @@ export function fromMirror(mirror: string | undefined, image: string): string {
   const namesRegistry = /[.:]|^localhost$/.test(image.slice(0, slash));
   return namesRegistry ? image : `${mirror}/${image}`;
 }
+
+/** Of one architecture: the digest of an image's manifest, and of its config, which is its id too. */
+export interface ArchitectureRecord {
+  manifest?: string;
+  config?: string;
+}
+
+/** What a registry says of an image. The digests are there once `bess images pin` has asked for them. */
+export interface ImageRecord {
+  /** Of its index, which names every architecture's manifest. */
+  digest?: string;
+  architectures: Record<string, ArchitectureRecord>;
+}
+
+/** An image's record in registry.json; undefined where it has none. */
+export const imageRecord = (image: string): ImageRecord | undefined =>
+  (recorded.images as Record<string, ImageRecord>)[image];
+
+/** An image's name without its tag and its digest. */
+export const repositoryOf = (image: string): string => image.replace(/[:@][^/]*$/, "");
+
+/** Licence of the program that an image is named after, as SPDX spells it; undefined if not known. */
+export const imageLicence = (image: string): string | undefined =>
+  (recorded.licences as Record<string, string>)[repositoryOf(image)];
 
 /** Matches an image that is pinned: by a tag other than latest, or by a digest. */
 export const pinnedImage = /^[^\s@]+(:(?!latest$)[\w.-]+|@sha256:[0-9a-f]{64})$/;

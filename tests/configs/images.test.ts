@@ -2,8 +2,15 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { buildSync } from "esbuild";
 import { bundledPrograms } from "../../components/bundles";
-import recorded from "../../configs/architectures.json";
-import { fromMirror, hubImages, images } from "../../configs/images";
+import recorded from "../../configs/registry.json";
+import {
+  fromMirror,
+  hubImages,
+  imageLicence,
+  imageRecord,
+  images,
+  repositoryOf,
+} from "../../configs/images";
 import { parseSite, siteImages, siteServices } from "../../configs/site";
 
 const root = join(__dirname, "../..");
@@ -32,15 +39,17 @@ describe("images", () => {
   test.each(Object.values({ ...images, ...hubImages }))(
     "%s has a recorded manifest for a Raspberry Pi and for a server",
     (image) => {
-      expect((recorded.architectures as Record<string, string[]>)[image]).toEqual(
+      expect(Object.keys(imageRecord(image)?.architectures ?? {})).toEqual(
         expect.arrayContaining(["arm64", "amd64"]),
       );
     },
   );
   test("that are recorded are the pinned ones, and no others", () => {
-    expect(Object.keys(recorded.architectures).sort()).toEqual(
-      [...new Set(Object.values({ ...images, ...hubImages }))].sort(),
-    );
+    const pinned = new Set<string>(Object.values({ ...images, ...hubImages }));
+    expect(Object.keys(recorded.images).sort()).toEqual([...pinned].sort());
+    // Every licence is of an image that is used.
+    const repositories = [...pinned].filter((image) => imageLicence(image)).map(repositoryOf);
+    expect(Object.keys(recorded.licences).sort()).toEqual([...new Set(repositories)].sort());
   });
 });
 
