@@ -12,11 +12,20 @@ const pathPattern = /^(?:[^.\\[\]]|\\[^])+(?:\.(?:[^.\\[\]]|\\[^])+)*$/;
 export interface Path {
   /** Where it begins: 0 the element at hand, 1 the one around it and so on, -1 the whole payload. */
   up: number;
-  keys: string[];
+  keys: readonly string[];
 }
 
-/** Reads a JSON path of a validated model. */
+/** Paths that were read: those of a few models, each for every message that is built. */
+const paths = new Map<string, Path>();
+
+/** A JSON path of a validated model, read. */
 export function parsePath(text: string): Path {
+  let path = paths.get(text);
+  if (!path) paths.set(text, (path = readPath(text)));
+  return path;
+}
+
+function readPath(text: string): Path {
   const keys = text.match(/(?:[^.\\]|\\[^])+/g) ?? [];
   const ups = keys.findIndex((key) => key !== "^");
   const up = ups === -1 ? keys.length : ups;

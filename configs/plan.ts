@@ -154,7 +154,7 @@ export const planOf = (model: Model, retention?: string): Plan => ({
 
 const pathPlan = (text: string): PathPlan => {
   const { up, keys } = parsePath(text);
-  return [up, keys];
+  return [up, [...keys]];
 };
 
 /** Whether a path is the whole payload or the whole element. */
@@ -221,10 +221,22 @@ function placePlan(place: Place, pattern: string, depth: number): PlacePlan {
 const one = rational(1);
 
 /** Size and zero of a unit in its dimension's base. */
-const baseOf = (unit: Unit): { factor: Rational; offset: Rational } => ({
-  factor: rational(units[unit].factor),
-  offset: rational(units[unit].offset),
-});
+interface Base {
+  factor: Rational;
+  offset: Rational;
+}
+
+/** Those that were asked for: a simulator asks for each value that it sends. */
+const bases = new Map<Unit, Base>();
+
+function baseOf(unit: Unit): Base {
+  let base = bases.get(unit);
+  if (!base) {
+    const { factor, offset } = units[unit];
+    bases.set(unit, (base = { factor: rational(factor), offset: rational(offset) }));
+  }
+  return base;
+}
 
 /**
  * How a value as sent becomes the stored one, as whole numbers wherever they can say it: 7321 times

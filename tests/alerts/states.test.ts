@@ -6,7 +6,7 @@ import { storageBudget } from "../../configs/storage";
 import { validate } from "../../configs/validation";
 import { sources } from "../../dashboards";
 import { RuleEvaluation, type State } from "../support/alerting";
-import { InfluxDb3, InfluxQlEngine } from "../support/influxql";
+import { ask, InfluxDb3, InfluxQlEngine } from "../support/influxql";
 import { pipelineRows } from "../support/pipeline-rows";
 import { influxdb3 } from "../support/programs";
 
@@ -798,10 +798,10 @@ test("each rule has a row", () => {
 });
 
 test("a database that does not answer is one alert, and changes no other", async () => {
-  const nowhere = "http://127.0.0.1:9";
+  const nowhere = (query: string) => ask("http://127.0.0.1:9", "GET", query);
   const firing: string[] = [];
   for (const { rule, group } of rules) {
-    const evaluation = new RuleEvaluation(rule, group.interval, nowhere, "none");
+    const evaluation = new RuleEvaluation(rule, group.interval, nowhere);
     for (let second = 0; second <= 600; second += group.interval)
       await evaluation.evaluate(start + second * 1000);
     if (Object.values(evaluation.states).includes("firing")) firing.push(rule.title);
@@ -816,7 +816,9 @@ async function follow(row: Row, url: string, database: string): Promise<void> {
   const found = rules.find(({ rule }) => rule.title === row.rule);
   if (!found) throw new Error(`there is no rule ${row.rule}`);
   const { rule, group } = found;
-  const evaluation = new RuleEvaluation(rule, group.interval, url, database);
+  const evaluation = new RuleEvaluation(rule, group.interval, (query) =>
+    ask(url, "GET", query, database),
+  );
   const of = row.of ?? (isOfModel(rule) ? b1 : "");
   const [first = 0] = row.states.map(([second]) => second);
   const end = row.states.at(-1)?.[0] ?? 0;

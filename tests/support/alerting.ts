@@ -1,5 +1,5 @@
 import type { Rule } from "@grafana/grafana-foundation-sdk/alerting";
-import { ask } from "./influxql";
+import type { Asks } from "./influxql";
 
 /** State of one alert, as Grafana shows it. */
 export type State = "normal" | "pending" | "firing" | "recovering" | "nodata" | "error";
@@ -44,14 +44,21 @@ export function sentAt(query: string, back: number, at: number): string {
  */
 export class RuleEvaluation {
   private readonly instances = new Map<string, Instance>();
+  private readonly steps: { refId: string; step: ModelOfStep; back: number }[];
 
   /** @param interval seconds between two evaluations. */
   constructor(
     private readonly rule: Rule,
     readonly interval: number,
-    private readonly url: string,
-    private readonly database: string,
-  ) {}
+    private readonly ask: Asks,
+  ) {
+    this.steps = (rule.data ?? []).map(({ refId = "", model, relativeTimeRange }) => ({
+      refId,
+      // As Grafana gets it.
+      step: JSON.parse(JSON.stringify(model)) as ModelOfStep,
+      back: relativeTimeRange?.from ?? 0,
+    }));
+  }
 
   /** States by labels, such as `id=b1`; a rule without any is normal. */
   get states(): Record<string, State> {
@@ -126,16 +133,14 @@ export class RuleEvaluation {
   /** The number of the condition for each set of labels. */
   private async condition(at: number): Promise<Numbers> {
     const steps = new Map<string, Numbers>();
-    for (const { refId = "", model, relativeTimeRange } of this.rule.data ?? []) {
-      // As Grafana gets it.
-      const step = JSON.parse(JSON.stringify(model)) as ModelOfStep;
-      steps.set(
+    const asked = this.steps.map(async ({ refId, step, back }) => {
+      return {
         refId,
-        "query" in step
-          ? await this.answers(sentAt(step.query, relativeTimeRange?.from ?? 0, at))
-          : evaluated(step, steps),
-      );
-    }
+        is: "query" in step ? await this.answers(sentAt(step.query, back, at)) : step,
+      };
+    });
+    for (const { refId, is } of await Promise.all(asked))
+      steps.set(refId, is instanceof Map ? is : evaluated(is, steps));
     const found = steps.get(this.rule.condition ?? "");
     if (!found) throw new Error(`the rule has no step ${this.rule.condition}`);
     return found;
@@ -143,7 +148,7 @@ export class RuleEvaluation {
 
   /** The last point of each series of an answer. @throws Error if two have the same labels. */
   private async answers(query: string): Promise<Numbers> {
-    const series = await ask(this.url, "GET", query, this.database);
+    const series = await this.ask(query);
     const numbers: Numbers = new Map();
     for (const { tags = {}, values } of series) {
       const labels = Object.entries(tags)

@@ -6,7 +6,7 @@ import type { Drop, Stored, StoredPoint } from "../../configs/reading";
 import { storageBudget } from "../../configs/storage";
 import { sources } from "../../dashboards";
 import { RuleEvaluation } from "./alerting";
-import type { InfluxQlEngine } from "./influxql";
+import { type InfluxQlEngine, together } from "./influxql";
 import { pipelineRows } from "./pipeline-rows";
 import { simulated, type SimulatedTime } from "./simulated";
 
@@ -63,6 +63,10 @@ export async function watched(
   const { model, from, faultFrom = 0 } = run;
   const storage = storageBudget(model, { profile: "pi", retention: "90d", storage: {} });
   const databases = { telemetry: database, pipeline: `${database}-pipeline` };
+  const asks = {
+    telemetry: together(engine.url, databases.telemetry),
+    pipeline: together(engine.url, databases.pipeline),
+  };
   const evaluations = alertGroups({
     model,
     site: "test",
@@ -72,8 +76,8 @@ export async function watched(
   }).flatMap(({ rules, interval }) =>
     rules.map((rule): [Rule, RuleEvaluation] => {
       const isOfPipeline = rule.data?.[0]?.datasourceUid === sources.pipeline;
-      const of = isOfPipeline ? databases.pipeline : databases.telemetry;
-      return [rule, new RuleEvaluation(rule, interval, engine.url, of)];
+      const ask = isOfPipeline ? asks.pipeline : asks.telemetry;
+      return [rule, new RuleEvaluation(rule, interval, ask)];
     }),
   );
   const fired = new Map<string, number>();
@@ -84,8 +88,11 @@ export async function watched(
     const second = (time - from) / 1000;
     if (second % round !== 0) continue;
     waiting.pipeline.push(...pipelineRows(time, second));
-    for (const kind of ["telemetry", "pipeline"] as const)
-      await engine.write(databases[kind], waiting[kind].splice(0));
+    await Promise.all(
+      (["telemetry", "pipeline"] as const).map((kind) =>
+        engine.write(databases[kind], waiting[kind].splice(0)),
+      ),
+    );
     await Promise.all(
       evaluations.map(async ([rule, evaluation]) => {
         if (second % evaluation.interval !== 0) return;
