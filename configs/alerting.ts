@@ -88,7 +88,8 @@ const ways = {
 export type Way = keyof typeof ways;
 const wayNames = Object.keys(ways) as Way[];
 
-const clock = z
+/** A time of the day, by the clock of the site's zone. */
+export const clock = z
   .string()
   .regex(/^([01]\d|2[0-3]):[0-5]\d$/, "write a time of the day such as 22:00, in quotes");
 

@@ -9,6 +9,7 @@ import { scenarioFindings } from "./scenarios";
 import type { SiteConfig } from "./site";
 import { storageBudget, type StorageBudget } from "./storage";
 import { certificateReport, type CertificateReport } from "./tls";
+import { flowsOf } from "./update-locks";
 import { rawFindings } from "./uplink";
 import { findingsOf, InputError } from "./validation";
 
@@ -51,6 +52,12 @@ export function checkSite(config: SiteConfig, source = "bess-telemetry:site"): C
       Object.values(config.mqtt.bridge ?? {}).flatMap(localTopics),
     ),
     ...backupFindings(config),
+    ...(config.update.condition && flowsOf(model).length === 0
+      ? [
+          `update.condition is "${config.update.condition}": no power or current of the model has a ` +
+            "range, by which it is known what counts as 0",
+        ]
+      : []),
     ...(scenario ? scenarioFindings("simulator.scenario", scenario, model) : []),
     ...rawFindings(model, config.uplink?.raw ?? []).map((finding) => `uplink.raw: ${finding}`),
     ...(certificate?.refusal ? [`mqtt.tls.certificate is refused: ${certificate.refusal}`] : []),

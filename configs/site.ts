@@ -12,6 +12,7 @@ import { scenarioNames } from "./scenarios";
 import { text, validate } from "./validation";
 import { isSsh, sshSchema } from "./ssh";
 import { pairFindings } from "./tls";
+import { updateSchema } from "./update-locks";
 import { uplinkSchema } from "./uplink";
 import { durationPattern, durationUnit, durationWithin, sizePattern, sizeUnit } from "./units";
 import { isZone } from "./zones";
@@ -286,6 +287,9 @@ export const siteSchema = z
       description:
         "Way to a hub, which gets the site's minutes ([uplink.md](uplink.md)). Without it: none.",
       examples: [{ url: "https://hub.example:8427/api/v1/write", token: "hub_u3Vb0Qf6XcJ2" }],
+    }),
+    update: updateSchema.prefault({}).meta({
+      description: "When a rollout may touch the site ([fleet.md](fleet.md#update-locks)).",
     }),
     simulator: z
       .strictObject({

@@ -166,13 +166,13 @@ export class Database extends Queries {
     super();
   }
 
-  /** The telemetry of a site. */
-  static at(site: EnginePlace & { name: string }): Database {
+  /** A database of a site. Default: its telemetry. */
+  static at(site: EnginePlace & { name: string }, db: string = databases.telemetry): Database {
     const start: Start = (script) => {
       const command = ["docker", "exec", "-i", `${site.name}-influxdb`, "bash", "-c", script];
       return startBesideEngine(site, command.map(quoted).join(" "));
     };
-    return new Database(start, { ask: askScript(), write: writeScript(databases.telemetry) });
+    return new Database(start, { ask: askScript(), write: writeScript(db) }, db);
   }
 
   /**

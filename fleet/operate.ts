@@ -38,6 +38,12 @@ export interface RollingOut extends Operating {
   soak: number;
   attempts: number;
   backoff: number;
+  /** Why windows and conditions do not count. */
+  urgent?: string;
+  /** What follows a failure at a site. Default: what the inventory says. */
+  onFailure?: "halt" | "rollback";
+  /** Kilobytes a second over each link, by which images are brought to sites. */
+  rate?: number;
   /** What CI calls it. */
   rollout?: string;
   /** Standard output is a report for a program: progress goes to standard error. */
@@ -138,6 +144,13 @@ export async function runRollout(
     new Map(fleet.waves.map((name) => [name, sites.filter((site) => site.wave === name).length])),
     asked.json ? process.stderr : process.stdout,
   );
+  // Whatever a rollback goes back to: what is checked out says when a site may be touched.
+  const locks = new Map(
+    sites.map(({ name }) => {
+      const { update, timeZone } = parseSite(withSecretPlaceholders(current.configOf(name)));
+      return [name, { ...update, timeZone }] as const;
+    }),
+  );
   const records = recordsOf(asked);
   const { parallel, budget, attempts, limit: limitSeconds, restarts } = asked;
   const { soak: soakSeconds, backoff: backoffSeconds } = asked;
@@ -148,7 +161,17 @@ export async function runRollout(
       openStack,
       revisionAt: at,
       records,
-      options: { parallel, budget, soakSeconds, attempts, backoffSeconds },
+      options: {
+        parallel,
+        budget,
+        soakSeconds,
+        attempts,
+        backoffSeconds,
+        lockOf: ({ name }) => locks.get(name),
+        urgent: asked.urgent,
+        onFailure: asked.onFailure,
+      },
+      bringing: { rate: asked.rate && asked.rate * 1000 },
       limits: { limitSeconds, restarts },
       report: shown.report,
       stop: stopOnInterrupt(),

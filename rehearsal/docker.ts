@@ -1,11 +1,9 @@
-import { createHash } from "node:crypto";
 import { paths as mosquitto } from "../configs/mosquitto";
 import { hostPort } from "../configs/site";
 import { pairFindings } from "../configs/tls";
+import { imageId as digest } from "./engine";
 import { packageVersion, type Provider, type ProviderContext, type ResourceType } from "./provider";
 import type { PropertyMap } from "./wire";
-
-const digest = (text: string) => `sha256:${createHash("sha256").update(text).digest("hex")}`;
 
 /** The simulated engine that a provider instance is configured for. */
 const engineOf = ({ config, engine }: ProviderContext) => engine(config.host);

@@ -26,7 +26,13 @@ interface EngineState {
   containers: Record<string, Container>;
   /** How many operations a flapping resource has had, by its type and name. */
   attempts: Record<string, number>;
+  /** What keeps updates away, as the battery of a real site may; nothing if it is not there. */
+  busy?: string;
 }
+
+/** A simulated image's id. */
+export const imageId = (image: string): string =>
+  `sha256:${createHash("sha256").update(image).digest("hex")}`;
 
 const randomId = () => randomBytes(32).toString("hex");
 
@@ -125,6 +131,11 @@ export class Engine {
 
   removeContainer(name: string): void {
     this.save(() => delete this.state.containers[name]);
+  }
+
+  /** Whether a container runs an image; others count as not yet there. */
+  hasImage(image: string): boolean {
+    return Object.values(this.state.containers).some((one) => one.image === imageId(image));
   }
 
   /** The container that publishes a port on the host; else the one with an alias on a network. */

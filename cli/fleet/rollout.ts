@@ -1,3 +1,4 @@
+import { Option } from "commander";
 import { loadFleet } from "../../configs/inventory";
 import { requireTerminal, type RollingOut, runRollout } from "../../fleet";
 import { acting, bessCommand, jsonOption, number, printJson } from "../command";
@@ -26,6 +27,18 @@ const rolling = (kind: "up" | "resume" | "rollback", description: string, soakSe
       "pause before it is tried again, doubled each time",
       number(0, Infinity, false),
       5,
+    )
+    .option("--urgent <why>", "windows and conditions do not count this time; a hold still does")
+    .addOption(
+      new Option(
+        "--on-failure <what>",
+        "what follows at a site that fails (default: what the inventory says)",
+      ).choices(["halt", "rollback"]),
+    )
+    .option(
+      "--rate <kB/s>",
+      "bring the images from this machine, at most as fast over each link",
+      number(1),
     )
     .option("--rollout <name>", "what CI calls this rollout; it stands in the record")
     .option("--yes", "do it without asking")

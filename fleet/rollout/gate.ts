@@ -61,16 +61,11 @@ const quotedText = (text: string): string => `'${text.replaceAll(/[\\']/g, "\\$&
  */
 export function gateMessage(model: Model, retention: string, now: number): GateMessage {
   const time = now - Math.min(8 * 86_400, durationSeconds(retention) / 2) * 1000;
-  const probes = probesOf(model, retention, { time, now });
-  const timed = probes.filter(({ row }) => row.time !== undefined);
-  const isMarked = ({ row }: Probe) =>
-    Object.values(row.tags).some((text) => markPattern.test(text));
-  const probe = timed.find(isMarked) ?? probes.find(isMarked) ?? timed[0] ?? probes[0];
-  if (!probe) throw new Error(`no message can be made that the model ${model.name} would store`);
+  const probe = probeOf(model, retention, { time, now });
   const { topic, payload, row } = probe;
   const second = row.time === undefined ? 0 : Number(row.time / 1_000_000_000n) * 1000;
   const conditions = [
-    ...Object.entries(row.tags).map(([name, text]) => `"${name}" = ${quotedText(text)}`),
+    ...tagConditions(row),
     ...(row.time === undefined
       ? // By the site's clock, which may be another.
         [`time >= now() - ${isMarked(probe) ? "1h" : "1m"}`]
@@ -81,6 +76,54 @@ export function gateMessage(model: Model, retention: string, now: number): GateM
     topic,
     payload,
     query: `SELECT "${field}" FROM "${row.table}" WHERE ${conditions.join(" AND ")}`,
+  };
+}
+
+const isMarked = ({ row }: Probe) => Object.values(row.tags).some((text) => markPattern.test(text));
+
+const tagConditions = ({ tags }: StoredPoint) =>
+  Object.entries(tags).map(([name, text]) => `"${name}" = ${quotedText(text)}`);
+
+/** @throws Error if no message can be made of the model. */
+function probeOf(model: Model, retention: string, times: Record<"time" | "now", number>): Probe {
+  const probes = probesOf(model, retention, times);
+  const timed = probes.filter(({ row }) => row.time !== undefined);
+  const probe = timed.find(isMarked) ?? probes.find(isMarked) ?? timed[0] ?? probes[0];
+  if (!probe) throw new Error(`no message can be made that the model ${model.name} would store`);
+  return probe;
+}
+
+/** Marked messages, a second apart by their own time, and the query in SQL that counts their rows. */
+export interface MarkedSeries {
+  message(n: number): Pick<GateMessage, "topic" | "payload">;
+  sql: string;
+}
+
+/**
+ * The series lies an hour before where gates have their message, and takes no more than half an hour.
+ * @returns undefined where rows of the model cannot be told from a battery's.
+ */
+export function markedSeries(
+  model: Model,
+  retention: string,
+  now: number,
+): MarkedSeries | undefined {
+  const most = durationSeconds(retention) - 3600;
+  const begin = now - Math.min(8 * 86_400 + 3600, (3 * most) / 4) * 1000;
+  const at = (n: number) => probeOf(model, retention, { time: begin + n * 1000, now });
+  const first = at(0);
+  if (most < 3600 || !isMarked(first)) return undefined;
+  const { row } = first;
+  const [from, to] = [begin, begin + 1_800_000].map((time) => new Date(time).toISOString());
+  const conditions = [
+    ...tagConditions(row),
+    row.time === undefined
+      ? "time >= now() - INTERVAL '1 hour'"
+      : `time >= '${from}' AND time < '${to}'`,
+  ];
+  return {
+    message: (n) => at(n),
+    sql: `SELECT count(*) AS count FROM "${row.table}" WHERE ${conditions.join(" AND ")}`,
   };
 }
 
@@ -160,6 +203,26 @@ export async function unhealthyContainers({
   });
 }
 
+/** Publishes a message as the gateway does. @throws Error where the broker does not take it. */
+export async function publish(
+  site: EnginePlace & Pick<GateArgs, "site" | "gatewayPassword">,
+  { topic, payload }: Pick<GateMessage, "topic" | "payload">,
+): Promise<void> {
+  const options = [
+    "-u gateway",
+    `-P ${site.gatewayPassword}`,
+    "-h 127.0.0.1",
+    "-q 1",
+    `-t ${topic}`,
+    `-m ${payload}`,
+  ];
+  await docker(
+    site,
+    ["exec", "-i", `${site.site}-mosquitto`, "sh", "-c", publishScript()],
+    `${options.join("\n")}\n`,
+  );
+}
+
 /**
  * The gate is the data path itself: a marked message, published as `gateway`, arrives in InfluxDB
  * and is answered by Grafana's data source, and every container is healthy.
@@ -170,20 +233,8 @@ export async function gate(args: GateArgs): Promise<string[]> {
   const unhealthy = await unhealthyContainers(args);
   if (unhealthy.length > 0) return unhealthy;
   const marked = gateMessage(args.model, args.retention, Date.now());
-  const options = [
-    "-u gateway",
-    `-P ${args.gatewayPassword}`,
-    "-h 127.0.0.1",
-    "-q 1",
-    `-t ${marked.topic}`,
-    `-m ${marked.payload}`,
-  ];
   try {
-    await docker(
-      args,
-      ["exec", "-i", `${args.site}-mosquitto`, "sh", "-c", publishScript()],
-      `${options.join("\n")}\n`,
-    );
+    await publish(args, marked);
   } catch (error) {
     return [`the broker did not take the marked message: ${(error as Error).message}`];
   }

@@ -12,6 +12,7 @@ import {
 import { withSecretPlaceholders } from "../../configs/secret-placeholders";
 import { siteKey } from "../../configs/sites";
 import type { Fault } from "../../rehearsal";
+import type { Bringing } from "../images";
 import type { GateLimits } from "./gate";
 import { Records, type RolloutRecord } from "./record";
 import type { Revision } from "./revision";
@@ -91,6 +92,8 @@ export interface RolloutArgs {
   stop: AbortSignal;
   /** What CI calls the rollout; it stands in the record. */
   label?: string | undefined;
+  /** How images come to a site. */
+  bringing?: Bringing;
 }
 
 /** Where the project keeps its rollouts' records. */
@@ -114,7 +117,7 @@ async function locked(
 }
 
 function run(
-  { openStack, revisionAt, limits, waves, sites, ...args }: RolloutArgs,
+  { openStack, revisionAt, limits, waves, sites, bringing, ...args }: RolloutArgs,
   record: RolloutRecord,
   revisionOf: (site: Target) => string | undefined,
 ): Promise<RolloutRecord> {
@@ -123,8 +126,10 @@ function run(
     const member = members.get(site.name);
     if (!member) throw new Error(`site ${site.name} has no stack`);
     const revision = revisionAt(commit);
-    return new StackSession(site, revision, openStack(member, revision), limits);
+    return new StackSession(site, revision, openStack(member, revision), limits, bringing);
   };
+  const { urgent } = args.options;
+  if (urgent !== undefined) record.urgent = urgent;
   return new Rollout(openSession, args.records, record, args.options, args.report, args.stop).run(
     waves,
     sites,

@@ -89,6 +89,8 @@ export interface RolloutRecord {
   by: string;
   /** Revision that the sites are brought to; a rollback brings each to its own. */
   revision: string;
+  /** Why windows and conditions did not count; they did where it is not there. */
+  urgent?: string;
   started: string;
   finished?: string;
   /** `running` of a process that is gone: it was killed. */

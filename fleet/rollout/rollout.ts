@@ -1,8 +1,18 @@
 import { setMaxListeners } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import pLimit from "p-limit";
+import { closedAt, type Condition, type UpdateLock, waitSeconds } from "../../configs/update-locks";
 import { plural } from "../plural";
-import type { Records, Result, RolloutRecord, SiteRecord } from "./record";
+import type {
+  GateFigures,
+  Prefetch,
+  Records,
+  Result,
+  RolledBack,
+  RolloutRecord,
+  SiteRecord,
+} from "./record";
+import type { Signals } from "./signals";
 
 /** What a rollout needs to know of a site. */
 export interface Target {
@@ -40,6 +50,30 @@ export interface Session {
   up(): Promise<Record<string, number>>;
   /** The gate. @returns what is wrong; nothing where the site works. @throws SiteError */
   verify(): Promise<string[]>;
+  /**
+   * Why what the battery does keeps an update away; undefined where it does not. A session without it
+   * knows of no battery, and so of no reason. @throws SiteError
+   */
+  unmet?(condition: Condition): Promise<string | undefined>;
+  /**
+   * Brings the revision's images to the site; touches nothing that runs.
+   * @returns undefined where it has them all. @throws SiteError
+   */
+  prefetch?(): Promise<Prefetch | undefined>;
+  /** What the battery sends; undefined where that cannot be known, as at a new site. */
+  signals?(): Promise<Signals | undefined>;
+  /**
+   * What the battery sends now, beside what it sent before.
+   * @param seconds since the update's end.
+   */
+  compare?(before: Signals, seconds: number): Promise<GateFigures>;
+  /** What the site stored while it was updated; undefined where that was not watched. */
+  stored?(): Promise<Pick<SiteRecord, "downtime" | "messages"> | undefined>;
+  /**
+   * Has services whose image the next update lowers get the data that they had before. @returns those
+   * services. @throws SiteError
+   */
+  returnData?(): Promise<string[]>;
 }
 
 /** Begins the work at a site. */
@@ -67,7 +101,30 @@ export interface RolloutOptions {
   attempts: number;
   /** Seconds before it is tried again; doubled each time. */
   backoffSeconds: number;
+  /** When a site may be touched. Default: always. */
+  lockOf?: (site: Target) => UpdateLock | undefined;
+  /** Why windows and conditions do not count this time; a hold still does. Default: they count. */
+  urgent?: string | undefined;
+  /** What follows a failure at a site. Default: what its lock says. */
+  onFailure?: UpdateLock["onFailure"] | undefined;
+  /** Seconds after which a battery that keeps an update away is asked again. Default: 60. */
+  pollSeconds?: number;
+  /** Default: this machine's. */
+  clock?: Clock;
 }
+
+/** What a rollout takes for the time. */
+export interface Clock {
+  /** Ms since 1970. */
+  now(): number;
+  /** Ends early, and without an error, once `stop` is aborted. */
+  sleep(seconds: number, stop: AbortSignal): Promise<void>;
+}
+
+const machineClock: Clock = {
+  now: () => Date.now(),
+  sleep: (seconds, signal) => sleep(seconds * 1000, undefined, { signal }).catch(() => undefined),
+};
 
 /** What happens, as it happens. */
 export type Report = (event: {
@@ -79,6 +136,14 @@ export type Report = (event: {
 
 /** What came of the work at a site. */
 type Outcome = Partial<SiteRecord> & { result: Result };
+
+/** That a site must not be touched yet: why, and when it is worth another look, in ms since 1970. */
+interface Waiting {
+  why: string;
+  until: number;
+}
+
+const isWaiting = (outcome: Outcome | Waiting): outcome is Waiting => "until" in outcome;
 
 /** Does work when its turn comes. @returns undefined where nothing further is to be started. */
 type Turn = <T>(work: () => Promise<T>) => Promise<T | undefined>;
@@ -94,6 +159,10 @@ const isWorking = (result: Result) => result === "verified" || result === "up-to
  * finished, nothing further is touched.
  */
 export class Rollout {
+  private readonly clock: Clock;
+  /** What the batteries of updated sites sent before, and when their update had ended. */
+  private readonly before = new Map<string, { signals: Signals; ended: number }>();
+
   constructor(
     private readonly open: OpenSession,
     private readonly records: Records,
@@ -103,6 +172,7 @@ export class Rollout {
     /** Aborted when no further site is to be started. */
     private readonly stop: AbortSignal,
   ) {
+    this.clock = options.clock ?? machineClock;
     // Every site that waits listens to it.
     setMaxListeners(0, stop);
   }
@@ -145,6 +215,7 @@ export class Rollout {
     const turn = this.turns(
       () => this.stop.aborted || this.failures(targets) > this.options.budget,
     );
+    await Promise.all(targets.map((site) => this.fetchImages(site, revisionOf(site), turn)));
     await Promise.all(targets.map((site) => this.bring(site, revisionOf(site), turn)));
   }
 
@@ -154,19 +225,45 @@ export class Rollout {
     return (work) => limit(async () => (isOver() ? undefined : work()));
   }
 
+  /**
+   * Brings a site its images before the first site of the wave is touched. One that is held gets none;
+   * one that is not reached is asked again when its turn comes.
+   */
+  private async fetchImages(site: Target, revision: string | undefined, turn: Turn): Promise<void> {
+    if (revision === undefined || this.closed(site, true)) return;
+    await turn(async () => {
+      const outcome = await this.withSession<Outcome>(site, revision, async (session) => {
+        await this.fetch(site, session);
+        return { result: "skipped" };
+      });
+      if (outcome.result === "failed" || outcome.result === "locked") this.update(site, outcome);
+    });
+  }
+
+  private async fetch(site: Target, session: Session): Promise<void> {
+    const entry = this.entry(site);
+    if (entry.prefetch) return;
+    const fetched = await session.prefetch?.();
+    if (!fetched) return;
+    entry.prefetch = fetched;
+    this.records.write(this.record);
+    this.tell(site, `has ${plural(fetched.images, "image")} more after ${fetched.seconds} s`);
+  }
+
   private async bring(site: Target, revision: string | undefined, turn: Turn): Promise<void> {
     if (revision === undefined)
       return this.update(site, {
         result: "skipped",
         reason: "no revision is known that it had before",
       });
+    // Its images could not be brought there.
+    if (this.entry(site).result !== "skipped") return;
     let start = 0;
+    const lock = this.lockOf(site);
+    const deadline = this.clock.now() + (lock ? waitSeconds(lock) * 1000 : 0);
     const work = async (attempt: number) => {
-      if (attempt === 1) {
-        start = performance.now();
-        this.update(site, { result: "running", started: new Date().toISOString() });
-      }
-      return { ...(await this.attempt(site, revision)), attempts: attempt };
+      start = performance.now();
+      return this.attempt(site, revision, attempt, deadline);
     };
     await this.untilReached(site, turn, work, (outcome) =>
       this.update(site, {
@@ -177,81 +274,225 @@ export class Rollout {
   }
 
   /**
-   * Works at a site, again where it cannot be reached; until then others have its turn.
+   * Works at a site, again where it cannot be reached or must not be touched yet; until then others
+   * have its turn.
    * @param done takes what came of it.
    */
   private async untilReached(
     site: Target,
     turn: Turn,
-    work: (attempt: number) => Promise<Outcome>,
+    work: (attempt: number) => Promise<Outcome | Waiting>,
     done: (outcome: Outcome) => void,
   ): Promise<void> {
     let last: Outcome | undefined;
-    for (let attempt = 1; ; attempt++) {
+    for (let attempt = 1; ;) {
       const outcome = await turn(async () => {
-        last = await work(attempt);
+        const found = await work(attempt);
         // The next turn goes by what is recorded of this one.
+        if (isWaiting(found)) return found;
+        last = { ...found, attempts: attempt };
         if (last.result !== "unreachable") done(last);
         return last;
       });
-      if (
-        outcome?.result !== "unreachable" ||
-        attempt === this.options.attempts ||
-        this.stop.aborted
-      )
-        break;
+      if (outcome === undefined || this.stop.aborted) break;
+      if (isWaiting(outcome)) {
+        await this.wait(site, outcome);
+        continue;
+      }
+      if (outcome.result !== "unreachable" || attempt === this.options.attempts) break;
       const wait = this.options.backoffSeconds * 2 ** (attempt - 1);
-      this.report({
-        wave: site.wave,
-        site: site.name,
-        text: `cannot be reached, next try in ${wait} s: ${outcome.reason}`,
-      });
+      this.tell(site, `cannot be reached, next try in ${wait} s: ${outcome.reason}`);
       await this.pause(wait);
+      attempt++;
     }
     if (last?.result === "unreachable") done(last);
   }
 
-  private attempt(site: Target, revision: string): Promise<Outcome> {
-    return this.withSession(site, revision, async (session) => {
+  /** Waits until a site is worth another look, and keeps in the record for how long, and for what. */
+  private async wait(site: Target, { why, until }: Waiting): Promise<void> {
+    const entry = this.entry(site);
+    const { seconds = 0, why: before } = entry.waited ?? {};
+    if (why !== before) this.tell(site, `waits: ${why}`);
+    const from = this.clock.now();
+    // A record of a killed rollout says what it waited for.
+    Object.assign(entry, { result: "deferred", reason: why, waited: { seconds, why } });
+    this.records.write(this.record);
+    await this.pause((until - from) / 1000);
+    const waited = Math.round(seconds + (this.clock.now() - from) / 1000);
+    entry.waited = { seconds: waited, why };
+    this.records.write(this.record);
+  }
+
+  /** Why the clock keeps a site from being touched now. @param isHeld whether by a hold alone. */
+  private closed(site: Target, isHeld = false) {
+    const lock = this.lockOf(site);
+    const isUrgent = isHeld || this.options.urgent !== undefined;
+    return lock && closedAt(lock, this.clock.now() / 1000, isUrgent);
+  }
+
+  private lockOf = (site: Target) => this.options.lockOf?.(site);
+
+  /**
+   * Why a site must not be touched now: what the clock says, or what its battery does.
+   * @param deadline when it is waited for no longer, in ms since 1970.
+   * @param isNew whether nothing is there yet that could know what its battery does.
+   * @returns undefined where it may be touched.
+   */
+  private async lockedOut(
+    site: Target,
+    session: Session,
+    deadline: number,
+    isNew: boolean,
+  ): Promise<Outcome | Waiting | undefined> {
+    const now = this.clock.now();
+    const { condition } = this.lockOf(site) ?? {};
+    let closed = this.closed(site);
+    if (!closed && condition && !isNew && this.options.urgent === undefined) {
+      const why = await session.unmet?.(condition);
+      // The answer took its time.
+      if (why === undefined) closed = this.closed(site);
+      else closed = { why, opens: now / 1000 + (this.options.pollSeconds ?? 60) };
+    }
+    if (!closed) return undefined;
+    const until = (closed.opens ?? Infinity) * 1000;
+    return until > deadline
+      ? { result: "deferred", reason: `${closed.why}; that is beyond its wait` }
+      : { why: closed.why, until };
+  }
+
+  private attempt(
+    site: Target,
+    revision: string,
+    attempt: number,
+    deadline: number,
+  ): Promise<Outcome | Waiting> {
+    return this.withSession<Outcome | Waiting>(site, revision, async (session) => {
       const deployed = await session.deployedRevision();
       // A site that is at the revision, and works, is not done twice.
       if (deployed?.revision === revision && deployed.verified)
         return { result: "up-to-date", ...previousOf(deployed) };
+      const locked = await this.lockedOut(site, session, deadline, deployed === undefined);
+      if (locked) return locked;
+      const entry = this.entry(site);
+      delete entry.reason;
+      this.update(site, {
+        result: "running",
+        ...(attempt === 1 && { started: new Date(this.clock.now()).toISOString() }),
+      });
+      await this.fetch(site, session);
       const previous = previousRevision(deployed, revision);
       this.update(site, previous);
-      // An update that fails, or is killed, leaves the site between two revisions: it is verified
-      // at neither.
-      const updating = { revision, since: new Date().toISOString() };
-      if (deployed) await session.recordRevision({ ...deployed, verified: false, updating });
-      const changes = await session.up().catch(async (error) => {
-        if (error instanceof SiteError && error.kind === "failed")
-          // The state of a killed update may not be readable yet; its failure is what counts, and the
-          // tag says already that the site is verified at neither.
-          await session
-            .recordRevision({ revision, ...previous, verified: false })
-            .catch(() => undefined);
-        throw error;
-      });
-      const findings = await session.verify();
-      await session.recordRevision({ revision, ...previous, verified: findings.length === 0 });
-      return findings.length === 0
-        ? { result: "verified", changes }
-        : { result: "failed", changes, reason: `its gate: ${findings.join("; ")}` };
+      const outcome = await this.updateSite(site, session, { deployed, previous, revision });
+      return outcome.result === "failed" ? this.afterFailure(site, outcome) : outcome;
     });
   }
 
-  private async withSession(
+  /** Brings a site that may be touched to a revision, and passes it through its gate. */
+  private async updateSite(
+    site: Target,
+    session: Session,
+    {
+      deployed,
+      previous,
+      revision,
+    }: { deployed: DeployedRevision | undefined; previous: Previous; revision: string },
+  ): Promise<Outcome> {
+    const signals = await session.signals?.();
+    // An update that fails, or is killed, leaves the site between two revisions: it is verified
+    // at neither.
+    const updating = { revision, since: new Date(this.clock.now()).toISOString() };
+    if (deployed) await session.recordRevision({ ...deployed, verified: false, updating });
+    let changes: Record<string, number>;
+    try {
+      changes = await session.up();
+    } catch (error) {
+      if (!(error instanceof SiteError) || error.kind !== "failed") throw error;
+      // The state of a killed update may not be readable yet; its failure is what counts, and the
+      // tag says already that the site is verified at neither.
+      await session
+        .recordRevision({ revision, ...previous, verified: false })
+        .catch(() => undefined);
+      return { result: "failed", reason: error.message };
+    }
+    const ended = this.clock.now();
+    if (signals) this.before.set(site.name, { signals, ended });
+    const gate = await this.gate(site, session);
+    const stored = await session.stored?.();
+    const lost = stored?.messages?.lost ?? 0;
+    const findings = [
+      ...gate.findings,
+      ...(lost > 0 ? [`${lost} of ${stored?.messages?.sent} marked messages were lost`] : []),
+    ];
+    await session.recordRevision({ revision, ...previous, verified: findings.length === 0 });
+    const found = { changes, ...stored, ...(signals && { gate: { ...gate, findings } }) };
+    return findings.length === 0
+      ? { result: "verified", ...found }
+      : { result: "failed", ...found, reason: `its gate: ${findings.join("; ")}` };
+  }
+
+  /** The gate, with what the battery sends beside what it sent before the update. */
+  private async gate(site: Target, session: Session): Promise<GateFigures> {
+    const findings = await session.verify();
+    const before = this.before.get(site.name);
+    if (findings.length > 0 || !before || !session.compare) return { findings };
+    const since = () => (this.clock.now() - before.ended) / 1000;
+    await this.pause(before.signals.settleSeconds - since());
+    return session.compare(before.signals, since());
+  }
+
+  /** Takes a site back to the revision that it had, where it is to be. */
+  private async afterFailure(site: Target, outcome: Outcome): Promise<Outcome> {
+    const { previous } = this.entry(site);
+    const onFailure = this.options.onFailure ?? this.lockOf(site)?.onFailure ?? "halt";
+    if (onFailure !== "rollback" || previous === undefined || this.record.kind === "rollback")
+      return outcome;
+    this.tell(site, `failed, and goes back to ${previous.slice(0, 12)}: ${outcome.reason}`);
+    return { ...outcome, rolledBack: await this.takeBack(site, previous) };
+  }
+
+  private async takeBack(site: Target, revision: string): Promise<RolledBack> {
+    const start = performance.now();
+    const back = await this.withSession<Partial<RolledBack> & Pick<RolledBack, "result">>(
+      site,
+      revision,
+      async (session) => {
+        const data = await session.returnData?.();
+        await session.up();
+        const findings = await session.verify();
+        const verified = findings.length === 0;
+        await session.recordRevision({ revision, verified });
+        return {
+          result: verified ? "verified" : "failed",
+          ...(data?.length && { data }),
+          ...(!verified && { reason: `its gate: ${findings.join("; ")}` }),
+        };
+      },
+      (error) => ({ result: "failed", reason: error.message }),
+    );
+    this.before.delete(site.name);
+    return { revision, ...back, seconds: Math.round((performance.now() - start) / 100) / 10 };
+  }
+
+  private async withSession<Result extends Outcome | Waiting | Pick<RolledBack, "result">>(
     site: Target,
     revision: string,
-    work: (session: Session) => Promise<Outcome>,
-  ): Promise<Outcome> {
+    work: (session: Session) => Promise<Result>,
+    failed: (error: Error) => Result = (error) =>
+      ({
+        result: error instanceof SiteError ? error.kind : "failed",
+        reason: error.message,
+      }) as Result,
+  ): Promise<Result> {
     try {
       return await work(this.open(site, revision));
     } catch (error) {
-      return error instanceof SiteError
-        ? { result: error.kind, reason: error.message }
-        : { result: "failed", reason: (error as Error).message };
+      return failed(error as Error);
     }
+  }
+
+  /** Reports what happens at a site before it has a result. */
+  private tell({ wave, name }: Target, text: string): void {
+    this.report({ wave, site: name, text });
   }
 
   private entry({ name, wave }: Target): SiteRecord {
@@ -316,17 +557,20 @@ export class Rollout {
 
   private verifyAgain(site: Target, revision: string): Promise<Outcome> {
     const entry = this.entry(site);
-    return this.withSession(site, revision, async (session) => {
-      const findings = await session.verify();
+    return this.withSession<Outcome>(site, revision, async (session) => {
+      const gate = await this.gate(site, session);
+      if (entry.gate && gate.rates) entry.gate = gate;
+      const { findings } = gate;
       if (findings.length === 0) return { result: entry.result };
       await session.recordRevision({ revision, ...previousOf(entry), verified: false });
-      return { result: "failed", reason: `its gate, after the soak: ${findings.join("; ")}` };
+      const reason = `its gate, after the soak: ${findings.join("; ")}`;
+      return this.afterFailure(site, { result: "failed", reason });
     });
   }
 
   /** Waits, no longer than the rollout goes on. */
-  private pause(seconds: number): Promise<void> {
-    return sleep(seconds * 1000, undefined, { signal: this.stop }).catch(() => undefined);
+  private async pause(seconds: number): Promise<void> {
+    if (seconds > 0) await this.clock.sleep(seconds, this.stop);
   }
 
   private end(outcome: "done" | "halted" | "stopped", reason?: string): RolloutRecord {
@@ -351,7 +595,8 @@ function previousRevision(deployed: DeployedRevision | undefined, revision: stri
   return goesFurtherBack ? previousOf(deployed) : { previous: deployed.revision };
 }
 
-function describeEntry({ result, reason, changes = {}, seconds }: SiteRecord): string {
+function describeEntry(entry: SiteRecord): string {
+  const { result, reason, changes = {}, seconds, rolledBack, downtime, messages } = entry;
   const counted = Object.entries(changes)
     .filter(([operation]) => operation !== "same")
     .map(([operation, count]) => `${count} ${operation}`);
@@ -361,6 +606,11 @@ function describeEntry({ result, reason, changes = {}, seconds }: SiteRecord): s
     ...(result === "verified"
       ? [counted.length > 0 ? `(${counted.join(", ")})` : "(nothing changed)"]
       : []),
+    ...(downtime ? [`${downtime.seconds} s without storing`] : []),
+    ...(messages ? [`${messages.lost} of ${messages.sent} messages lost`] : []),
     ...(reason ? [`- ${reason}`] : []),
+    ...(rolledBack
+      ? [`; back at ${rolledBack.revision.slice(0, 12)}: ${rolledBack.reason ?? rolledBack.result}`]
+      : []),
   ].join(" ");
 }

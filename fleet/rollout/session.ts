@@ -1,4 +1,5 @@
 import { hostname } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
 import {
   type EngineOptions,
   RehearsedStack,
@@ -11,18 +12,40 @@ import { modelFile } from "../../configs/checks";
 import { labels } from "../../configs/containers";
 import { loadModel } from "../../configs/model";
 import { retentionOf } from "../../configs/retention";
-import { parseSite, type SiteConfig, siteServices } from "../../configs/site";
+import { databases } from "../../configs/databases";
+import { compareVersions, imageVersion } from "../../configs/images";
+import { parseSite, type SiteConfig, siteImages, siteServices } from "../../configs/site";
 import { apiTunnel, isSsh } from "../../configs/ssh";
+import {
+  type Condition,
+  flowQuery,
+  flowsOf,
+  type FlowRow,
+  unmet,
+} from "../../configs/update-locks";
 import type { Engine } from "../../rehearsal";
+import { requestClone, clonesAt } from "../clones";
+import { Database } from "../database";
 import { docker } from "../engine";
-import { tellDeployment } from "../grafana";
+import { call, tellDeployment } from "../grafana";
+import { bringImages, type Bringing } from "../images";
 import { endMute, muteSite } from "../mute";
 import { toRepeat } from "../services";
 import { begunContainers, type StackState } from "../state";
-import { gate, type GateLimits, unhealthyContainers } from "./gate";
-import { isAlive } from "./record";
+import { gate, type GateLimits, markedSeries, publish, unhealthyContainers } from "./gate";
+import { type GateFigures, isAlive, type Prefetch, type SiteRecord } from "./record";
 import type { Revision } from "./revision";
 import { type DeployedRevision, type Session, SiteError, type Target } from "./rollout";
+import {
+  compareSignals,
+  dropsQuery,
+  lookBackSeconds,
+  perMinute,
+  rowsQuery,
+  settleSeconds,
+  type Signals,
+} from "./signals";
+import { StoringWatch } from "./storing";
 
 const revisionTag = "bess-telemetry:deployed-revision";
 /** Name of the tag before release 0.2; read until 0.3. */
@@ -114,12 +137,15 @@ export class StackSession implements Session {
   /** The stack's outputs, once they are known. */
   private outputs: Record<string, unknown> | undefined;
   private isMuted = false;
+  private watch: StoringWatch | undefined;
+  private database: Database | undefined;
 
   constructor(
     private readonly site: Target,
     private readonly revision: Revision,
     private readonly stack: SiteStack,
     private readonly limits: GateLimits,
+    private readonly bringing: Bringing = {},
   ) {}
 
   async deployedRevision(): Promise<DeployedRevision | undefined> {
@@ -156,6 +182,7 @@ export class StackSession implements Session {
 
   async up(): Promise<Record<string, number>> {
     await this.mute();
+    this.watch = await this.startWatch().catch(() => undefined);
     const from = new Date();
     return this.unlocked(async () => {
       if (!this.simulatedEngine) await this.removeBegun();
@@ -168,7 +195,147 @@ export class StackSession implements Session {
       return changes;
     }).catch(async (error: Error) => {
       await this.endMute();
+      await this.stored();
       throw error;
+    });
+  }
+
+  async prefetch(): Promise<Prefetch | undefined> {
+    const { config, simulatedEngine } = this;
+    const images = [...new Set(siteServices(config).map((service) => siteImages(config)[service]))];
+    const start = performance.now();
+    const brought = await this.unlocked(async () =>
+      simulatedEngine
+        ? { images: images.filter((image) => !simulatedEngine.hasImage(image)).length }
+        : bringImages(placeOf(config), images, {
+            ...this.bringing,
+            isOffline: config.images.pull === "never",
+          }),
+    );
+    if (!brought || brought.images === 0) return undefined;
+    return { seconds: Math.round((performance.now() - start) / 100) / 10, ...brought };
+  }
+
+  async unmet(condition: Condition): Promise<string | undefined> {
+    const { simulatedEngine } = this;
+    if (simulatedEngine) return simulatedEngine.state.busy;
+    const flows = flowsOf(loadModel(modelFile(this.config)));
+    return this.asking(async (ask) => {
+      const read: [(typeof flows)[number], FlowRow][] = [];
+      for (const flow of flows) {
+        // A table of the new revision may not be there yet.
+        const [row = {}] = await ask<FlowRow>(flowQuery(flow)).catch(unlessAbsentTable<FlowRow>);
+        read.push([flow, row]);
+      }
+      return unmet(condition, read);
+    });
+  }
+
+  async signals(): Promise<Signals | undefined> {
+    if (this.simulatedEngine) return undefined;
+    // Of a site whose database does not answer nothing is known, and nothing is compared.
+    return this.signalsOver(lookBackSeconds).catch(() => undefined);
+  }
+
+  async compare(before: Signals, seconds: number): Promise<GateFigures> {
+    const span = Math.min(seconds, 3600);
+    const deadline = performance.now() + this.limits.limitSeconds * 1000;
+    const start = performance.now();
+    for (;;) {
+      const over = span + (performance.now() - start) / 1000;
+      const figures = await this.signalsOver(over).then(
+        (after) => compareSignals(before, after, over),
+        (error: Error): GateFigures => ({ findings: [failureReason(error)] }),
+      );
+      if (figures.findings.length === 0 || performance.now() >= deadline) return figures;
+      await sleep(5000);
+    }
+  }
+
+  private signalsOver(seconds: number): Promise<Signals> {
+    const { config } = this;
+    const model = loadModel(modelFile(config));
+    return this.asking(async (ask) => {
+      const count = async (sql: string, db?: string) => {
+        const [row] = await ask<{ count: number | null }>(sql, db).catch(
+          unlessAbsentTable<{ count: number }>,
+        );
+        return perMinute(row?.count ?? 0, seconds);
+      };
+      const rates: Record<string, number> = {};
+      for (const measurement of model.measurements)
+        rates[measurement.name] = await count(rowsQuery(measurement, seconds));
+      return {
+        rates,
+        drops: await count(dropsQuery(seconds), databases.pipeline),
+        alerts: config.alerts.enabled ? await firingAlerts(config) : [],
+        settleSeconds: settleSeconds(model),
+      };
+    });
+  }
+
+  /** Asks the site's database. */
+  private async asking<T>(
+    work: (ask: <Row>(sql: string, db?: string) => Promise<Row[]>) => Promise<T>,
+  ): Promise<T> {
+    const opened = new Map<string, Database>();
+    const ask = <Row>(sql: string, db: string = databases.telemetry) => {
+      const database = opened.get(db) ?? Database.at(this.config, db);
+      opened.set(db, database);
+      return database.query<Row>(sql);
+    };
+    return this.unlocked(() => work(ask)).finally(() => opened.forEach((each) => each.close()));
+  }
+
+  /** Begins to watch whether the site stores what is published; undefined where it cannot be. */
+  private async startWatch(): Promise<StoringWatch | undefined> {
+    const { config } = this;
+    if (this.simulatedEngine) return undefined;
+    const { gatewayPassword } = await this.stack.outputs();
+    const series = markedSeries(loadModel(modelFile(config)), retentionOf(config).raw, Date.now());
+    if (typeof gatewayPassword !== "string" || !series) return undefined;
+    return new StoringWatch({
+      publish: (n) => publish({ ...placeOf(config), gatewayPassword }, series.message(n)),
+      stored: async () => {
+        this.database ??= Database.at(config);
+        try {
+          const [row] = await this.database.query<{ count: number }>(series.sql);
+          return row?.count ?? 0;
+        } catch (error) {
+          // Its container may be another one now.
+          this.database.close();
+          this.database = undefined;
+          throw error;
+        }
+      },
+    });
+  }
+
+  async stored(): Promise<Pick<SiteRecord, "downtime" | "messages"> | undefined> {
+    const { watch } = this;
+    this.watch = undefined;
+    return watch?.end(this.limits.limitSeconds).finally(() => {
+      this.database?.close();
+      this.database = undefined;
+    });
+  }
+
+  /** Older images open data of newer ones only if they get the clone that was taken before those. */
+  async returnData(): Promise<string[]> {
+    const { config, simulatedEngine } = this;
+    if (simulatedEngine) return [];
+    const place = { ...placeOf(config), name: config.name };
+    const images = siteImages(config);
+    return this.unlocked(async () => {
+      const returned: string[] = [];
+      for (const { service, version, clones } of await clonesAt(place)) {
+        const wanted = imageVersion(images[service]);
+        const clone = clones.find((one) => one.version === wanted);
+        if (!clone || (compareVersions(wanted, version) ?? 0) >= 0) continue;
+        await requestClone(place, service, clone.version);
+        returned.push(service);
+      }
+      return returned;
     });
   }
 
@@ -377,6 +544,23 @@ const unlessNotFound =
     if (error instanceof StackError && error.kind === "not-found") return value;
     throw error;
   };
+
+/** Nothing, where a table is not there. */
+const unlessAbsentTable = <Row>(error: Error): Row[] => {
+  if (/table .*not found/i.test(error.message)) return [];
+  throw error;
+};
+
+/** Names of the alerts of a site that fire now, but its sign of life. */
+async function firingAlerts(site: SiteConfig): Promise<string[]> {
+  const answer = (await call(site, "GET", "/api/prometheus/grafana/api/v1/alerts")) as {
+    data?: { alerts?: { state: string; labels: Record<string, string> }[] };
+  };
+  const firing = (answer.data?.alerts ?? []).filter(
+    ({ state, labels: of }) => /^(firing|alerting)/i.test(state) && of.kind !== "BessWatchdog",
+  );
+  return [...new Set(firing.map(({ labels: of }) => of.alertname ?? "an alert"))];
+}
 
 /** Which site, and where its containers are. */
 const placeOf = ({ name, engine, ssh }: SiteConfig) => ({ site: name, engine, ssh });

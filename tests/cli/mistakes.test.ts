@@ -46,7 +46,7 @@ const broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----";
 const up = "up --stack x --yes";
 const keys =
   "name, engine, ssh, host, profile, model, timeZone, retention, storage, purge, mqtt, influxdb, explorer, " +
-  "grafana, interface, alerts, backup, uplink, simulator, images, rotate";
+  "grafana, interface, alerts, backup, uplink, update, simulator, images, rotate";
 const source = "bess-telemetry:site of x (Pulumi.x.yaml) is refused:\n  - ";
 const engines = "write unix:///path, ssh://user@host or tcp://127.0.0.1:port";
 const differ = "every port of a site must differ";

@@ -20,7 +20,7 @@ const prepared = (host: object) =>
 
 const top =
   "name, engine, ssh, host, profile, model, timeZone, retention, storage, purge, mqtt, influxdb, explorer, " +
-  "grafana, interface, alerts, backup, uplink, simulator, images, rotate";
+  "grafana, interface, alerts, backup, uplink, update, simulator, images, rotate";
 const ipAddress =
   "write an IP address of the host: 127.0.0.1 for the host alone, 0.0.0.0 for all its networks";
 const engine = "write unix:///path, ssh://user@host or tcp://127.0.0.1:port";

@@ -3,9 +3,12 @@ import {
   type DeployedRevision,
   Rollout,
   type RolloutOptions,
+  type Session,
   SiteError,
 } from "../../fleet/rollout/rollout";
+import { type UpdateLock, updateSchema } from "../../configs/update-locks";
 import { temporaryFolder } from "../support/programs";
+import { SteppedClock } from "../support/stepped-clock";
 
 /** What a rollout meets at a stand-in site, each time it opens its stack. */
 type Visit = "works" | "unreachable" | "broken";
@@ -14,15 +17,29 @@ let folder: ReturnType<typeof temporaryFolder>;
 beforeEach(() => (folder = temporaryFolder()));
 afterEach(() => folder.remove());
 
+/** What a test may change of the stand-in sites and of the rollout. */
+interface Told extends Partial<RolloutOptions> {
+  stop?: AbortController;
+  onReport?: (line: string) => unknown;
+  /** More of a site's session. */
+  session?: (name: string, revision: string) => Partial<Session>;
+  /** What was deployed before. */
+  deployed?: Record<string, DeployedRevision>;
+}
+
 /**
  * Rolls out to stand-in sites, by what each meets visit by visit, the last ever after.
  * @returns the record, and all that was reported.
  */
 async function rollOut(
   waves: Record<string, Record<string, Visit[]>>,
-  options: Partial<RolloutOptions> = {},
-  stop = new AbortController(),
-  onReport?: (line: string) => unknown,
+  {
+    stop = new AbortController(),
+    onReport,
+    session = () => ({}),
+    deployed: before = {},
+    ...options
+  }: Told = {},
 ) {
   const sites = Object.entries(waves).flatMap(([wave, visits]) =>
     Object.keys(visits).map((name) => ({ name, wave })),
@@ -32,17 +49,25 @@ async function rollOut(
       Object.entries(visits).map(([name, list]) => [name, [...list]]),
     ),
   );
-  const deployed = new Map<string, DeployedRevision>();
+  const deployed = new Map(Object.entries(before));
   const reported: string[] = [];
-  const open = ({ name }: { name: string }) => {
-    const visits = remaining.get(name) ?? [];
-    const visit = visits.length > 1 ? visits.shift() : visits[0];
-    if (visit === "unreachable") throw new SiteError("unreachable", "no route to host");
+  const open = ({ name }: { name: string }, revision: string): Session => {
+    let visit: Visit | undefined;
+    const meet = () => {
+      const visits = remaining.get(name) ?? [];
+      visit ??= visits.length > 1 ? visits.shift() : visits[0];
+      if (visit === "unreachable") throw new SiteError("unreachable", "no route to host");
+      return visit;
+    };
     return {
-      deployedRevision: async () => deployed.get(name),
+      deployedRevision: async () => {
+        meet();
+        return deployed.get(name);
+      },
       up: async () => ({ update: 1 }),
-      verify: async () => (visit === "broken" ? ["no message arrives"] : []),
-      recordRevision: async (revision: DeployedRevision) => void deployed.set(name, revision),
+      verify: async () => (meet() === "broken" ? ["no message arrives"] : []),
+      recordRevision: async (it: DeployedRevision) => void deployed.set(name, it),
+      ...session(name, revision),
     };
   };
   const records = new Records(folder.path);
@@ -103,9 +128,11 @@ test("an interruption ends the wait for it at once, and starts nothing further",
   const stop = new AbortController();
   const { record } = await rollOut(
     { all: { aachen: ["unreachable", "works"], kiel: ["works"] }, later: { luebeck: ["works"] } },
-    { backoffSeconds: 3600 },
-    stop,
-    (line) => line.startsWith("kiel verified") && stop.abort(),
+    {
+      backoffSeconds: 3600,
+      stop,
+      onReport: (line) => line.startsWith("kiel verified") && stop.abort(),
+    },
   );
   expect(record.outcome).toBe("stopped");
   expect(results(record)).toEqual({ aachen: "unreachable", kiel: "verified", luebeck: "skipped" });
@@ -156,5 +183,344 @@ test("once the budget is spent, the sites that wait are skipped", async () => {
     kiel: "failed",
     luebeck: "skipped",
     husum: "skipped",
+  });
+});
+
+describe("update locks", () => {
+  const lock = (update: object, timeZone = "Europe/Berlin"): UpdateLock => ({
+    ...updateSchema.parse(update),
+    timeZone,
+  });
+
+  /** A site's clock on the wall, as another program than the project's tells it: `Sunday 02:30`. */
+  const onTheWall = (timeZone: string, at: number) =>
+    new Intl.DateTimeFormat("en-GB", {
+      timeZone,
+      weekday: "long",
+      hour: "2-digit",
+      minute: "2-digit",
+      hourCycle: "h23",
+    })
+      .format(at)
+      .toLowerCase()
+      .replace(",", "");
+
+  test.each([
+    ["in winter", "2026-11-27T12:00:00Z"],
+    ["over the night in which the clocks go forward in Europe", "2026-03-28T18:00:00Z"],
+    ["over the night in which they go back", "2026-10-24T18:00:00Z"],
+    ["over the night in which they go forward in America", "2026-03-08T00:00:00Z"],
+  ])("keep every site untouched outside its window: %s", async (_, start) => {
+    const zones = ["Europe/Berlin", "America/New_York", "Asia/Kolkata", "UTC"];
+    const windows = [
+      { from: "01:00", to: "05:00" },
+      { from: "22:30", to: "01:30" },
+      { from: "02:00", to: "03:00" },
+      { from: "12:00", to: "12:30" },
+      { from: "23:00", to: "04:00", days: ["saturday", "sunday"] },
+    ] as const;
+    const locks = new Map(
+      zones.flatMap((zone, i) =>
+        windows.map((window, j) => [`site-${i}${j}`, lock({ window, wait: "14h" }, zone)]),
+      ),
+    );
+    const clock = new SteppedClock(Date.parse(start));
+    const touched = new Map<string, number>();
+    const all = Object.fromEntries([...locks.keys()].map((name) => [name, ["works"] as Visit[]]));
+    const { record } = await clock.during(
+      rollOut(
+        { all },
+        {
+          // So many wait for their turn that windows close over it.
+          parallel: 2,
+          clock,
+          lockOf: ({ name }) => locks.get(name),
+          session: (name) => ({
+            up: async () => {
+              touched.set(name, clock.now());
+              await clock.sleep(420);
+              return {};
+            },
+          }),
+        },
+      ),
+    );
+    for (const [name, at] of touched) {
+      const { window, timeZone = "" } = locks.get(name) ?? {};
+      const [weekday = "", time = ""] = onTheWall(timeZone, at).split(" ");
+      const { from = "", to = "", days } = window ?? {};
+      const isLate = to < from && time < to;
+      expect([name, time, isLate || (time >= from && (to < from || time < to))]).toEqual([
+        name,
+        time,
+        true,
+      ]);
+      const [begun = ""] = isLate ? onTheWall(timeZone, at - 86_400_000).split(" ") : [weekday];
+      if (days) expect(days).toContain(begun);
+    }
+    const outcomes = Object.entries(results(record));
+    expect(new Set(outcomes.map(([, result]) => result))).toEqual(
+      new Set(["verified", "deferred"]),
+    );
+    expect(outcomes.filter(([, result]) => result === "verified").map(([name]) => name)).toEqual(
+      outcomes.map(([name]) => name).filter((name) => touched.has(name)),
+    );
+    expect(touched.size).toBeGreaterThan(8);
+    expect(record.outcome).toBe("done");
+  });
+
+  test("a site whose lock does not open in time is deferred, and costs no budget", async () => {
+    const clock = new SteppedClock(Date.parse("2026-11-27T12:00:00Z"));
+    const hold = { reason: "grid test", until: "2026-12-03T18:00" };
+    const locks = new Map([
+      ["held", lock({ hold })],
+      ["far", lock({ window: { from: "01:00", to: "05:00" }, wait: "2h" })],
+      ["near", lock({ window: { from: "14:00", to: "15:00" }, wait: "2h" })],
+    ]);
+    const brought: string[] = [];
+    const { record, reported } = await clock.during(
+      rollOut(
+        { all: { held: ["works"], far: ["works"], near: ["works"], free: ["works"] } },
+        {
+          clock,
+          lockOf: ({ name }) => locks.get(name),
+          session: (name) => ({
+            prefetch: async () => {
+              brought.push(name);
+              return undefined;
+            },
+          }),
+        },
+      ),
+    );
+    expect(results(record)).toEqual({
+      held: "deferred",
+      far: "deferred",
+      near: "verified",
+      free: "verified",
+    });
+    expect(record.sites.held?.reason).toBe(
+      "held until 2026-12-03 18:00 (Europe/Berlin): grid test; that is beyond its wait",
+    );
+    expect(record.sites.near?.waited).toEqual({
+      seconds: 3600,
+      why: "its window opens 2026-11-27 14:00 (Europe/Berlin)",
+    });
+    expect(reported.filter((line) => / waits: /.test(line))).toHaveLength(1);
+    expect(record.outcome).toBe("done");
+    // Images may come before the window opens; to a site that is held nothing comes.
+    expect([...new Set(brought)]).toEqual(["far", "near", "free"]);
+  });
+
+  test("a battery that discharges is waited for; one that never ends is deferred", async () => {
+    const clock = new SteppedClock(Date.parse("2026-11-27T12:00:00Z"));
+    const begin = clock.now();
+    const deployed = { revision: "one", verified: true };
+    const { record } = await clock.during(
+      rollOut(
+        { all: { long: ["works"], short: ["works"], idle: ["works"], fresh: ["works"] } },
+        {
+          clock,
+          deployed: { long: deployed, short: deployed, idle: deployed },
+          lockOf: () => lock({ condition: "not-discharging", wait: "30m" }),
+          session: (name) => ({
+            unmet: async () =>
+              name === "long" || (name === "short" && clock.now() < begin + 600_000)
+                ? "the battery discharges (bess.power)"
+                : name === "fresh"
+                  ? "nothing is known there"
+                  : undefined,
+          }),
+        },
+      ),
+    );
+    expect(results(record)).toEqual({
+      long: "deferred",
+      short: "verified",
+      idle: "verified",
+      // Where nothing was deployed yet, nobody is asked.
+      fresh: "verified",
+    });
+    expect(record.sites.short?.waited).toEqual({
+      seconds: 600,
+      why: "the battery discharges (bess.power)",
+    });
+    expect(record.sites.long).toMatchObject({
+      waited: { seconds: 1800 },
+      reason: "the battery discharges (bess.power); that is beyond its wait",
+    });
+  });
+
+  test("a window that closes while the battery is asked is closed", async () => {
+    const clock = new SteppedClock(Date.parse("2026-11-27T12:29:30Z"));
+    const window = { from: "13:00", to: "13:30" };
+    const { record } = await clock.during(
+      rollOut(
+        { all: { kiel: ["works"] } },
+        {
+          clock,
+          deployed: { kiel: { revision: "one", verified: true } },
+          lockOf: () => lock({ window, condition: "idle" }),
+          session: () => ({ unmet: () => clock.sleep(40).then(() => undefined) }),
+        },
+      ),
+    );
+    expect(results(record)).toEqual({ kiel: "deferred" });
+  });
+
+  test("an urgent rollout goes past windows and batteries, and past no hold", async () => {
+    const clock = new SteppedClock(Date.parse("2026-11-27T12:00:00Z"));
+    const hold = { reason: "grid test", until: "2026-12-03T18:00" };
+    const closed = { window: { from: "01:00", to: "05:00" }, condition: "idle" };
+    const { record } = await clock.during(
+      rollOut(
+        { all: { held: ["works"], closed: ["works"] } },
+        {
+          clock,
+          urgent: "CVE-2026-1",
+          deployed: { closed: { revision: "one", verified: true } },
+          lockOf: ({ name }) => lock(name === "held" ? { hold } : closed),
+          session: () => ({ unmet: async () => "the battery discharges" }),
+        },
+      ),
+    );
+    expect(results(record)).toEqual({ held: "deferred", closed: "verified" });
+  });
+});
+
+test("the images of a wave are all there before its first site is touched", async () => {
+  const done: string[] = [];
+  const { record } = await rollOut(
+    { all: { aachen: ["works"], kiel: ["works"], luebeck: ["works"] }, rest: { husum: ["works"] } },
+    {
+      budget: 1,
+      session: (name) => ({
+        prefetch: async () => {
+          done.push(`${name} images`);
+          if (name === "luebeck") throw new SiteError("failed", "no space left on device");
+          return { seconds: 3, images: 2 };
+        },
+        up: async () => ({ replace: done.push(`${name} up`) }),
+      }),
+    },
+  );
+  expect(done).toEqual([
+    "aachen images",
+    "kiel images",
+    "luebeck images",
+    "aachen up",
+    "kiel up",
+    "husum images",
+    "husum up",
+  ]);
+  expect(record.sites.kiel?.prefetch).toEqual({ seconds: 3, images: 2 });
+  expect(record.sites.luebeck).toMatchObject({
+    result: "failed",
+    reason: "no space left on device",
+  });
+});
+
+describe("what the battery sends", () => {
+  const signals = { rates: { bess: 60 }, drops: 0, alerts: [], settleSeconds: 0 };
+  const findings = ["bess comes 0 times a minute, and came 60 times before"];
+
+  test("is compared after the update, and fails its site", async () => {
+    const { record } = await rollOut(
+      { all: { aachen: ["works"], kiel: ["works"] } },
+      {
+        budget: 1,
+        session: (name) => ({
+          signals: async () => signals,
+          compare: async () => ({ findings: name === "kiel" ? findings : [], rates: {} }),
+          stored: async () => ({
+            downtime: { seconds: 4.2 },
+            messages: { sent: 30, lost: name === "kiel" ? 1 : 0 },
+          }),
+        }),
+      },
+    );
+    expect(record.sites.aachen).toMatchObject({
+      result: "verified",
+      gate: { findings: [] },
+      downtime: { seconds: 4.2 },
+      messages: { sent: 30, lost: 0 },
+    });
+    expect(record.sites.kiel).toMatchObject({
+      result: "failed",
+      reason: `its gate: ${findings[0]}; 1 of 30 marked messages were lost`,
+    });
+  });
+
+  test("is compared once more after the soak", async () => {
+    let compared = 0;
+    const { record } = await rollOut(
+      { canary: { aachen: ["works"] }, rest: { kiel: ["works"] } },
+      {
+        soakSeconds: 0.01,
+        session: () => ({
+          signals: async () => signals,
+          compare: async () => ({ findings: compared++ > 0 ? findings : [], rates: {} }),
+        }),
+      },
+    );
+    expect(record.sites.aachen).toMatchObject({
+      result: "failed",
+      reason: `its gate, after the soak: ${findings[0]}`,
+      gate: { findings },
+    });
+    expect(results(record)).toEqual({ aachen: "failed", kiel: "skipped" });
+  });
+});
+
+describe("a site that fails", () => {
+  const deployed = { kiel: { revision: "one", verified: true } };
+  const brokenAtTwo = (ups: string[]) => (_: string, revision: string) => ({
+    returnData: async () => ["influxdb"],
+    up: async () => ({ update: ups.push(revision) }),
+    verify: async () => (revision === "two" ? ["no message arrives"] : []),
+  });
+
+  test("is taken back where it is asked for, with the data of before, and still counts", async () => {
+    const ups: string[] = [];
+    const { record, deployed: after } = await rollOut(
+      { all: { kiel: ["works"] }, rest: { husum: ["works"] } },
+      { deployed, onFailure: "rollback", session: brokenAtTwo(ups) },
+    );
+    expect(ups).toEqual(["two", "one"]);
+    expect(after.get("kiel")).toEqual({ revision: "one", verified: true });
+    expect(record.outcome).toBe("halted");
+    expect(record.sites.kiel).toMatchObject({
+      result: "failed",
+      reason: "its gate: no message arrives",
+      rolledBack: { revision: "one", result: "verified", data: ["influxdb"] },
+    });
+  });
+
+  test("stays as it is by default, and where there is nothing to go back to", async () => {
+    const ups: string[] = [];
+    await rollOut({ all: { kiel: ["works"] } }, { deployed, session: brokenAtTwo(ups) });
+    await rollOut(
+      { all: { husum: ["works"] } },
+      { onFailure: "rollback", session: brokenAtTwo(ups) },
+    );
+    expect(ups).toEqual(["two", "two"]);
+  });
+
+  test("and fails again on the way back says so", async () => {
+    const { record, deployed: after } = await rollOut(
+      { all: { kiel: ["works"] } },
+      {
+        deployed,
+        lockOf: () => updateSchema.parse({ onFailure: "rollback" }),
+        session: () => ({
+          up: async () => Promise.reject(new SiteError("failed", "no space left on device")),
+        }),
+      },
+    );
+    expect(record.sites.kiel).toMatchObject({
+      result: "failed",
+      rolledBack: { revision: "one", result: "failed", reason: "no space left on device" },
+    });
+    expect(after.get("kiel")?.verified).toBe(false);
   });
 });
