@@ -46,6 +46,8 @@ export interface RollingOut extends Operating {
   rate?: number;
   /** What CI calls it. */
   rollout?: string;
+  /** Others do the same rollout at the same time, under the same name. */
+  share?: boolean;
   /** Standard output is a report for a program: progress goes to standard error. */
   json?: boolean;
 }
@@ -170,6 +172,7 @@ export async function runRollout(
         lockOf: ({ name }) => locks.get(name),
         urgent: asked.urgent,
         onFailure: asked.onFailure,
+        sharing: asked.share && asked.rollout ? rollout.sharing(asked.rollout) : undefined,
       },
       bringing: { rate: asked.rate && asked.rate * 1000 },
       limits: { limitSeconds, restarts },

@@ -1,7 +1,7 @@
 import { Option } from "commander";
 import { loadFleet } from "../../configs/inventory";
 import { requireTerminal, type RollingOut, runRollout } from "../../fleet";
-import { acting, bessCommand, jsonOption, number, printJson } from "../command";
+import { acting, bessCommand, jsonOption, number, printJson, refuse } from "../command";
 import {
   checkedSites,
   onStacks,
@@ -41,6 +41,10 @@ const rolling = (kind: "up" | "resume" | "rollback", description: string, soakSe
       number(1),
     )
     .option("--rollout <name>", "what CI calls this rollout; it stands in the record")
+    .option(
+      "--share",
+      "other runners do the same rollout now, with the same --rollout: each site is done by one",
+    )
     .option("--yes", "do it without asking")
     .addOption(jsonOption())
     .action(
@@ -48,6 +52,10 @@ const rolling = (kind: "up" | "resume" | "rollback", description: string, soakSe
         const fleet = loadFleet();
         // What a rollback goes back to was checked when it was rolled out.
         const sites = (kind === "rollback" ? selected : checkedSites)(fleet, asked);
+        if (asked.share && !asked.rollout)
+          refuse(
+            "--share is given without --rollout: all runners need the same name of the rollout",
+          );
         if (!asked.yes) requireTerminal("--yes");
         return onStacks(asked, sites, async () => {
           const result = await runRollout(kind, fleet, sites, asked, asked.wave);

@@ -1,3 +1,4 @@
+import { hostname } from "node:os";
 import { join } from "node:path";
 import pLimit from "p-limit";
 import {
@@ -14,9 +15,9 @@ import { siteKey } from "../../configs/sites";
 import type { Fault } from "../../rehearsal";
 import type { Bringing } from "../images";
 import type { GateLimits } from "./gate";
-import { Records, type RolloutRecord } from "./record";
+import { isAlive, Records, type RolloutRecord } from "./record";
 import type { Revision } from "./revision";
-import { type Report, Rollout, type RolloutOptions, type Target } from "./rollout";
+import { type Report, Rollout, type RolloutOptions, type Sharing, type Target } from "./rollout";
 import { failureReason, StackSession } from "./session";
 
 export { exitCodeOf, exitCodes, progress, summary } from "./progress";
@@ -181,6 +182,22 @@ export const rollback = (args: RolloutArgs): Promise<RolloutRecord> =>
       ({ name }) => previous.get(name),
     );
   });
+
+/**
+ * That this process shares a rollout with others.
+ * @param name what all of them call the rollout.
+ */
+export function sharing(name: string): Sharing {
+  const [host, label] = [hostname(), name].map((text) =>
+    text.replace(/[^\w.-]+/g, "-").slice(0, 40),
+  );
+  const by = `${label}/${host}:${process.pid}`;
+  const isGone = (other: string) => {
+    const [, of, pid] = /([^/]*):(\d+)$/.exec(other) ?? [];
+    return of === host && !isAlive(Number(pid));
+  };
+  return { by, isGone, settleSeconds: 3, claimSeconds: 1800 };
+}
 
 /** Works with one site's stack. Gate limits: a minute, and no restart. */
 export const withSession = async <T>(

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { setMaxListeners } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import pLimit from "p-limit";
@@ -32,9 +33,14 @@ export interface DeployedRevision {
    * as `verified`.
    */
   proven?: boolean;
-  /** A rollout that has begun at the site and not come to its end there. */
-  updating?: { revision: string; since: string };
+  /** A rollout that has begun at the site and not come to its end there; `by`: its runner. */
+  updating?: { revision: string; since: string; by?: Runner };
+  /** A revision at which the site has failed, and the runner under whose hands it did. */
+  failed?: { revision: string; since: string; by: Runner };
 }
+
+/** One of several processes that share a rollout, as `NAME/HOST:PID`. */
+type Runner = string;
 
 /** Work at one site, for one revision: the real thing, or a rehearsal of it. */
 export interface Session {
@@ -111,6 +117,19 @@ export interface RolloutOptions {
   pollSeconds?: number;
   /** Default: this machine's. */
   clock?: Clock;
+  /** Others who do the same rollout at the same time. Default: nobody. */
+  sharing?: Sharing | undefined;
+}
+
+/** How several runners share a rollout: each site is done by the one that claims it, in its stack's tag. */
+export interface Sharing {
+  by: Runner;
+  /** Whether a runner is known to have ended. */
+  isGone(by: Runner): boolean;
+  /** Seconds after which a claim is read again: whoever wrote last has it. */
+  settleSeconds: number;
+  /** Seconds for which a claim holds. */
+  claimSeconds: number;
 }
 
 /** What a rollout takes for the time. */
@@ -160,6 +179,8 @@ const isWorking = (result: Result) => result === "verified" || result === "up-to
  */
 export class Rollout {
   private readonly clock: Clock;
+  /** Sites that have their images. */
+  private readonly supplied = new Set<string>();
   /** What the batteries of updated sites sent before, and when their update had ended. */
   private readonly before = new Map<string, { signals: Signals; ended: number }>();
 
@@ -183,7 +204,7 @@ export class Rollout {
     revisionOf: RevisionOf,
   ): Promise<RolloutRecord> {
     for (const [i, wave] of waves.entries()) {
-      const targets = sites.filter((site) => site.wave === wave);
+      const targets = this.ordered(sites.filter((site) => site.wave === wave));
       if (targets.length === 0) continue;
       await this.runWave(wave, targets, revisionOf);
       if (this.stop.aborted)
@@ -201,6 +222,15 @@ export class Rollout {
       if (this.stop.aborted) return this.end("stopped", "interrupted between two waves");
     }
     return this.end("done");
+  }
+
+  /** The sites in an order of this runner's own, where others do the same. */
+  private ordered(targets: readonly Target[]): readonly Target[] {
+    const { sharing } = this.options;
+    if (!sharing) return targets;
+    const place = ({ name }: Target) =>
+      createHash("sha256").update(`${sharing.by} ${name}`).digest("hex");
+    return [...targets].sort((a, b) => (place(a) < place(b) ? -1 : 1));
   }
 
   private async runWave(
@@ -241,11 +271,11 @@ export class Rollout {
   }
 
   private async fetch(site: Target, session: Session): Promise<void> {
-    const entry = this.entry(site);
-    if (entry.prefetch) return;
+    if (this.supplied.has(site.name)) return;
     const fetched = await session.prefetch?.();
+    this.supplied.add(site.name);
     if (!fetched) return;
-    entry.prefetch = fetched;
+    this.entry(site).prefetch = fetched;
     this.records.write(this.record);
     this.tell(site, `has ${plural(fetched.images, "image")} more after ${fetched.seconds} s`);
   }
@@ -371,21 +401,63 @@ export class Rollout {
       // A site that is at the revision, and works, is not done twice.
       if (deployed?.revision === revision && deployed.verified)
         return { result: "up-to-date", ...previousOf(deployed) };
-      const locked = await this.lockedOut(site, session, deadline, deployed === undefined);
-      if (locked) return locked;
+      if (!this.closed(site, true)) await this.fetch(site, session);
+      const kept =
+        (await this.lockedOut(site, session, deadline, deployed === undefined)) ??
+        (await this.claimedByAnother(session, deployed, revision));
+      if (kept) return kept;
       const entry = this.entry(site);
       delete entry.reason;
       this.update(site, {
         result: "running",
         ...(attempt === 1 && { started: new Date(this.clock.now()).toISOString() }),
       });
-      await this.fetch(site, session);
       const previous = previousRevision(deployed, revision);
       this.update(site, previous);
       const outcome = await this.updateSite(site, session, { deployed, previous, revision });
-      return outcome.result === "failed" ? this.afterFailure(site, outcome) : outcome;
+      return !isWaiting(outcome) && outcome.result === "failed"
+        ? this.afterFailure(site, outcome)
+        : outcome;
     });
   }
+
+  /**
+   * Claims a site for this runner, where others do the same rollout.
+   * @returns what to do where another has it; undefined where it is this one's.
+   */
+  private async claimedByAnother(
+    session: Session,
+    deployed: DeployedRevision | undefined,
+    revision: string,
+  ): Promise<Outcome | Waiting | undefined> {
+    const { sharing } = this.options;
+    // A new site has no tag yet: its stack's lock alone keeps others away.
+    if (!sharing || !deployed) return undefined;
+    const { updating, failed } = deployed;
+    const nameOf = (by: Runner) => by.slice(0, by.lastIndexOf("/"));
+    if (
+      failed?.revision === revision &&
+      failed.by !== sharing.by &&
+      nameOf(failed.by) === nameOf(sharing.by)
+    )
+      return { result: "failed", reason: `${failed.by} failed there; its record tells why` };
+    const isAnothers = ({ by, since }: NonNullable<typeof updating>) =>
+      by !== undefined &&
+      by !== sharing.by &&
+      !sharing.isGone(by) &&
+      this.clock.now() - Date.parse(since) < sharing.claimSeconds * 1000;
+    if (updating && isAnothers(updating)) return this.waitFor(updating.by ?? "another runner");
+    const mine = { revision, since: new Date(this.clock.now()).toISOString(), by: sharing.by };
+    await session.recordRevision({ ...deployed, verified: false, updating: mine });
+    await this.pause(sharing.settleSeconds);
+    const by = (await session.deployedRevision())?.updating?.by;
+    return by === sharing.by ? undefined : this.waitFor(by ?? "another runner");
+  }
+
+  private waitFor = (by: Runner): Waiting => ({
+    why: `${by} works there`,
+    until: this.clock.now() + (this.options.pollSeconds ?? 60) * 250,
+  });
 
   /** Brings a site that may be touched to a revision, and passes it through its gate. */
   private async updateSite(
@@ -396,21 +468,27 @@ export class Rollout {
       previous,
       revision,
     }: { deployed: DeployedRevision | undefined; previous: Previous; revision: string },
-  ): Promise<Outcome> {
+  ): Promise<Outcome | Waiting> {
+    const { sharing } = this.options;
+    const since = new Date(this.clock.now()).toISOString();
+    const by = sharing && { by: sharing.by };
+    const failed = by && { failed: { revision, since, ...by } };
     const signals = await session.signals?.();
     // An update that fails, or is killed, leaves the site between two revisions: it is verified
     // at neither.
-    const updating = { revision, since: new Date(this.clock.now()).toISOString() };
+    const updating = { revision, since, ...by };
     if (deployed) await session.recordRevision({ ...deployed, verified: false, updating });
     let changes: Record<string, number>;
     try {
       changes = await session.up();
     } catch (error) {
+      if (error instanceof SiteError && error.kind === "locked" && sharing)
+        return this.waitFor("another runner");
       if (!(error instanceof SiteError) || error.kind !== "failed") throw error;
       // The state of a killed update may not be readable yet; its failure is what counts, and the
       // tag says already that the site is verified at neither.
       await session
-        .recordRevision({ revision, ...previous, verified: false })
+        .recordRevision({ revision, ...previous, verified: false, ...failed })
         .catch(() => undefined);
       return { result: "failed", reason: error.message };
     }
@@ -423,9 +501,10 @@ export class Rollout {
       ...gate.findings,
       ...(lost > 0 ? [`${lost} of ${stored?.messages?.sent} marked messages were lost`] : []),
     ];
-    await session.recordRevision({ revision, ...previous, verified: findings.length === 0 });
+    const verified = findings.length === 0;
+    await session.recordRevision({ revision, ...previous, verified, ...(!verified && failed) });
     const found = { changes, ...stored, ...(signals && { gate: { ...gate, findings } }) };
-    return findings.length === 0
+    return verified
       ? { result: "verified", ...found }
       : { result: "failed", ...found, reason: `its gate: ${findings.join("; ")}` };
   }
@@ -460,7 +539,8 @@ export class Rollout {
         await session.up();
         const findings = await session.verify();
         const verified = findings.length === 0;
-        await session.recordRevision({ revision, verified });
+        const { failed } = (await session.deployedRevision()) ?? {};
+        await session.recordRevision({ revision, verified, ...(failed && { failed }) });
         return {
           result: verified ? "verified" : "failed",
           ...(data?.length && { data }),
@@ -557,7 +637,15 @@ export class Rollout {
 
   private verifyAgain(site: Target, revision: string): Promise<Outcome> {
     const entry = this.entry(site);
+    const { sharing } = this.options;
     return this.withSession<Outcome>(site, revision, async (session) => {
+      if (sharing && entry.result === "up-to-date") {
+        // Whoever has updated it passes it through its gate again.
+        const deployed = await session.deployedRevision();
+        return deployed?.verified
+          ? { result: entry.result }
+          : { result: "failed", reason: "another runner found that it no longer works" };
+      }
       const gate = await this.gate(site, session);
       if (entry.gate && gate.rates) entry.gate = gate;
       const { findings } = gate;

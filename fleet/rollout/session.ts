@@ -39,7 +39,7 @@ import { type DeployedRevision, type Session, SiteError, type Target } from "./r
 import {
   compareSignals,
   dropsQuery,
-  lookBackSeconds,
+  lookBack,
   perMinute,
   rowsQuery,
   settleSeconds,
@@ -50,6 +50,24 @@ import { StoringWatch } from "./storing";
 const revisionTag = "bess-telemetry:deployed-revision";
 /** Name of the tag before release 0.2; read until 0.3. */
 const formerRevisionTag = "bess-telemetry:standing";
+
+/** Stands in the tag before a revision at which the site has failed. */
+const failedMark = "failed:";
+
+/** What the end of the tag says: who works at the site, or has failed there. */
+function attemptOf({
+  to,
+  since,
+  by,
+}: {
+  to: string;
+  since: string;
+  by: string | undefined;
+}): Pick<DeployedRevision, "updating" | "failed"> {
+  if (!to.startsWith(failedMark))
+    return { updating: { revision: to, since, ...(by !== undefined && { by }) } };
+  return by === undefined ? {} : { failed: { revision: to.slice(failedMark.length), since, by } };
+}
 
 /** What a command prints where the site, or its Docker engine, is not reached. */
 const unreachable = new RegExp(
@@ -152,7 +170,7 @@ export class StackSession implements Session {
     const tags = await this.unlocked(() =>
       this.stack.tags().catch(unlessNotFound<Record<string, string>>({})),
     );
-    const [revision, previous, word, to, since] = (
+    const [revision, previous, word, to, since, by] = (
       tags[revisionTag] ??
       tags[formerRevisionTag] ??
       ""
@@ -163,7 +181,7 @@ export class StackSession implements Session {
       ...(previous !== undefined && previous !== "-" && { previous }),
       verified: word === "verified",
       proven: word !== "unverified",
-      ...(to !== undefined && since !== undefined && { updating: { revision: to, since } }),
+      ...(to !== undefined && since !== undefined && attemptOf({ to, since, by })),
     };
   }
 
@@ -173,10 +191,13 @@ export class StackSession implements Session {
     verified,
     proven,
     updating,
+    failed,
   }: DeployedRevision): Promise<void> {
     const word = verified ? "verified" : proven ? "proven" : "unverified";
     const words = [revision, previous, word];
-    if (updating) words.push(updating.revision, updating.since);
+    if (updating)
+      words.push(updating.revision, updating.since, ...(updating.by ? [updating.by] : []));
+    else if (failed) words.push(`${failedMark}${failed.revision}`, failed.since, failed.by);
     return this.unlocked(() => this.stack.setTag(revisionTag, words.join(" ")));
   }
 
@@ -234,7 +255,7 @@ export class StackSession implements Session {
   async signals(): Promise<Signals | undefined> {
     if (this.simulatedEngine) return undefined;
     // Of a site whose database does not answer nothing is known, and nothing is compared.
-    return this.signalsOver(lookBackSeconds).catch(() => undefined);
+    return this.signalsOver().catch(() => undefined);
   }
 
   async compare(before: Signals, seconds: number): Promise<GateFigures> {
@@ -252,22 +273,32 @@ export class StackSession implements Session {
     }
   }
 
-  private signalsOver(seconds: number): Promise<Signals> {
+  /** @param since seconds over which all is counted. Default: as long as each measurement needs. */
+  private signalsOver(since?: number): Promise<Signals> {
     const { config } = this;
     const model = loadModel(modelFile(config));
     return this.asking(async (ask) => {
       const count = async (sql: string, db?: string) => {
-        const [row] = await ask<{ count: number | null }>(sql, db).catch(
-          unlessAbsentTable<{ count: number }>,
-        );
-        return perMinute(row?.count ?? 0, seconds);
+        type Row = { count: number | null; age?: number | null };
+        const [row] = await ask<Row>(sql, db).catch(unlessAbsentTable<Row>);
+        return { count: row?.count ?? 0, age: row?.age ?? 0 };
       };
-      const rates: Record<string, number> = {};
-      for (const measurement of model.measurements)
-        rates[measurement.name] = await count(rowsQuery(measurement, seconds));
+      const rates: Signals["rates"] = {};
+      const rows: Signals["rows"] = {};
+      for (const measurement of model.measurements) {
+        const { name } = measurement;
+        const seconds = since ?? lookBack(measurement);
+        const found = await count(rowsQuery(measurement, seconds));
+        rows[name] = found.count;
+        // A site that is younger than the look back has sent no longer than its oldest row is old.
+        rates[name] = perMinute(found.count, since ?? Math.max(60, found.age));
+      }
+      const seconds = since ?? 300;
+      const drops = await count(dropsQuery(seconds), databases.pipeline);
       return {
         rates,
-        drops: await count(dropsQuery(seconds), databases.pipeline),
+        rows,
+        drops: perMinute(drops.count, seconds),
         alerts: config.alerts.enabled ? await firingAlerts(config) : [],
         settleSeconds: settleSeconds(model),
       };

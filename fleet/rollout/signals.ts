@@ -7,6 +7,8 @@ import type { GateFigures } from "./record";
 export interface Signals {
   /** Rows a minute, by the measurement; 0 where none came. */
   rates: Record<string, number>;
+  /** Rows from which that was reckoned. */
+  rows: Record<string, number>;
   /** Messages a minute that Telegraf dropped. */
   drops: number;
   /** Names of the alerts that fire. */
@@ -15,18 +17,19 @@ export interface Signals {
   settleSeconds: number;
 }
 
-/** Seconds that a battery is looked at before an update. */
-export const lookBackSeconds = 300;
-
-/** Rows that must be expected in a time before their number is judged. */
+/** Rows that a rate is reckoned from at least, and that must be due before their number is judged. */
 const enough = 5;
 
 /** How many times as many, or as few, may come after an update as before. */
 const band = 2;
 
-/** Query in SQL for the rows of a measurement in the last seconds. */
+/** Seconds that a measurement is looked at before an update: as long as it takes some rows. */
+export const lookBack = ({ interval }: Pick<Measurement, "interval">): number =>
+  Math.min(86_400, Math.max(300, (enough + 1) * durationSeconds(interval)));
+
+/** Query in SQL for a measurement's rows in the last seconds, and the age of the oldest of them. */
 export const rowsQuery = ({ name }: Pick<Measurement, "name">, seconds: number): string =>
-  `SELECT count(*) AS count FROM "${name}" ` +
+  `SELECT count(*) AS count, to_unixtime(now()) - to_unixtime(min(time)) AS age FROM "${name}" ` +
   `WHERE time >= now() - INTERVAL '${Math.ceil(seconds)} seconds' AND time <= now()`;
 
 /** Query in SQL, to the pipeline's database, for the messages that were dropped in the last seconds. */
@@ -50,7 +53,7 @@ export function compareSignals(before: Signals, after: Signals, seconds: number)
     ),
   );
   const ofRates = Object.entries(rates).flatMap(([name, { before: was, after: is }]) => {
-    if ((was * seconds) / 60 < enough) return [];
+    if ((before.rows[name] ?? 0) < enough || (was * seconds) / 60 < enough) return [];
     if (is >= was / band && is <= was * band) return [];
     return [`${name} comes ${is} times a minute, and came ${was} times before`];
   });

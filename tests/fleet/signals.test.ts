@@ -3,7 +3,8 @@ import { StoringWatch } from "../../fleet/rollout/storing";
 import { until } from "../support/programs";
 
 const before: Signals = {
-  rates: { bess: 120, battery: 60, weather: 1, silent: 0 },
+  rates: { bess: 120, battery: 60, weather: 1, rare: 6, silent: 0 },
+  rows: { bess: 600, battery: 300, weather: 6, rare: 3, silent: 0 },
   drops: 2,
   alerts: ["High temperature"],
   settleSeconds: 5,
@@ -13,12 +14,12 @@ test.each<[string, Partial<Signals>, string[]]>([
   ["all that came before", {}, []],
   [
     "a third of a measurement",
-    { rates: { bess: 40, battery: 60 } },
+    { rates: { ...before.rates, bess: 40 } },
     ["bess comes 40 times a minute, and came 120 times before"],
   ],
   [
     "a measurement twice and more",
-    { rates: { bess: 120, battery: 130 } },
+    { rates: { ...before.rates, battery: 130 } },
     ["battery comes 130 times a minute, and came 60 times before"],
   ],
   [

@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { Records, type RolloutRecord } from "../../fleet/rollout";
 import {
   type DeployedRevision,
@@ -19,6 +20,8 @@ afterEach(() => folder.remove());
 
 /** What a test may change of the stand-in sites and of the rollout. */
 interface Told extends Partial<RolloutOptions> {
+  /** Folder of the records, below the test's own. */
+  runner?: string;
   stop?: AbortController;
   onReport?: (line: string) => unknown;
   /** More of a site's session. */
@@ -34,6 +37,7 @@ interface Told extends Partial<RolloutOptions> {
 async function rollOut(
   waves: Record<string, Record<string, Visit[]>>,
   {
+    runner = "",
     stop = new AbortController(),
     onReport,
     session = () => ({}),
@@ -70,7 +74,7 @@ async function rollOut(
       ...session(name, revision),
     };
   };
-  const records = new Records(folder.path);
+  const records = new Records(join(folder.path, runner));
   const report = ({ site, text }: { site?: string; text: string }) => {
     const line = [site, text].filter(Boolean).join(" ");
     reported.push(line);
@@ -421,7 +425,13 @@ test("the images of a wave are all there before its first site is touched", asyn
 });
 
 describe("what the battery sends", () => {
-  const signals = { rates: { bess: 60 }, drops: 0, alerts: [], settleSeconds: 0 };
+  const signals = {
+    rates: { bess: 60 },
+    rows: { bess: 300 },
+    drops: 0,
+    alerts: [],
+    settleSeconds: 0,
+  };
   const findings = ["bess comes 0 times a minute, and came 60 times before"];
 
   test("is compared after the update, and fails its site", async () => {
@@ -522,5 +532,103 @@ describe("a site that fails", () => {
       rolledBack: { revision: "one", result: "failed", reason: "no space left on device" },
     });
     expect(after.get("kiel")?.verified).toBe(false);
+  });
+});
+
+describe("two runners", () => {
+  const names = Array.from({ length: 30 }, (_, i) => `site-${i}`);
+  const all = Object.fromEntries(names.slice(1).map((name) => [name, ["works"] as Visit[]]));
+
+  /** Two of them at the same sites, by one backend that takes its time. */
+  async function together(
+    broken: string[] = [],
+    tags = new Map<string, DeployedRevision>(),
+    onFailure?: "rollback",
+  ) {
+    const clock = new SteppedClock(Date.parse("2026-11-27T12:00:00Z"));
+    for (const name of names)
+      if (!tags.has(name)) tags.set(name, { revision: "one", verified: true });
+    const ups: string[] = [];
+    const run = (runner: string) =>
+      rollOut(
+        { canary: { "site-0": ["works"] }, all },
+        {
+          runner,
+          clock,
+          parallel: 3,
+          soakSeconds: 60,
+          onFailure,
+          sharing: {
+            by: `night/${runner}`,
+            isGone: (by) => by === "night/dead",
+            settleSeconds: 3,
+            claimSeconds: 1800,
+          },
+          session: (name, revision) => ({
+            deployedRevision: async () => {
+              await clock.sleep(0.5);
+              return tags.get(name);
+            },
+            recordRevision: async (it) => {
+              await clock.sleep(0.5);
+              tags.set(name, it);
+            },
+            up: async () => {
+              if (revision === "two") ups.push(`${name} ${runner}`);
+              await clock.sleep(30);
+              return {};
+            },
+            verify: async () =>
+              revision === "two" && broken.includes(name) ? ["no message arrives"] : [],
+          }),
+        },
+      );
+    const [a, b] = await clock.during(Promise.all([run("a"), run("b")]));
+    return { a: a.record, b: b.record, ups, tags };
+  }
+
+  test("share the waves, and no site is touched twice", async () => {
+    const { a, b, ups } = await together();
+    expect(ups.map((up) => up.split(" ")[0]).sort()).toEqual([...names].sort());
+    // Both did their share.
+    for (const runner of ["a", "b"])
+      expect(ups.filter((up) => up.endsWith(` ${runner}`)).length).toBeGreaterThan(5);
+    for (const record of [a, b]) {
+      expect(record.outcome).toBe("done");
+      expect(Object.keys(results(record)).sort()).toEqual([...names].sort());
+    }
+    for (const name of names)
+      expect([a, b].map(({ sites }) => sites[name]?.result).sort()).toEqual([
+        "up-to-date",
+        "verified",
+      ]);
+  });
+
+  test.each([
+    ["", undefined],
+    [", not where it went back by itself either", "rollback"],
+  ] as const)("both halt by a failure of either; the other does not try it%s", async (_, after) => {
+    const { a, b, ups } = await together(["site-0"], undefined, after);
+    expect(ups.filter((up) => up.startsWith("site-0 "))).toHaveLength(1);
+    expect([a.outcome, b.outcome]).toEqual(["halted", "halted"]);
+    expect(ups).toHaveLength(1);
+  });
+
+  test("take over from one that is known to be gone, or has been silent for too long", async () => {
+    const claim = (by: string, since: string) => ({
+      revision: "one",
+      verified: false,
+      updating: { revision: "two", since, by },
+    });
+    const { ups, a } = await together(
+      [],
+      new Map([
+        ["site-3", claim("night/dead", "2026-11-27T11:59:00Z")],
+        ["site-4", claim("night/far", "2026-11-27T11:40:00Z")],
+      ]),
+    );
+    expect(ups.filter((up) => /^site-[34] /.test(up))).toHaveLength(2);
+    expect(a.outcome).toBe("done");
+    expect(a.sites["site-4"]?.waited?.why ?? "night/far works there").toMatch(/works there/);
   });
 });
