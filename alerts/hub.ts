@@ -11,6 +11,7 @@ import { backupMetric } from "../configs/vmbackup";
 import {
   hubDashboardUids,
   type HubDashboardOptions,
+  hubMuted,
   hubQuery,
   hubSource,
   silentSeconds,
@@ -33,7 +34,7 @@ const interval = 60;
 const remembered = "1d";
 
 interface HubRule {
-  kind: HubKindName;
+  kind: HubKindName | "BessWatchdog";
   of?: string;
   /** What is compared, in PromQL: a series for each site, or one. */
   expr: string;
@@ -110,6 +111,18 @@ const socMetrics = (model: Parameters<typeof uplinkSeries>[0]): string[] =>
 const camel = (name: string): string =>
   name.replace(/(?:^|_)([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
 
+/** The alert that always fires while the hub works: an outside watcher waits for it. */
+const watchdog = ({ storage }: HubAlertOptions): HubRule => ({
+  kind: "BessWatchdog",
+  // A database that is run elsewhere tells nothing but that it answers.
+  expr: storage === "single" ? "min(up)" : "vector(1)",
+  is: ["gt", 0],
+  summary: "The hub is alive",
+  description: "The hub works, from its door to Grafana.",
+  fires: storage === "single" ? "the database and the door answer" : "the database answers",
+  dashboard: hubDashboardUids.data,
+});
+
 /** Rules of the hub itself. A database that is run elsewhere tells nothing of its door. */
 function ownRules({ storage, backupEvery }: HubAlertOptions): HubRule[] {
   if (storage !== "single") return [];
@@ -158,6 +171,13 @@ function ownRules({ storage, backupEvery }: HubAlertOptions): HubRule[] {
   ];
 }
 
+/** Whether an alert is of a site, and not of the hub itself. */
+const isOfSite = (kind: HubRule["kind"]): boolean =>
+  kind.includes("Site") || kind.includes("Batteries");
+
+/** Nobody is told of a site that is muted, or where a rollout works. What it told last counts. */
+const notMuted = (expr: string): string => `(${expr}) unless on (${siteLabel}) (${hubMuted()})`;
+
 /** The alert rules of a hub: pure functions of its sites' models. */
 export function hubAlertGroups(options: HubAlertOptions): AlertGroup[] {
   const site = { site: "hub", runbook: options.runbook };
@@ -170,7 +190,10 @@ export function hubAlertGroups(options: HubAlertOptions): AlertGroup[] {
             refId: "A",
             source: hubSource,
             seconds: 600,
-            model: hubQuery({ expr, instant: true }, "A"),
+            model: hubQuery(
+              { expr: isOfSite(shown.kind) ? notMuted(expr) : expr, instant: true },
+              "A",
+            ),
           },
           threshold("B", "A", type, [limit]),
         ],
@@ -179,12 +202,13 @@ export function hubAlertGroups(options: HubAlertOptions): AlertGroup[] {
       interval,
     );
     // What is told of a site has that site's name, which the query's own label gives.
-    if (shown.kind.includes("Site") || shown.kind.includes("Batteries")) delete built.labels?.site;
+    if (isOfSite(shown.kind)) delete built.labels?.site;
     return built;
   };
   const groups: AlertGroup[] = [
     { name: "sites", interval, rules: [silent, ...deviations(options)].map(made) },
     { name: "hub", interval, rules: ownRules(options).map(made) },
+    { name: "watchdog", interval, rules: [watchdog(options)].map(made) },
   ];
   return groups.filter(({ rules }) => rules.length > 0);
 }

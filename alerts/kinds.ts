@@ -392,7 +392,7 @@ export const kinds = {
   BessWatchdog: {
     severity: "info",
     means:
-      "Always fires while the pipeline works: an outside watcher misses it when the site is silent as a whole.",
+      "Always fires while the pipeline works: an outside watcher misses it when the site is silent as a whole. At a hub: while its database and its door answer.",
     look: "Nothing: it is right when it fires. If the watcher calls: is the site reached at all? `npx bess status`.",
     act: "Power, network, host; then as for `BessPipelineSilent`.",
     pending: 0,
@@ -420,7 +420,7 @@ export const hubKinds = {
     pending: 5 * minute,
     keep: 2 * minute,
     ...ofSites,
-    why: "Five minutes silent, and another five before anybody is told: an update of a site restarts what sends for less. Mutes and rollouts of a site do not cross to the hub. A site is missed for a day after its last minute, and the alert stays for a week.",
+    why: "Five minutes silent, and another five before anybody is told: an update of a site restarts what sends for less. A site that told the hub of a mute, or of a rollout, is not missed until that ends. A site is missed for a day after its last minute, and the alert stays for a week.",
   },
   BessHubSiteDeviates: {
     severity: "warning",

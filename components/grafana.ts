@@ -56,6 +56,15 @@ export interface GrafanaArgs extends GrafanaServerArgs {
    */
   uplink?: boolean | undefined;
   /**
+   * Password of a viewer by whom alerts are read, to cross to the hub; secret.
+   * @default there is no such user
+   * @example
+   * ```ts
+   * { alertsPassword: password("kiel-1-uplink-alerts", undefined, this) }
+   * ```
+   */
+  alertsPassword?: pulumi.Output<string> | undefined;
+  /**
    * Size of the host, by which alerts of the pipeline go.
    * @example
    * ```ts
@@ -128,6 +137,17 @@ export class Grafana extends GrafanaServer {
         },
         // A rule names its data source.
         { ...api, dependsOn: made },
+      );
+    if (args.alertsPassword)
+      new grafana.oss.User(
+        `${name}-alerts`,
+        {
+          login: configs.alertReader,
+          name: "Uplink, which reads alerts",
+          email: `${configs.alertReader}@localhost`,
+          password: args.alertsPassword,
+        },
+        api,
       );
     this.registerOutputs({ adminPassword: this.adminPassword });
   }

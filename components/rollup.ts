@@ -1,8 +1,13 @@
 import * as pulumi from "@pulumi/pulumi";
 import { type Model, withoutWatch } from "../configs/model";
 import { healthCheck, paths, port, type Retention, type RollupConfig } from "../configs/rollups";
-import { port as grafanaPort } from "../configs/grafana";
-import { type UplinkConfig, uplinkTokenFile } from "../configs/uplink";
+import { alertReader, port as grafanaPort } from "../configs/grafana";
+import {
+  type UplinkConfig,
+  type UplinkGrafana,
+  uplinkPasswordFile,
+  uplinkTokenFile,
+} from "../configs/uplink";
 import { bundleOf, programVersion } from "./bundles";
 import { type File, Service, type ServiceContext } from "./service";
 import type { LateValues } from "./site-values";
@@ -83,6 +88,15 @@ export interface RollupArgs extends ServiceContext {
    * ```
    */
   uplink?: LateValues["uplink"];
+  /**
+   * Password of the user by whom the site's alerts are read at Grafana, to cross to the hub; secret.
+   * @default alerts do not cross
+   * @example
+   * ```ts
+   * { alertsPassword: password("kiel-1-uplink-alerts", undefined, this) }
+   * ```
+   */
+  alertsPassword?: pulumi.Output<string> | undefined;
 }
 
 /** The rollups of a site's rows, and a reader that answers queries from them. */
@@ -113,11 +127,15 @@ export class Rollup extends pulumi.ComponentResource {
   }
 }
 
-/** Where the site's Grafana tells how many alerts there are. */
-const grafana = `http://grafana:${grafanaPort}`;
+/** Where the site's Grafana tells of its alerts. */
+const grafana: UplinkGrafana = {
+  url: `http://grafana:${grafanaPort}`,
+  user: alertReader,
+  passwordFile: uplinkPasswordFile,
+};
 
 function files(args: RollupArgs): File[] {
-  const { model, retention, influxdb, relay, token, timeZone, uplink, site } = args;
+  const { model, retention, influxdb, relay, token, timeZone, uplink, alertsPassword, site } = args;
   const { url, user, ca, raw = [] } = uplink ?? {};
   const told: { [key in keyof UplinkConfig]?: pulumi.Input<unknown> } | undefined = uplink && {
     site,
@@ -127,7 +145,7 @@ function files(args: RollupArgs): File[] {
     tokenFile: uplinkTokenFile,
     ca,
     raw,
-    grafana,
+    ...(alertsPassword && { grafana }),
   };
   const config: Record<keyof RollupConfig, pulumi.Input<unknown> | undefined> = {
     model: withoutWatch(model),
@@ -147,5 +165,8 @@ function files(args: RollupArgs): File[] {
     { path: paths.config, content: pulumi.jsonStringify(config) },
     { path: paths.token, content: token, secret: true },
     ...(uplink ? [{ path: uplinkTokenFile, content: uplink.token, secret: true }] : []),
+    ...(uplink && alertsPassword
+      ? [{ path: uplinkPasswordFile, content: alertsPassword, secret: true }]
+      : []),
   ];
 }

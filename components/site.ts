@@ -26,6 +26,7 @@ import { Host } from "./host";
 import { InfluxDb } from "./influxdb";
 import { Mosquitto } from "./mosquitto";
 import { Rollup } from "./rollup";
+import { password } from "./secrets";
 import type { ServiceContext } from "./service";
 import { Simulator } from "./simulator";
 import { withTablesCompared } from "./tables";
@@ -135,8 +136,12 @@ export class Site extends pulumi.ComponentResource {
     const influxdb = this.createInfluxDb(name, data);
     const telegraf = this.createTelegraf(name, [field, data], mosquitto, influxdb);
     const explorer = this.createExplorer(name, data, influxdb);
-    const rollup = this.createRollup(name, data, influxdb);
-    const grafana = this.createGrafana(name, data, influxdb, rollup, host);
+    const alertsPassword =
+      config.uplink && config.alerts.enabled
+        ? password(`${name}-uplink-alerts`, undefined, this)
+        : undefined;
+    const rollup = this.createRollup(name, data, influxdb, alertsPassword);
+    const grafana = this.createGrafana(name, data, influxdb, rollup, host, alertsPassword);
     const own = this.createInterface(name, data);
     const simulator = this.createSimulator(name, field, mosquitto);
     const { copier, backup } = this.createBackup(name, { mosquitto, influxdb, grafana });
@@ -250,7 +255,12 @@ export class Site extends pulumi.ComponentResource {
     );
   }
 
-  private createRollup(name: string, network: pulumi.Input<string>, influxdb: InfluxDb): Rollup {
+  private createRollup(
+    name: string,
+    network: pulumi.Input<string>,
+    influxdb: InfluxDb,
+    alertsPassword: pulumi.Output<string> | undefined,
+  ): Rollup {
     return new Rollup(
       `${name}-rollup`,
       {
@@ -263,6 +273,7 @@ export class Site extends pulumi.ComponentResource {
         notes: influxdb.notes.name,
         token: influxdb.token("rollup", this.late.rotate.influxRollup),
         uplink: this.late.uplink,
+        alertsPassword,
         timeZone: this.config.timeZone,
       },
       { parent: this, dependsOn: [influxdb.schema] },
@@ -275,6 +286,7 @@ export class Site extends pulumi.ComponentResource {
     influxdb: InfluxDb,
     rollup: Rollup,
     host: Host | undefined,
+    alertsPassword: pulumi.Output<string> | undefined,
   ) {
     const { grafana, alerts, timeZone, purge } = this.config;
     const { rotate, alerts: lateAlerts } = this.late;
@@ -292,6 +304,7 @@ export class Site extends pulumi.ComponentResource {
       lateAlerts,
       backup: this.config.backup,
       uplink: this.config.uplink !== undefined,
+      alertsPassword,
       grafana,
       rootUrl: this.config.interface?.enabled ? grafanaUrl(this.config.interface) : undefined,
       // The tunnel is open once the host has been checked.

@@ -29,6 +29,9 @@ export const prefix = "bess-";
 /** Name of a contact in Grafana. */
 export const contactName = (contact: string): string => prefix + contact;
 
+/** User by whom a site's own program reads alerts: a viewer. */
+export const alertReader = `${prefix}uplink`;
+
 /** Tag of annotations of what happened at a site: every dashboard draws them. */
 export const eventTag = "bess";
 
@@ -112,6 +115,7 @@ export const inheritScript = (sources: readonly string[], at = placeholders): st
     templates,
     folder: folders.dashboards,
     alertFolder: folders.alerts,
+    reader: alertReader,
     sources: sources.map((uid) => ({ uid })),
   });
 

@@ -152,8 +152,12 @@ export const rowsMetric = ({ name }: Pick<Measurement, "name">): string => `bess
 export const siteMetrics = {
   /** 1, with the labels `version` of the program and `model`. */
   info: "bess_site_info",
-  /** Alert rules' instances, by the label `alertstate`: what Grafana tells of them. */
+  /** How many alerts fire, by the label `alertstate`: `firing`, or `muted` while nobody is told. */
   alerts: "bess_alerts",
+  /** 1 for each alert that fires, with the labels `alertname`, `severity`, `unit` and `alertstate`. */
+  alert: "bess_alert_info",
+  /** When the last mute of the site ends, in seconds since 1970; 0 where it is not muted. */
+  muteEnds: "bess_site_mute_end_timestamp_seconds",
   /** Seconds that the newest minute at the hub is older than it should be. */
   lag: "bess_uplink_lag_seconds",
 } as const;
@@ -233,6 +237,14 @@ export const settleSeconds = 10;
 /** Table of the pipeline's database that tells of the uplink, and how far it is. */
 export const uplinkTable = "uplink";
 
+/** Where a site's alerts are read, and as whom. */
+export interface UplinkGrafana {
+  /** Such as `http://grafana:3000`. */
+  url: string;
+  user: string;
+  passwordFile: string;
+}
+
 /** What a site's program is told of the uplink. */
 export interface UplinkConfig {
   /** Name of the site. */
@@ -249,16 +261,17 @@ export interface UplinkConfig {
   ca?: string | undefined;
   /** Fields that cross at full rate, such as `battery.soc`. */
   raw: readonly string[];
-  /** URL of Grafana, such as `http://grafana:3000`, which counts alerts. Default: they do not cross. */
-  grafana?: string | undefined;
+  /** The site's Grafana, which knows its alerts. Default: they do not cross. */
+  grafana?: UplinkGrafana | undefined;
   /** Seconds after which a note is followed, and its block looked at again. Default: as deployed. */
   due?: { note: number; again: number } | undefined;
   /** Seconds after a minute's end. Default: {@link settleSeconds}. */
   settle?: number | undefined;
 }
 
-/** The token's file in the container. */
+/** Files in the container: the token, and the password at Grafana. */
 export const uplinkTokenFile = "/run/secrets/uplink_token";
+export const uplinkPasswordFile = "/run/secrets/grafana_uplink_password";
 
 const certificate = /-----BEGIN CERTIFICATE-----[^]+-----END CERTIFICATE-----/;
 

@@ -15,6 +15,7 @@ export {
   type HubDashboardOptions,
   hubDashboards,
   hubDashboardUids,
+  hubMuted,
   hubQueriesOf,
   hubQuery,
   hubSource,

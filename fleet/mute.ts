@@ -1,3 +1,4 @@
+import { muteMatchers } from "../configs/alerting";
 import { contactName, muteTags } from "../configs/grafana";
 import { call, type Place, who } from "./grafana";
 
@@ -8,12 +9,6 @@ export interface Mute {
 }
 
 const silences = "/api/alertmanager/grafana/api/v2/silences";
-
-/** What is muted: all alerts of a site but the sign of life, which an outside watcher waits for. */
-const matchers = (site: string) => [
-  { name: "site", value: site, isEqual: true, isRegex: false },
-  { name: "kind", value: "BessWatchdog", isEqual: false, isRegex: false },
-];
 
 interface Silence {
   id: string;
@@ -39,7 +34,7 @@ export async function muteSite(site: Place, { seconds, why }: Mute): Promise<Dat
   const start = new Date();
   const end = new Date(start.getTime() + seconds * 1000);
   await call(site, "POST", silences, {
-    matchers: matchers(site.name),
+    matchers: muteMatchers(site.name),
     startsAt: start.toISOString(),
     endsAt: end.toISOString(),
     createdBy: who(),

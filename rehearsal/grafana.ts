@@ -88,6 +88,11 @@ export const grafana: Provider = {
       ({ configJson }) => JSON.parse(configJson as string).uid,
       (uid) => ({ dashboardId: 1, orgId: "1", uid, url: `/d/${uid}`, version: 1 }),
     ),
+    "grafana:oss/user:User": apiObject(
+      { replaceOnChanges: [], computed: ["userId"], secrets: ["password"] },
+      ({ login }) => login as string | undefined,
+      () => ({ userId: 2 }),
+    ),
     "grafana:alerting/ruleGroup:RuleGroup": alertObject("rules", ["folderUid", "name", "orgId"]),
     "grafana:alerting/contactPoint:ContactPoint": alertObject("contact", ["orgId"]),
     "grafana:alerting/muteTiming:MuteTiming": alertObject("time", ["name", "orgId"]),

@@ -44,11 +44,11 @@ export async function runRollup(
     log,
   });
   const { address, port: at } = config.listen ?? { address: "0.0.0.0", port };
-  const uplinkOf = (all: RollupConfig, { grafana, ...own }: UplinkConfig, to: RemoteWrite) =>
+  const uplinkOf = (all: RollupConfig, own: UplinkConfig, to: RemoteWrite) =>
     new Uplink({
       ...own,
       model: all.model,
-      source: new DatabaseSource(database, authorization, all, grafana),
+      source: new DatabaseSource(database, authorization, all, own),
       hub: to,
       log,
       rest,

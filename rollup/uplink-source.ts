@@ -8,7 +8,7 @@ import {
   statesTable,
   tiers,
 } from "../configs/rollups";
-import { pipelineMetrics, uplinkTable } from "../configs/uplink";
+import { pipelineMetrics, type UplinkConfig, uplinkTable } from "../configs/uplink";
 import { durationSeconds } from "../configs/units";
 import { type Database, quote, sqlTime, type TableColumns } from "./database";
 import type { TagValues } from "./lines";
@@ -16,6 +16,7 @@ import { type Unit, unitMinutes } from "./minutes";
 import { type Note, Notes } from "./notes";
 import { rawRows } from "./raw-rows";
 import type { Aggregates, Bucket } from "./roll";
+import { askAlerts, type SiteAlerts } from "./site-alerts";
 import { tierRows } from "./tier-rows";
 import type { FieldRow, UplinkSource, UplinkState, UplinkWork } from "./uplink";
 
@@ -32,12 +33,12 @@ export class DatabaseSource implements UplinkSource {
   private minute: TableColumns = new Map();
   private pipeline: TableColumns = new Map();
 
-  /** @param grafana URL of Grafana; undefined where alerts do not cross. */
+  /** @param uplink of whose site the alerts are, and where they are read. */
   constructor(
     private readonly database: Database,
     private readonly authorization: string,
     private readonly config: RollupConfig,
-    private readonly grafana: string | undefined,
+    private readonly uplink: Pick<UplinkConfig, "site" | "grafana">,
     private readonly now: () => number = () => Date.now() / 1000,
   ) {
     this.noted = new Notes(config.notes, databases.telemetry);
@@ -139,16 +140,9 @@ export class DatabaseSource implements UplinkSource {
     );
   }
 
-  async alerts(): Promise<Record<string, number>> {
-    if (this.grafana === undefined) return {};
-    try {
-      const signal = AbortSignal.timeout(5000);
-      const answer = await fetch(new URL("/metrics", this.grafana), { signal });
-      return answer.ok ? alertsOf(await answer.text()) : {};
-    } catch {
-      // Grafana may be away: what it would tell is then missing at the hub.
-      return {};
-    }
+  async alerts(): Promise<SiteAlerts | undefined> {
+    const { site, grafana } = this.uplink;
+    return grafana && askAlerts(site, grafana);
   }
 
   async load(): Promise<UplinkState | undefined> {
@@ -185,10 +179,4 @@ export class DatabaseSource implements UplinkSource {
 interface MadeBucket extends Bucket {
   values: (Aggregates | undefined)[];
   states: Map<string, Map<string, number>>;
-}
-
-/** Alert rules' instances by their state, from what Grafana tells of itself. */
-export function alertsOf(metrics: string): Record<string, number> {
-  const found = metrics.matchAll(/^grafana_alerting_alerts\{[^}]*state="([a-z]+)"[^}]*\} (\S+)$/gm);
-  return Object.fromEntries([...found].map(([, state, count]) => [state, Number(count)]));
 }

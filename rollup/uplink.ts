@@ -9,12 +9,14 @@ import {
   uplinkMetric,
   uplinkSeries,
 } from "../configs/uplink";
+import { type Severity, severities } from "../configs/watch";
 import type { TagValues } from "./lines";
 import type { Unit } from "./minutes";
 import type { Note } from "./notes";
 import { NotTaken, type Series } from "./remote-write";
 import { joined } from "./spans";
 import { Revisions, type RevisedBlocks } from "./revisions";
+import type { FiringAlert, SiteAlerts } from "./site-alerts";
 import { digestOf, type Labels, labelsOf, type Minutes, Readings, seriesOf } from "./samples";
 
 /** How far the uplink is: what it goes on from after a start. */
@@ -65,8 +67,8 @@ export interface UplinkSource {
   states: (m: Measurement) => Promise<[field: string, state: string][]>;
   /** Numbers of the pipeline in a span, by the minute. */
   health: (span: Span) => Promise<{ metric: string; minute: number; value: number }[]>;
-  /** Alert rules' instances by their state, as they are now. */
-  alerts: () => Promise<Record<string, number>>;
+  /** The site's alerts, as they are now; undefined while they are not known. */
+  alerts: () => Promise<SiteAlerts | undefined>;
   load: () => Promise<UplinkState | undefined>;
   save: (state: UplinkState, work: UplinkWork) => Promise<void>;
 }
@@ -96,6 +98,9 @@ const mostSamples = 2000;
 
 /** Samples of a measurement that are gathered at once, and the minutes at most. */
 const gathered = { samples: 20_000, minutes: 60 } as const;
+
+/** Names of alerts that cross in a minute at most. */
+const mostAlerts = 50;
 
 /** Digests of minutes of measurements that are kept. */
 const mostDigests = 20_000;
@@ -454,9 +459,16 @@ export class Uplink {
       ["model", model.name],
     ]);
     // Only what is now can be asked.
-    if (lag < 60)
-      for (const [state, count] of Object.entries(await source.alerts()))
-        put(last, siteMetrics.alerts, count, [["alertstate", state]]);
+    const alerts = lag < 60 ? await source.alerts() : undefined;
+    if (alerts) {
+      const { firing, muteEnds } = alerts;
+      put(last, siteMetrics.muteEnds, muteEnds);
+      for (const muted of [false, true]) {
+        const of = firing.filter((alert) => alert.muted === muted);
+        put(last, siteMetrics.alerts, of.length, [["alertstate", stateOfAlert(muted)]]);
+      }
+      for (const pairs of namesOf(firing)) put(last, siteMetrics.alert, 1, pairs);
+    }
     return seriesOf(minutes, (minute) => this.revisions.of(minute));
   }
 
@@ -541,6 +553,22 @@ export class Uplink {
 
 /** Measurements that go with a block's latest revision, by the block: one revision serves several. */
 type Bumped = Map<number, Set<string>>;
+
+const stateOfAlert = (muted: boolean): string => (muted ? "muted" : "firing");
+
+/** Labels of alerts that fire, each once: the gravest, so that a storm of them stays small. */
+function namesOf(firing: readonly FiringAlert[]): (readonly [string, string])[][] {
+  const made = new Map<string, (readonly [string, string])[]>();
+  // A person's own rule may have no severity: it comes last.
+  const rank = ({ severity }: FiringAlert) =>
+    [...severities, ""].indexOf(severities.includes(severity as Severity) ? severity : "");
+  const gravest = [...firing].sort((a, b) => rank(a) - rank(b));
+  for (const { alertname, severity, unit, muted } of gravest) {
+    const pairs = Object.entries({ alertname, severity, unit, alertstate: stateOfAlert(muted) });
+    made.set(JSON.stringify(pairs), pairs);
+  }
+  return [...made.values()].slice(0, mostAlerts);
+}
 
 const countOf = (series: readonly Series[]): number =>
   series.reduce((sum, { samples }) => sum + samples.length, 0);

@@ -20,6 +20,8 @@ if [ -s @marker@ ] && ! cmp -s @marker@ @seed@; then
   for uid in $(ours contact-points uid); do remove "v1/provisioning/contact-points/$uid"; done
   for name in $(ours mute-timings name); do remove "v1/provisioning/mute-timings/$name"; done
   remove v1/provisioning/templates/@templates@
+  id=$(call GET 'users/lookup?loginOrEmail=@reader@' | sed -n 's/.*"id":\([0-9]*\).*/\1/p')
+  [ -z "$id" ] || remove "admin/users/$id"
   remove 'folders/@folder@?forceDeleteRules=true'
 #: each sources
   remove datasources/uid/@uid@

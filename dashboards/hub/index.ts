@@ -12,7 +12,7 @@ import { siteLabel } from "../../configs/uplink";
 import { finished, inOut, lines, numbers, place, property, reduced, row, steps } from "../panels";
 import * as ask from "./queries";
 
-export { hubQuery, hubSource } from "./queries";
+export { hubQuery, hubSource, muted as hubMuted } from "./queries";
 
 /** What a hub's dashboards are made of. */
 export interface HubDashboardOptions {
@@ -166,6 +166,32 @@ const count = (title: string, description: string, expr: string) =>
 
 const silentCount = `count(${ask.age()} > ${silentSeconds}) or vector(0)`;
 
+/** What fires, and where. */
+const alertTable = () =>
+  panel(
+    new Table(),
+    "Alerts that fire",
+    "Of each site at most fifty, the gravest. Muted: nobody is told. The site's own Grafana has the values.",
+    [{ expr: ask.firingNames(), instant: true }],
+  )
+    .noValue("Nothing fires.")
+    .withTransformation({
+      id: "organize",
+      options: {
+        excludeByName: { Time: true, Value: true },
+        indexByName: { severity: 0, [siteLabel]: 1, alertname: 2, unit: 3, alertstate: 4 },
+        renameByName: {
+          severity: "Severity",
+          [siteLabel]: "Site",
+          alertname: "Alert",
+          unit: "Unit",
+          alertstate: "State",
+        },
+      },
+    })
+    .sortBy([{ build: () => ({ displayName: "Severity" }) }])
+    .overrideByName("Site", [property("links", [toSite])]);
+
 /** A map of the sites whose place is known, coloured by how old their last minute is. */
 const map = () =>
   panel(
@@ -261,6 +287,7 @@ function fleet({ sites }: HubDashboardOptions, models: readonly Model[]): dashbo
     3,
   );
   made.withPanel(fleetTable(models).span(24).height(12));
+  made.withPanel(alertTable().span(24).height(8));
   place(made, 8, fleetLines(models), 2);
   if (sites.some(({ location }) => location)) made.withPanel(map().span(24).height(12));
   return finished(made);
@@ -342,6 +369,7 @@ function site(models: readonly Model[]): dashboard.Dashboard {
       .span(24)
       .height(4),
   );
+  made.withPanel(alertTable().span(24).height(6));
   place(made, 8, [
     ...(power
       ? [line("Power", "Over zero: out of the battery.", power, "power").unit("watt")]

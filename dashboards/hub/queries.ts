@@ -105,6 +105,14 @@ export const age = (where = chosen): string =>
 export const firing = (where = chosen): string =>
   `sum by (${siteLabel}) (${series(siteMetrics.alerts, `alertstate="firing"${where ? `,${where}` : ""}`)})`;
 
+/** Each alert of the sites that fires, as labels. */
+export const firingNames = (where = chosen): string =>
+  `sum by (${siteLabel}, severity, alertname, unit, alertstate) (${series(siteMetrics.alert, where)})`;
+
+/** Sites that are muted, by hand or while a rollout works there. */
+export const muted = (where = ""): string =>
+  `max by (${siteLabel}) (last_over_time(${series(siteMetrics.muteEnds, where)}[1d])) > time()`;
+
 /** What a site runs, as labels. */
 export const info = (where = chosen): string =>
   `max by (${siteLabel}, version, model) (${series(siteMetrics.info, where)})`;

@@ -236,12 +236,28 @@ describe("an uplink", () => {
         url: uplink.url,
         tokenFile: "/run/secrets/uplink_token",
         raw: ["battery.soc"],
-        grafana: "http://grafana:3000",
+        grafana: {
+          url: "http://grafana:3000",
+          user: "bess-uplink",
+          passwordFile: "/run/secrets/grafana_uplink_password",
+        },
       },
     });
+    const [reader] = ofType("grafana:oss/user:User");
+    expect(reader?.inputs).toMatchObject({
+      login: "bess-uplink",
+      password: { value: upload(rollup, "/grafana_uplink_password") },
+    });
+    expect(reader?.inputs).not.toHaveProperty("isAdmin");
     expect(upload(rollup, "/uplink_token")).toBe(uplink.token);
     expect(upload(rollup, "/config.json")).not.toContain(uplink.token);
     expect(rollup.ports ?? []).toEqual([]);
+  });
+
+  test("reads no alerts where there are none", async () => {
+    const { rollup } = await deploy({ ...dev, uplink, alerts: { enabled: false } });
+    expect(JSON.parse(upload(rollup, "/config.json")).uplink).not.toHaveProperty("grafana");
+    expect(ofType("grafana:oss/user:User")).toEqual([]);
   });
 
   test("changes no site that has none", async () => {

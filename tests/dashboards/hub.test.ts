@@ -1,6 +1,7 @@
 import type { Dataquery as PromQuery } from "@grafana/grafana-foundation-sdk/prometheus";
 import { hubAlertGroups } from "../../alerts";
 import { loadModel } from "../../configs/model";
+import { siteMetrics } from "../../configs/uplink";
 import type { HubSite } from "../../configs/hub-sites";
 import { gazetteerText, hubDashboards, hubQueriesOf, hubSource } from "../../dashboards";
 import { simulatedSeries } from "../support/hub-fleet";
@@ -23,6 +24,7 @@ const sites = [
   site("kiel-1", models.default, { latitude: 54.32, longitude: 10.13 }),
   site("kiel-2", models.default),
   site("kiel-3", models.default),
+  site("kiel-4", models.default),
   site("aachen-1", models.m5bat),
 ];
 const options = { sites, storage: "single" as const };
@@ -53,9 +55,12 @@ beforeAll(async () => {
     simulatedSeries(model, name).flatMap(({ labels, value }) => {
       const { __name__: metric, ...rest } = labels;
       const shown = Object.entries(rest).map(([key, text]) => `${key}="${text}"`);
-      // kiel-3 has been silent for a quarter of an hour, and sends half its rows before.
-      const silent = name === "kiel-3" ? 15 : 0;
+      // kiel-3 has been silent for a quarter of an hour, and sends half its rows before. kiel-4 is as silent,
+      // but told of a mute.
+      const silent = name === "kiel-3" || name === "kiel-4" ? 15 : 0;
       const factor = name === "kiel-3" && metric?.endsWith("_rows") ? 0.5 : 1;
+      if (metric === siteMetrics.muteEnds && name === "kiel-4")
+        return `${metric}{${shown.join(",")}} ${now + 3600} ${(now - silent * 60) * 1000}`;
       return Array.from(
         { length: 31 - silent },
         (_, i) =>
@@ -112,6 +117,7 @@ test("a silent site is still a row, with its age", async () => {
     expect.arrayContaining([
       ["kiel-1", 0],
       ["kiel-3", 900],
+      ["kiel-4", 900],
     ]),
   );
 });
@@ -128,8 +134,23 @@ describe("a hub's alerts", () => {
       .filter(({ value }) => over(Number(value[1])))
       .map(({ metric }) => metric.site);
 
-  test("tell of the site that is silent, and of no other", async () => {
+  test("tell of the site that is silent, not of the one that is muted, and of no other", async () => {
     expect(await told("BessHubSiteSilent", (age) => age > 300)).toEqual(["kiel-3"]);
+  });
+
+  test("tell of the muted site when the mute is over", async () => {
+    const later = await database.query(exprOf("BessHubSiteSilent"), now + 3660);
+    expect(later.map(({ metric }) => metric.site)).toContain("kiel-4");
+  });
+
+  test("have a sign of life for an outside watcher", () => {
+    const own = (storage: "single" | "external") =>
+      hubAlertGroups({ sites, storage, runbook: "docs/alerts.md" })
+        .flatMap((group) => group.rules)
+        .filter(({ labels }) => labels?.kind === "BessWatchdog");
+    expect(own("single")).toHaveLength(1);
+    expect(own("external")).toHaveLength(1);
+    expect(exprOf("BessWatchdog")).toBe("min(up)");
   });
 
   test("tell of the site that sends fewer rows than those of its model", async () => {

@@ -1,10 +1,14 @@
+import { writeFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import { join } from "node:path";
 import { uncompress } from "snappyjs";
 import { loadModel } from "../../configs/model";
 import { RemoteWrite, type Series } from "../../rollup/remote-write";
+import { askAlerts } from "../../rollup/site-alerts";
 import { Uplink, type UplinkOptions } from "../../rollup/uplink";
 import { differencesAt, hubFlags } from "../support/at-hub";
+import { temporaryFolder } from "../support/programs";
 import { rowsOf, StandInSite } from "../support/stand-in-site";
 import { VictoriaMetrics } from "../support/victoria-metrics";
 
@@ -131,20 +135,66 @@ describe("on the real VictoriaMetrics", () => {
     expect(differences).toEqual([]);
     expect(samples).toBeGreaterThan(2000);
     const own = await victoria.query(
-      `{site="kiel-1",__name__=~"bess_(site|pipeline|alerts).*"}`,
+      `{site="kiel-1",__name__=~"bess_(site|pipeline|alert).*"}`,
       site.now,
     );
     expect(own.map(({ metric, value }) => [JSON.stringify(metric), value[1]]).sort()).toEqual(
       [
-        [{ __name__: "bess_alerts", alertstate: "alerting", site: "kiel-1" }, "1"],
-        [{ __name__: "bess_alerts", alertstate: "normal", site: "kiel-1" }, "30"],
+        [
+          {
+            __name__: "bess_alert_info",
+            alertname: "BessHostHot",
+            alertstate: "muted",
+            severity: "warning",
+            site: "kiel-1",
+          },
+          "1",
+        ],
+        [
+          {
+            __name__: "bess_alert_info",
+            alertname: "BessUnitSilentBattery",
+            alertstate: "firing",
+            severity: "critical",
+            site: "kiel-1",
+            unit: "k1",
+          },
+          "1",
+        ],
+        [{ __name__: "bess_alerts", alertstate: "firing", site: "kiel-1" }, "1"],
+        [{ __name__: "bess_alerts", alertstate: "muted", site: "kiel-1" }, "1"],
         [{ __name__: "bess_pipeline_disk_used_percent", site: "kiel-1" }, "42.5"],
         [
           { __name__: "bess_site_info", model: "bess-fleet", site: "kiel-1", version: "1.2.3" },
           "1",
         ],
+        [{ __name__: "bess_site_mute_end_timestamp_seconds", site: "kiel-1" }, "1800000000"],
       ].map(([metric, value]) => [JSON.stringify(metric), value]),
     );
+  });
+
+  test("a storm of alerts crosses as its gravest, each name of a unit once", async () => {
+    await site.uplink.pass();
+    const alert = { alertname: "BessUnitSilentBattery", unit: "", muted: false };
+    site.data.alertsNow = {
+      firing: [
+        ...Array.from({ length: 200 }, (_, i) => ({
+          ...alert,
+          severity: "warning",
+          unit: `k${i}`,
+        })),
+        { ...alert, severity: "critical", unit: "last" },
+        { ...alert, severity: "critical", unit: "last" },
+      ],
+      muteEnds: 0,
+    };
+    await site.live(2);
+    await victoria.flush();
+    const named = await victoria.query(`bess_alert_info`, site.now);
+    expect(named).toHaveLength(50);
+    expect(named.filter(({ metric }) => metric.unit === "last")).toHaveLength(1);
+    const [counted] = await victoria.query(`bess_alerts{alertstate="firing"}`, site.now);
+    expect(counted?.value[1]).toBe("202");
   });
 
   test("late rows, and rows that are written over, change the minutes there", async () => {
@@ -337,4 +387,77 @@ test("a request holds 2,000 samples at most", async () => {
   await site.uplink.pass();
   expect(Math.max(...sizes)).toBeLessThanOrEqual(2000);
   expect(Math.max(...sizes)).toBeGreaterThan(1000);
+});
+
+describe("a site's alerts", () => {
+  const password = temporaryFolder();
+  const passwordFile = join(password.path, "password");
+  let grafana: Server;
+  let answers: Record<string, unknown>;
+  let url: string;
+  beforeAll(async () => {
+    writeFileSync(passwordFile, "s3cret\n");
+    grafana = createServer(({ url: path = "", headers }, response) => {
+      const isViewer = headers.authorization === `Basic ${btoa("bess-uplink:s3cret")}`;
+      response.writeHead(isViewer && answers[path] ? 200 : 401).end(JSON.stringify(answers[path]));
+    });
+    await new Promise<void>((resolve) => grafana.listen(0, "127.0.0.1", resolve));
+    url = `http://127.0.0.1:${(grafana.address() as AddressInfo).port}`;
+  });
+  afterAll(() => {
+    grafana.close();
+    password.remove();
+  });
+
+  // As Grafana 9.4 answers a viewer.
+  const alert = (kind: string, silencedBy: string[]) => ({
+    endsAt: "2026-11-28T03:30:30.000Z",
+    fingerprint: "542eed0720e9b13f",
+    startsAt: "2026-11-28T03:29:00.000Z",
+    status: { inhibitedBy: [], silencedBy, state: silencedBy.length > 0 ? "suppressed" : "active" },
+    labels: { alertname: `${kind}Battery`, kind, severity: "critical", site: "kiel-1", unit: "k1" },
+  });
+  const silence = (endsAt: string, matchers: object[], state = "active") => ({
+    id: "20ae5c44-6a47-4cd5-b531-6c9f310852a5",
+    status: { state },
+    endsAt,
+    startsAt: "2026-11-28T03:29:00.250Z",
+    matchers,
+  });
+  const whole = [
+    { isEqual: true, isRegex: false, name: "site", value: "kiel-1" },
+    { isEqual: false, isRegex: false, name: "kind", value: "BessWatchdog" },
+  ];
+  const one = [{ isEqual: true, isRegex: false, name: "alertname", value: "BessHostHot" }];
+  const ask = (user = "bess-uplink") => askAlerts("kiel-1", { url, user, passwordFile });
+
+  test("are those that fire but the sign of life, and until when the whole site is muted", async () => {
+    answers = {
+      "/api/alertmanager/grafana/api/v2/alerts": [
+        alert("BessWatchdog", []),
+        alert("BessUnitSilent", []),
+        alert("BessHostHot", ["20ae5c44"]),
+      ],
+      "/api/alertmanager/grafana/api/v2/silences": [
+        silence("2026-11-28T04:00:00.000Z", whole),
+        silence("2026-11-28T05:00:00.000Z", whole),
+        silence("2026-11-28T06:00:00.000Z", whole, "expired"),
+        silence("2026-11-28T07:00:00.000Z", one),
+      ],
+    };
+    const told = { severity: "critical", unit: "k1" };
+    expect(await ask()).toEqual({
+      firing: [
+        { ...told, alertname: "BessUnitSilentBattery", muted: false },
+        { ...told, alertname: "BessHostHotBattery", muted: true },
+      ],
+      muteEnds: Date.UTC(2026, 10, 28, 5) / 1000,
+    });
+  });
+
+  test("are not known where Grafana refuses, or does not answer", async () => {
+    expect(await ask("somebody")).toBeUndefined();
+    answers = {};
+    expect(await ask()).toBeUndefined();
+  });
 });

@@ -57,7 +57,16 @@ export function simulatedSeries(model: Model, site: string, units = 2): Simulate
   }
   for (const { metric } of pipelineMetrics) add(metric, {});
   add(siteMetrics.info, { version: "0.2.0", model: model.name }, () => 1);
-  add(siteMetrics.alerts, { alertstate: "firing" }, () => 0);
+  // Every seventh site has an alert.
+  const number = Number(/\d+/.exec(site)?.[0] ?? 0);
+  const isBad = number % 7 === 1;
+  add(siteMetrics.alerts, { alertstate: "firing" }, () => Number(isBad));
+  add(siteMetrics.alerts, { alertstate: "muted" }, () => 0);
+  if (isBad) {
+    const alert = { alertname: "BessUnitSilentBattery", severity: "critical", unit: "id-2" };
+    add(siteMetrics.alert, { ...alert, alertstate: "firing" }, () => 1);
+  }
+  add(siteMetrics.muteEnds, {}, () => 0);
   add(siteMetrics.lag, {}, () => 40);
   return made;
 }

@@ -2,6 +2,7 @@ import type { Measurement, Model } from "../../configs/model";
 import { holdSeconds, rolledOf, type Span } from "../../configs/rollups";
 import { RowBuckets, type Value } from "../../rollup/roll";
 import type { Note } from "../../rollup/notes";
+import type { SiteAlerts } from "../../rollup/site-alerts";
 import type { UplinkSource, UplinkState, UplinkWork } from "../../rollup/uplink";
 import { type Expected, keyOf, minutesOf, type Row } from "../rollup/expected";
 
@@ -125,7 +126,15 @@ export class StandInSite implements UplinkSource {
         value: 42.5,
       })),
     );
-  alerts = () => Promise.resolve({ alerting: 1, normal: 30 });
+  /** What its Grafana tells. */
+  alertsNow: SiteAlerts = {
+    firing: [
+      { alertname: "BessHostHot", severity: "warning", unit: "", muted: true },
+      { alertname: "BessUnitSilentBattery", severity: "critical", unit: "k1", muted: false },
+    ],
+    muteEnds: 1_800_000_000,
+  };
+  alerts = () => Promise.resolve(this.alertsNow);
   load = () => Promise.resolve(structuredClone(this.state));
   save = (state: UplinkState, work: UplinkWork): Promise<void> => {
     this.state = structuredClone(state);
