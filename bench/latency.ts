@@ -1,17 +1,19 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { program } from "commander";
 import { profiles } from "../configs/profiles";
+import { Link, RunningHub } from "../tests/support/hub";
 import { diskMissing } from "../tests/support/machine/disk";
 import { Gateway } from "../tests/support/machine/gateway";
 import { Machine } from "../tests/support/machine/machine";
 import { inDatabase } from "../tests/support/machine/under-load";
-import { influxdb3, until } from "../tests/support/programs";
+import { freePort, influxdb3, until } from "../tests/support/programs";
 import { median, secondsOf } from "./measuring";
 
 interface Options {
   messages: number;
   rate: number;
   seconds: number;
+  uplink?: boolean;
 }
 
 /** From a message's publication until a query finds it, in seconds; one message after the other. */
@@ -69,12 +71,7 @@ async function measure(profile: keyof typeof profiles, options: Options): Promis
   const machine = await Machine.make({ services, profile, mebibytes: 1024 });
   try {
     await machine.deploy();
-    const seconds = (await latencies(machine, options.messages)).sort((a, b) => a - b);
-    const worst = seconds[Math.ceil(0.99 * seconds.length) - 1] ?? Number.NaN;
-    console.log(
-      `${profile}: a message is found after ${(1000 * median(seconds)).toFixed(0)} ms (median), ` +
-        `${(1000 * worst).toFixed(0)} ms (p99 of ${seconds.length})`,
-    );
+    await tellLatencies(profile, machine, options.messages);
     const { stored, of, after } = await flood(machine, options);
     console.log(
       `${profile}: ${options.rate} messages/s for ${options.seconds} s: ${stored} of ${of} ` +
@@ -83,6 +80,36 @@ async function measure(profile: keyof typeof profiles, options: Options): Promis
   } finally {
     await machine.close();
   }
+}
+
+/** How soon messages are stored at a site with an uplink, while its hub is well, and while it is not. */
+async function measureUplink(profile: keyof typeof profiles, messages: number): Promise<void> {
+  const token = "token-of-dev-0123456789";
+  const hub = await RunningHub.start({ dev: token });
+  const uplink = { port: await freePort(), token, ca: hub.certificate };
+  const services = ["mosquitto", "telegraf", "influxdb", "rollup"] as const;
+  const machine = await Machine.make({ services, profile, mebibytes: 1024, uplink });
+  const link = await Link.open(hub, machine.outside, uplink.port);
+  try {
+    await machine.deploy();
+    for (const state of ["up", "refused", "silent"] as const) {
+      link.change(state);
+      await tellLatencies(`${profile}, the way to the hub is ${state}`, machine, messages);
+    }
+  } finally {
+    link.close();
+    await machine.close();
+    await hub.remove();
+  }
+}
+
+async function tellLatencies(of: string, machine: Machine, messages: number): Promise<void> {
+  const seconds = (await latencies(machine, messages)).sort((a, b) => a - b);
+  const worst = seconds[Math.ceil(0.99 * seconds.length) - 1] ?? Number.NaN;
+  console.log(
+    `${of}: a message is found after ${(1000 * median(seconds)).toFixed(0)} ms (median), ` +
+      `${(1000 * worst).toFixed(0)} ms (p99 of ${seconds.length})`,
+  );
 }
 
 program
@@ -96,10 +123,12 @@ program
   .option("--messages <n>", "whose time is measured", Number, 100)
   .option("--rate <n>", "messages a second that the data path is flooded with", Number, 5000)
   .option("--seconds <n>", "how long", Number, 15)
+  .option("--uplink", "instead: with an uplink, whose hub is well, refuses, and answers nothing")
   .action(async (names: (keyof typeof profiles)[], options: Options) => {
     const missing = diskMissing() ?? (influxdb3() ? undefined : "InfluxDB 3 is missing");
     if (missing) throw new Error(`nothing can be measured here: ${missing}`);
-    for (const name of names) await measure(name, options);
+    for (const name of names)
+      await (options.uplink ? measureUplink(name, options.messages) : measure(name, options));
     process.exit(0);
   })
   .parseAsync()

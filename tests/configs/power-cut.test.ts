@@ -6,12 +6,16 @@ import { writtenSeconds } from "../../configs/mosquitto";
 import { retentionOf } from "../../configs/retention";
 import { tiers, windowOf } from "../../configs/rollups";
 import { Migration } from "../../fleet";
-import { differenceIn, expectedOf, type Row } from "../rollup/expected";
+import { uplinkTable } from "../../configs/uplink";
+import { differenceIn, type Expected, expectedOf, minutesOf, type Row } from "../rollup/expected";
+import { differencesAt } from "../support/at-hub";
+import { Link, RunningHub } from "../support/hub";
 import { diskMissing } from "../support/machine/disk";
 import { Machine } from "../support/machine/machine";
 import { inDatabase, random, SiteUnderLoad } from "../support/machine/under-load";
 import { Reader } from "../support/machine/reader";
-import { influxdb3, until } from "../support/programs";
+import { freePort, influxdb3, until } from "../support/programs";
+import { linesOf, rowsOf } from "../support/stand-in-site";
 
 const noDisk = diskMissing();
 const noSite =
@@ -125,7 +129,7 @@ ifPossible(noSite)(`a site under load, seed ${seed},`, () => {
 });
 
 /** Rows of two units of a table each minute, with digits that make sums hard. */
-function linesOf(m: Measurement, start: number, minutes: number): string {
+function minutely(m: Measurement, start: number, minutes: number): string {
   const value = (type: string, at: number) =>
     type === "string" ? `"${at % 7 < 3 ? "on" : "off"}"` : String((at % 9973) / 7);
   return Array.from({ length: minutes }, (_, i) => start + i * 60)
@@ -190,7 +194,7 @@ ifPossible(noSite)(`a site that rolls up a backlog, seed ${seed},`, () => {
       const day = start;
       start += 2 * 86_400;
       // At once: until InfluxDB 3.11.4 either of two rows of one time won, and so no hour may be made twice.
-      const lines = machine.model.measurements.map((m) => linesOf(m, day, minutes));
+      const lines = machine.model.measurements.map((m) => minutely(m, day, minutes));
       await machine.write(lines.join("\n"), writePort);
       const rolled = `SELECT count(*) AS n FROM bess WHERE _at >= ${day}000000000`;
       await until(
@@ -219,6 +223,83 @@ ifPossible(noSite)(`a site that rolls up a backlog, seed ${seed},`, () => {
       expect([machine.restarts(), machine.setAside()]).toEqual([0, []]);
     },
     240_000,
+  );
+});
+
+ifPossible(noSite)(`a site with an uplink, seed ${seed},`, () => {
+  let machine: Machine;
+  let hub: RunningHub;
+  let link: Link;
+  const token = "token-of-dev-0123456789";
+  const hours = 6;
+  const now = () => Math.floor(Date.now() / 1000);
+  let start = Math.floor(now() / 86_400 - 20) * 86_400;
+
+  beforeAll(async () => {
+    hub = await RunningHub.start({ dev: token });
+    const port = await freePort();
+    machine = await Machine.make({
+      services: ["influxdb", "rollup"],
+      profile: "dev",
+      uplink: { port, token, ca: hub.certificate },
+    });
+    link = await Link.open(hub, machine.outside, port);
+    await machine.deploy();
+  }, 240_000);
+  afterAll(async () => {
+    link?.close();
+    await machine?.close();
+    await hub?.remove();
+  });
+
+  test.each(["kept", "lost"] as const)(
+    "has each minute at the hub once, after a power cut with the disk's cache %s",
+    async (cache) => {
+      const [begins, ends] = [start, start + hours * 3600];
+      start += 86_400;
+      const { model } = machine;
+      const wanted = new Map<string, Expected>();
+      const lines = model.measurements.flatMap((m) => {
+        const rows = rowsOf(m, begins, ends, 20);
+        wanted.set(m.name, minutesOf(m, rows));
+        return linesOf(m, rows).map((line) => `${line}000000000`);
+      });
+      await machine.write(lines.join("\n"), writePort);
+      // Until here all had crossed when the link was cut.
+      await machine.container("rollup").stop();
+      const record = `${uplinkTable} until=${begins}i,noted=${now()}i,revised="[]" ${now() + 1}000000000`;
+      await machine.write(record, writePort, "pipeline");
+      machine.container("rollup").start();
+      const last = () =>
+        hub.database.query(`max(tlast_over_time({site="dev"}[${hours}h]))`, ends);
+      await until(
+        () => `a part has crossed:\n${machine.output()}`,
+        async () => {
+          await hub.database.flush();
+          return (await last()).length > 0;
+        },
+        120,
+      );
+      await sleep(2000 * next());
+      await machine.cut(cache);
+      const [{ value: [, reached = "0"] = [] } = {}] = await last();
+      await machine.boot();
+      await machine.healthy();
+      let found: Awaited<ReturnType<typeof differencesAt>> | undefined;
+      await until(
+        () => `the hub has each minute: ${found?.differences.join("\n")}\n${machine.output()}`,
+        async () => {
+          await sleep(1000);
+          found = await differencesAt(hub.database, "dev", model, wanted, ends, begins);
+          return found.differences.length === 0;
+        },
+        180,
+      );
+      const crossed = (Number(reached) - begins) / 3600;
+      console.log(`cut after ${crossed.toFixed(1)} of ${hours} h; ${found?.samples} samples`);
+      expect([machine.restarts(), machine.setAside()]).toEqual([0, []]);
+    },
+    400_000,
   );
 });
 

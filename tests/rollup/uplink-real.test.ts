@@ -1,12 +1,12 @@
+import { spawnSync } from "node:child_process";
 import { loadModel } from "../../configs/model";
 import { tiers, windowOf } from "../../configs/rollups";
 import { minuteOf, uplinkTable } from "../../configs/uplink";
-import { seriesOf } from "../../rollup";
 import { differencesAt, hubFlags } from "../support/at-hub";
 import { influxdbMissing } from "../support/influxdb";
 import { until } from "../support/programs";
 import { RolledSite } from "../support/rolled-site";
-import { rowsOf } from "../support/stand-in-site";
+import { linesOf, rowsOf } from "../support/stand-in-site";
 import { VictoriaMetrics } from "../support/victoria-metrics";
 import { type Expected, keyOf, minutesOf, type Row } from "./expected";
 
@@ -27,14 +27,7 @@ let rollup: ReturnType<RolledSite["startRollup"]>;
 async function write(start: number, end: number, each = step): Promise<void> {
   for (const m of model.measurements) {
     const rows = rowsOf(m, start, end, each);
-    const escaped = (value: unknown) => (typeof value === "string" ? `"${value}"` : String(value));
-    await site.write(
-      rows.map(({ tags, time, values }) => {
-        const fields = Object.entries(values).map(([name, value]) => `${name}=${escaped(value)}`);
-        const unit = m.tags.map(({ name }) => tags[name]);
-        return `${seriesOf(m.name, m, unit)} ${fields.join(",")} ${time}`;
-      }),
-    );
+    await site.write(linesOf(m, rows));
     const table = tables.get(m.name);
     for (const row of rows) {
       const key = keyOf(row.tags, row.time);
@@ -139,7 +132,11 @@ async function untilEqual(over: () => number, seconds: number): Promise<number> 
       await until("all has crossed", async () => (await done()) >= ends, 3600);
       const seconds = (performance.now() - began) / 1000;
       const samples = await untilEqual(() => ends, 300);
-      console.log(`${hours} h: ${samples} samples, caught up in ${seconds.toFixed(1)} s`);
+      const { stdout } = spawnSync("du", ["-sb", hub.data], { encoding: "utf8" });
+      console.log(
+        `${hours} h: ${samples} samples, caught up in ${seconds.toFixed(1)} s; ` +
+          `${Number.parseInt(stdout, 10)} bytes at the hub`,
+      );
       expect(samples).toBeGreaterThan(hours * 60 * 80);
     }, 7_200_000);
 

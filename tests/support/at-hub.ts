@@ -78,6 +78,7 @@ function isSame(is: number, value: number): boolean {
  * The differences between a hub's minutes and what they must be, in words: the first ten.
  * @param minutes of each measurement, by its name.
  * @param before minutes from this moment on do not count; seconds since 1970.
+ * @param from minutes before this moment do not count.
  */
 export async function differencesAt(
   hub: VictoriaMetrics,
@@ -85,6 +86,7 @@ export async function differencesAt(
   model: Model,
   minutes: ReadonlyMap<string, Expected>,
   before = Infinity,
+  from = -Infinity,
 ): Promise<{ differences: string[]; samples: number }> {
   const metrics = [
     ...uplinkSeries(model).map(({ metric }) => metric),
@@ -96,19 +98,23 @@ export async function differencesAt(
     ),
   );
   const found = await foundAt(hub, site, metrics);
+  const counts = (key: string) => {
+    const minute = Number(key.slice(key.lastIndexOf(" ")));
+    return minute >= from && minute < before;
+  };
   const differences: string[] = [];
   let samples = 0;
   for (const m of model.measurements)
     for (const [key, value] of wantedOf(site, model, m, minutes.get(m.name) ?? new Map())) {
       const is = found.get(key);
       found.delete(key);
-      if (Number(key.slice(key.lastIndexOf(" "))) >= before) continue;
+      if (!counts(key)) continue;
       samples += 1;
       if (is === undefined || !isSame(is, value)) differences.push(`${key}: ${is}, not ${value}`);
     }
   for (const [key, value] of found) {
     const [, metric = ""] = /"__name__","(\w+)"/.exec(key) ?? [];
-    if (Number(key.slice(key.lastIndexOf(" "))) >= before) continue;
+    if (!counts(key)) continue;
     // A row with no value but a state has no other series, and a state's time is told once it is known.
     if (value !== 0 || !zeros.has(metric)) differences.push(`${key}: ${value}, not wanted`);
   }

@@ -1,5 +1,11 @@
 import { writeFileSync } from "node:fs";
 import { request } from "node:https";
+import {
+  connect,
+  createServer as createTcpServer,
+  type Server as TcpServer,
+  type Socket,
+} from "node:net";
 import { join } from "node:path";
 import { parseHub } from "../../configs/hub";
 import { scrapeConfig, singleArguments } from "../../configs/victoria-metrics";
@@ -9,7 +15,7 @@ import { freePort, program, Running, temporaryFolder, until } from "./programs";
 import { VictoriaMetrics } from "./victoria-metrics";
 
 /** Name by which the hub of the tests is known. */
-const hubName = "localhost";
+export const hubName = "hub.lan";
 
 /** What the entrance has answered. */
 export interface Answer {
@@ -31,7 +37,7 @@ export class RunningHub {
   /** @param sites token of each site, by its name. */
   static async start(sites: Record<string, string>, reader = "reader-token"): Promise<RunningHub> {
     const ports = { entrance: await freePort(), internal: await freePort() };
-    const pair = keyPair({ subject: hubName, names: `DNS:${hubName}` });
+    const pair = keyPair({ subject: hubName, names: `DNS:${hubName},DNS:localhost` });
     const hub = new RunningHub(await startDatabase(ports.internal), ports, pair, reader);
     writeFileSync(hub.at("certificate.pem"), pair.certificate);
     writeFileSync(hub.at("key.pem"), pair.key);
@@ -42,7 +48,7 @@ export class RunningHub {
   at = (name: string): string => join(this.folder.path, name);
 
   get url(): string {
-    return `https://${hubName}:${this.ports.entrance}`;
+    return `https://localhost:${this.ports.entrance}`;
   }
 
   get certificate(): string {
@@ -111,6 +117,48 @@ export class RunningHub {
     await this.vmauth?.stop("SIGKILL");
     await this.database.remove();
     this.folder.remove();
+  }
+}
+
+/** The way from a machine to a hub, which can be cut: then it refuses, or takes all and answers nothing. */
+export class Link {
+  state: "up" | "refused" | "silent" = "up";
+  private readonly sockets = new Set<Socket>();
+  private readonly server: TcpServer;
+
+  private constructor(hub: RunningHub) {
+    this.server = createTcpServer((socket) => {
+      this.hold(socket);
+      if (this.state === "refused") socket.destroy();
+      if (this.state !== "up") return;
+      const there = this.hold(connect(Number(new URL(hub.url).port), "127.0.0.1"));
+      socket.pipe(there).pipe(socket);
+    });
+  }
+
+  /** Listens at an address of this process. */
+  static async open(hub: RunningHub, address: string, port: number): Promise<Link> {
+    const link = new Link(hub);
+    await new Promise<void>((resolve) => link.server.listen(port, address, resolve));
+    return link;
+  }
+
+  /** Connections that are open end. */
+  change(state: Link["state"]): void {
+    this.state = state;
+    for (const socket of this.sockets) socket.destroy();
+  }
+
+  close(): void {
+    this.change("refused");
+    this.server.close();
+  }
+
+  private hold(socket: Socket): Socket {
+    this.sockets.add(socket);
+    return socket
+      .on("error", () => socket.destroy())
+      .once("close", () => this.sockets.delete(socket));
   }
 }
 

@@ -1,5 +1,6 @@
 import type { Measurement, Model } from "../../configs/model";
 import { holdSeconds, rolledOf, type Span } from "../../configs/rollups";
+import { seriesOf } from "../../rollup/lines";
 import { RowBuckets, type Value } from "../../rollup/roll";
 import type { Note } from "../../rollup/notes";
 import type { SiteAlerts } from "../../rollup/site-alerts";
@@ -33,6 +34,15 @@ export function rowsOf(m: Measurement, start: number, end: number, step: number)
     }
   return made;
 }
+
+/** Rows in line protocol, with times in seconds. */
+export const linesOf = (m: Measurement, rows: readonly Row[]): string[] =>
+  rows.map(({ tags, time, values }) => {
+    const text = (value: unknown) => (typeof value === "string" ? `"${value}"` : String(value));
+    const fields = Object.entries(values).map(([name, value]) => `${name}=${text(value)}`);
+    const unit = m.tags.map(({ name }) => tags[name]);
+    return `${seriesOf(m.name, m, unit)} ${fields.join(",")} ${time}`;
+  });
 
 /** A stand-in for a site's InfluxDB and its relay's notes: rows in memory. */
 export class StandInSite implements UplinkSource {

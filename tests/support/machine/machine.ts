@@ -10,6 +10,7 @@ import type { RollupConfig } from "../../../configs/rollups";
 import * as telegraf from "../../../configs/telegraf";
 import type { RunScript } from "../../../fleet";
 import { deployOnMocks, type MockedContainer } from "../mocked-site";
+import { hubName } from "../hub";
 import { influxdb3, program, temporaryFolder, until } from "../programs";
 import { Container, type Image, withOptions } from "./container";
 import { Disk, type DiskCache } from "./disk";
@@ -69,6 +70,8 @@ export interface MachineChoices {
   mebibytes?: number;
   /** Options of `influxdb3` that differ from the site's, such as `--wal-snapshot-size`. */
   influxdb?: Record<string, string>;
+  /** Way to a hub, which is reached at a port of {@link Machine.outside}. */
+  uplink?: { port: number; token: string; ca: string };
   /** Seconds after which the relay notes a block again, for rollups that come soon. Default: the site's. */
   noteSeconds?: number;
 }
@@ -119,11 +122,21 @@ export class Machine {
 
   /** Makes one, with nothing started. @throws Error if a program of its services is missing. */
   static async make(choices: MachineChoices): Promise<Machine> {
-    const { containers } = await deployOnMocks({ name: "dev", profile: choices.profile ?? "pi" });
+    const { port, ...uplink } = choices.uplink ?? { port: 0, token: "", ca: "" };
+    const { containers } = await deployOnMocks({
+      name: "dev",
+      profile: choices.profile ?? "pi",
+      ...(port && { uplink: { ...uplink, url: `https://${hubName}:${port}/api/v1/write` } }),
+    });
     const database = containers.influxdb;
     database.command = withOptions(database.command ?? [], choices.influxdb ?? {});
     if (choices.noteSeconds !== undefined) hasten(containers, choices.noteSeconds);
     return new Machine(choices, containers, await Namespace.make());
+  }
+
+  /** Address of this process, as the services reach it. */
+  get outside(): string {
+    return this.namespace.outside;
   }
 
   /** A service's container. @throws Error if the machine was made without it. */
@@ -250,8 +263,12 @@ export class Machine {
   }
 
   /** Writes line protocol with times in nanoseconds, as an admin. @param port the API's or the relay's. */
-  async write(lines: string, port = influxdb.port): Promise<void> {
-    await this.ask(`write_lp?db=${influxdb.databases.telemetry}&precision=nanosecond`, lines, port);
+  async write(
+    lines: string,
+    port = influxdb.port,
+    db: string = influxdb.databases.telemetry,
+  ): Promise<void> {
+    await this.ask(`write_lp?db=${db}&precision=nanosecond`, lines, port);
   }
 
   /** Runs scripts in the database's container, as `docker exec` does. */
@@ -297,7 +314,8 @@ export class Machine {
       namespace: this.namespace,
       volume: (name) => join(this.disk.path, name),
     });
-    container.upload("/etc/hosts", "127.0.0.1 localhost mosquitto influxdb\n");
+    const hosts = `127.0.0.1 localhost mosquitto influxdb\n${this.outside} ${hubName}\n`;
+    container.upload("/etc/hosts", hosts);
     // Mosquitto 2.1.2 needs its user's name.
     const [uid, gid] = images[service]().user.split(":");
     container.upload("/etc/passwd", `${service}:x:${uid}:${gid}::/:/bin/sh\n`);

@@ -7,6 +7,9 @@ import { until } from "../programs";
  * process is killed.
  */
 export class Namespace {
+  /** Address of this process, as it is reached from in here; empty until {@link join}. */
+  outside = "";
+
   private constructor(private readonly holder: ChildProcess) {}
 
   static async make(): Promise<Namespace> {
@@ -41,6 +44,7 @@ export class Namespace {
       const number = subnet + host;
       return `198.${18 + (number >> 16)}.${(number >> 8) & 255}.${number & 255}`;
     }) as [string, string];
+    this.outside = outside;
     const link = `bess${pid}`;
     const end = ["type", "veth", "peer", "name", "eth0", "netns", String(pid)];
     run("ip", "link", "add", link, ...end);
