@@ -1,8 +1,10 @@
 import { execFileSync } from "node:child_process";
 import { localVariables, openTunnel, sshTargetOf } from "../automation";
 import { port as influxdbPort } from "../configs/influxdb";
+import { type HubConfig, uplinkUrl } from "../configs/hub";
 import type { SiteConfig } from "../configs/site";
 import { findSite, siteConfig } from "../configs/sites";
+import { hubConfig } from "../configs/stacks";
 import {
   destination,
   type Forward,
@@ -47,18 +49,24 @@ export const addressLines = (endpoints: Endpoint[], tunnelled: boolean): string[
       `${endpoint.name.padEnd(10)}http://127.0.0.1:${tunnelled ? endpoint.local : endpoint.remote}`,
   );
 
-/** How to see the passwords: they are shown by Pulumi alone, and never by this command. */
-function passwordLines(stack: string, { mqtt }: SiteConfig): string[] {
+/** How to see an output of a stack: secrets are shown by Pulumi alone, and never by this command. */
+function output(name: string, stack: string): string {
   const own = Object.entries(localVariables()).map(([key, value]) => `${key}=${quoted(value)}`);
-  const output = (name: string) =>
-    [...own, `pulumi stack output ${name} --show-secrets --stack ${stack}`].join(" ");
+  return [...own, `pulumi stack output ${name} --show-secrets --stack ${stack}`].join(" ");
+}
+
+const grafanaLogin = (stack: string): string =>
+  `Grafana's user is admin; its password: ${output("grafanaPassword", stack)}`;
+
+/** How to see a site's passwords. */
+function passwordLines(stack: string, { mqtt }: SiteConfig): string[] {
   return [
-    `Grafana's user is admin; its password: ${output("grafanaPassword")}`,
+    grafanaLogin(stack),
     ...(mqtt.gateways
       ? [
-          `The broker's users ${Object.keys(mqtt.gateways).join(", ")}; their passwords: ${output("gatewayPasswords")}`,
+          `The broker's users ${Object.keys(mqtt.gateways).join(", ")}; their passwords: ${output("gatewayPasswords", stack)}`,
         ]
-      : [`The broker's user is gateway; its password: ${output("gatewayPassword")}`]),
+      : [`The broker's user is gateway; its password: ${output("gatewayPassword", stack)}`]),
   ];
 }
 
@@ -78,19 +86,45 @@ function influxdbAddress(target: SshTarget, site: string): string | undefined {
   }
 }
 
-/** Opens a site, and stays until it is closed. @returns the exit code. */
-async function open(name: string): Promise<number> {
+/** What is opened of a stack, and what is said of it besides the addresses. */
+interface Opened {
+  target: SshTarget | undefined;
+  endpoints: Endpoint[];
+  lines: string[];
+}
+
+function openedSite(name: string): Opened {
   const found = findSite(name);
   const site = siteConfig(found);
   const target = sshTargetOf(site);
   const influxdb = target && !site.influxdb ? influxdbAddress(target, site.name) : undefined;
-  const endpoints = endpointsOf(site, influxdb);
+  return {
+    target,
+    endpoints: endpointsOf(site, influxdb),
+    lines: passwordLines(found.stack, site),
+  };
+}
+
+/** What is opened of a hub. */
+export function openedHub(stack: string, hub: HubConfig): Opened {
+  const { grafana, name } = hub;
+  return {
+    target: sshTargetOf(hub),
+    endpoints: [{ name: "Grafana", remote: grafana.port, local: localPorts(name).grafana }],
+    lines: [
+      grafanaLogin(stack),
+      `Sites write to ${uplinkUrl(hub)}; their tokens: ${output("siteTokens", stack)}`,
+      `A token that reads at the same port: ${output("readToken", stack)}`,
+    ],
+  };
+}
+
+/** Opens a stack, and stays until it is closed. @returns the exit code. */
+async function open(name: string): Promise<number> {
+  const hub = hubConfig(name);
+  const { target, endpoints, lines } = hub ? openedHub(name, hub) : openedSite(name);
   const tunnel = target && (await openTunnel(target, endpoints));
-  const lines = [
-    ...addressLines(endpoints, tunnel !== undefined),
-    ...passwordLines(found.stack, site),
-  ];
-  console.log(lines.join("\n"));
+  console.log([...addressLines(endpoints, tunnel !== undefined), ...lines].join("\n"));
   if (!target || !tunnel) return 0;
   console.log("Open until Ctrl-C.");
   let closed = false;
@@ -99,24 +133,25 @@ async function open(name: string): Promise<number> {
   const reason = await tunnel.ended;
   if (closed) return 0;
   console.error(
-    `The connection to ${target.engine} has ended: ${reason.trim() || "the site closed it"}`,
+    `The connection to ${target.engine} has ended: ${reason.trim() || "the host closed it"}`,
   );
   return 1;
 }
 
-/** Opens a site's user interfaces on this machine. */
+/** Opens a stack's user interfaces on this machine. */
 export const openCommand = () =>
   bessCommand(
     "open",
-    "Opens a site's Grafana, Explorer and InfluxDB on this machine, until Ctrl-C.",
+    "Opens a site's Grafana, Explorer and InfluxDB, or a hub's Grafana, on this machine, until Ctrl-C.",
   )
     .addOption(stackOption().default("dev"))
     .example("A site behind SSH", "open --stack kiel-1")
+    .example("The hub", "open --stack hub")
     .action(
       acting(({ stack }: { stack: string }) =>
         open(stack).catch((error: Error) => {
           if (error instanceof InputError) throw error;
-          throw new Error(`The site of ${stack} is not opened: ${error.message}`);
+          throw new Error(`${stack} is not opened: ${error.message}`);
         }),
       ),
     );

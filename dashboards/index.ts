@@ -18,6 +18,7 @@ export {
   hubMuted,
   hubQueriesOf,
   hubQuery,
+  hubSiteQueries,
   hubSource,
   silentSeconds,
 } from "./hub";

@@ -13,6 +13,7 @@ export {
   restoreSite,
   unmark,
 } from "./backups";
+export { type HubAccess, hubAccess, type SiteAtHub, sitesAtHub } from "./hub";
 export { heardAt } from "./listen";
 export { tellDeployment } from "./grafana";
 export { endMute, type Mute, muteSite, testContact } from "./mute";

@@ -1,17 +1,23 @@
 import { writeFileSync } from "node:fs";
-import { showProgress } from "../../automation";
+import { requireBackend, setUp, showProgress } from "../../automation";
+import { hubKey } from "../../configs/hub";
 import { loadFleet } from "../../configs/inventory";
+import { stackFile } from "../../configs/sites";
+import { hubConfig } from "../../configs/stacks";
 import {
+  hubAccess,
   type Operating,
   removeSite,
   reportDrift,
   requireRemoval,
+  type SiteAtHub,
+  sitesAtHub,
   type SiteDrift,
   siteStatuses,
   type SiteStatus,
   verifySite,
 } from "../../fleet";
-import { acting, bessCommand, jsonOption, printJson, table, writable } from "../command";
+import { acting, bessCommand, jsonOption, printJson, refuse, table, writable } from "../command";
 import { onStacks, operating, selected, selecting, type Selection, siteNamed } from "./selection";
 
 interface Json {
@@ -32,7 +38,42 @@ const statusRow = (live: boolean | undefined, status: SiteStatus): string[] => [
   ...(live ? [String(status.drift ?? "-"), status.health ?? "-"] : []),
 ];
 
-function printStatus(asked: Selection & Operating & Json & { live?: boolean }) {
+const hubHead = ["SITE", "WAVE", "LAST MINUTE", "ALERTS", "MUTED", "CHARGE", "POWER", "VERSION"];
+
+/** A number as a table shows it; a dash where there is none. */
+const shown = (value: number | undefined, unit: string, digits = 0): string =>
+  value === undefined ? "-" : `${value.toFixed(digits)} ${unit}`.trim();
+
+const hubRow = ({ site, wave, age, alerts, muted, soc, power, version }: SiteAtHub): string[] => [
+  site,
+  wave,
+  age === undefined ? "none for a day" : shown(age, "s ago"),
+  shown(alerts, ""),
+  muted ? "yes" : "-",
+  shown(soc, "%"),
+  shown(power === undefined ? undefined : power / 1000, "kW", 1),
+  version ?? "-",
+];
+
+/** What the hub knows: no site is asked, and no state but the hub's own is read. */
+async function printFromHub(asked: Selection & Operating & Json & { hub: string }) {
+  const { hub, json, rehearse } = asked;
+  if (rehearse) refuse("--rehearse goes with no --hub: a simulated site sends nothing");
+  if (!hubConfig(hub)) refuse(`--hub is ${hub}: ${stackFile(hub)} has no ${hubKey}`);
+  const sites = selected(loadFleet(), asked);
+  requireBackend([hub]);
+  if (!(await setUp("rehearse"))) return 1;
+  const asking = hubAccess(hub).then((access) => sitesAtHub(sites, access));
+  const found = await showProgress(`asking the hub of ${hub}`, asking);
+  if (json) printJson(found);
+  else console.log(table([hubHead, ...found.map(hubRow)]));
+  return 0;
+}
+
+function printStatus(asked: Selection & Operating & Json & { live?: boolean; hub?: string }) {
+  const { hub } = asked;
+  if (hub !== undefined && asked.live) refuse("--hub and --live are given: write one of the two");
+  if (hub !== undefined) return printFromHub({ ...asked, hub });
   const sites = selected(loadFleet(), asked);
   return onStacks(
     asked,
@@ -55,8 +96,10 @@ function printStatus(asked: Selection & Operating & Json & { live?: boolean }) {
 export const fleetStatus = () =>
   operating(selecting(bessCommand("status", "Shows each site's revision, from the stacks' state.")))
     .option("--live", "look at the sites too: drift, and the health of containers")
+    .option("--hub <stack>", "ask this hub alone, not the sites: what each sent last")
     .addOption(jsonOption())
     .example("From the state alone", "fleet status")
+    .example("What all sites have told the hub", "fleet status --hub hub")
     .example("With a look at the sites of a wave", "fleet status --live --wave canary")
     .action(acting(printStatus));
 

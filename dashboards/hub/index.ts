@@ -509,6 +509,16 @@ export function hubDashboards(options: HubDashboardOptions): dashboard.Dashboard
   return [fleet(options, models), compare(models), site(models), months(models), data(options)];
 }
 
+/** Queries of all sites, each with a series for a site at most; of a value that no model has, none. */
+export const hubSiteQueries = (models: readonly Model[]) => ({
+  age: ask.age(""),
+  firing: ask.firing(""),
+  muted: ask.muted(),
+  soc: ask.soc(models, ""),
+  power: ask.power(models, ""),
+  info: ask.info(""),
+});
+
 /** Every query that a hub's dashboard asks, with what panel asks it. */
 export function hubQueriesOf(
   made: dashboard.Dashboard,

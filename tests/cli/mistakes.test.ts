@@ -664,6 +664,16 @@ const fleets: Row[] = [
   ["no backend", "fleet up --yes", "the backend is refused:\n  - PULUMI_BACKEND_URL is not set"],
   ["no backend to resume from", "fleet resume --yes", "PULUMI_BACKEND_URL is not set"],
   ["no backend to go back with", "fleet rollback --yes", "PULUMI_BACKEND_URL is not set"],
+  [
+    "a hub that is a site",
+    "fleet status --hub kiel-1",
+    "--hub is kiel-1: Pulumi.kiel-1.yaml has no bess-telemetry:hub",
+  ],
+  [
+    "sites and a hub at once",
+    "fleet status --hub hub --live",
+    "--hub and --live are given: write one of the two",
+  ],
   ["no backend to ask", "fleet status", "PULUMI_BACKEND_URL is not set"],
   ["no backend to compare with", "fleet drift", "PULUMI_BACKEND_URL is not set"],
   ["no backend to plan from", "fleet preview --since HEAD", "PULUMI_BACKEND_URL is not set"],

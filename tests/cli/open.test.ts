@@ -1,5 +1,6 @@
+import { parseHub } from "../../configs/hub";
 import { siteSchema } from "../../configs/site";
-import { addressLines, endpointsOf } from "../../cli/open";
+import { addressLines, endpointsOf, openedHub } from "../../cli/open";
 
 const site = (change: object) =>
   siteSchema.parse({ name: "pi", engine: "ssh://pi@host", ...change });
@@ -49,4 +50,18 @@ describe("what a person opens of a site", () => {
       "Explorer  http://127.0.0.1:8888",
     ]);
   });
+});
+
+test("a hub is its Grafana, where sites write, and how its tokens are seen", () => {
+  const hub = parseHub({
+    engine: "ssh://bess@hub.example",
+    entrance: { names: ["hub.example"] },
+    grafana: { port: 3001 },
+  });
+  const { target, endpoints, lines } = openedHub("hub", hub);
+  expect(target?.engine).toBe("ssh://bess@hub.example");
+  expect(endpoints.map(({ name, remote }) => `${name} ${remote}`)).toEqual(["Grafana 3001"]);
+  expect(lines.join("\n")).toMatch(
+    /grafanaPassword [^]*https:\/\/hub\.example:8427\/api\/v1\/write[^]*siteTokens [^]*readToken /,
+  );
 });

@@ -270,8 +270,7 @@ ifPossible(noSite)(`a site with an uplink, seed ${seed},`, () => {
       const record = `${uplinkTable} until=${begins}i,noted=${now()}i,revised="[]" ${now() + 1}000000000`;
       await machine.write(record, writePort, "pipeline");
       machine.container("rollup").start();
-      const last = () =>
-        hub.database.query(`max(tlast_over_time({site="dev"}[${hours}h]))`, ends);
+      const last = () => hub.database.query(`max(tlast_over_time({site="dev"}[${hours}h]))`, ends);
       await until(
         () => `a part has crossed:\n${machine.output()}`,
         async () => {
