@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { hubKey, hubSchema } from "../configs/hub";
 import { fleetSchema } from "../configs/inventory";
 import { modelSchema } from "../configs/model";

@@ -1,6 +1,6 @@
 import type * as docker from "@pulumi/docker";
 import type * as pulumi from "@pulumi/pulumi";
-import { z } from "zod";
+import * as z from "zod";
 import * as backup from "../configs/backup";
 import * as explorer from "../configs/explorer";
 import * as grafana from "../configs/grafana";

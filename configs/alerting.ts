@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { isPlaceholder } from "./secret-placeholders";
 import { durationPattern, durationUnit, durationWithin } from "./units";
 import { severities } from "./watch";

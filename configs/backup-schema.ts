@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { durationPattern, durationUnit, durationWithin } from "./units";
 import { text } from "./validation";
 

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { topicPattern } from "./broker-users";
 import { isPlaceholder } from "./secret-placeholders";
 import { durationPattern, durationSeconds, durationUnit, durationWithin } from "./units";

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 
 // YAML reads an id of digits as a number, and drops its leading zeros.
 const idRule = 'write four hex digits in quotes, such as "0403"';

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { alertsSchema } from "./alerting";
 import { fromMirror, hubImages, type HubService, images, pinnedImage } from "./images";
 import { hostPort, secretKeys, siteSchema } from "./site";

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { port as grafanaPort } from "./grafana";
 import { pinnedImage } from "./images";
 import { text } from "./validation";

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { isMap, isNode, isScalar, stringify, type YAMLMap } from "yaml";
-import { z } from "zod";
+import * as z from "zod";
 import { parseYaml, readText, yamlDocument } from "./files";
 import { engineKey } from "./ssh";
 import { findingsOf, InputError, text, validate } from "./validation";

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { parseYaml, readText } from "./files";
 import {
   type Place,

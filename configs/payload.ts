@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { durationPattern, durationUnit, type Unit, units } from "./units";
 import { isZone } from "./zones";
 

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { profiles } from "./profiles";
 import { leastRetention, type Retention, tierNames, tiers } from "./rollups";
 import { durationPattern, durationSeconds, durationUnit, durationWithin } from "./units";

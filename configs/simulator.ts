@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { scenarioNames } from "./scenarios";
 
 /** Paths inside the simulator's container. */

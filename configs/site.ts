@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { alertsSchema, alertSecrets } from "./alerting";
 import { backupSchema } from "./backup-schema";
 import { bridgesSchema } from "./bridges";

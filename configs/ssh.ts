@@ -1,5 +1,5 @@
 import { posix } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 
 /** How OpenSSH reaches a site, where the user's own ssh config does not say it already. */
 export const sshSchema = z.strictObject({

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { clock, weekdays } from "./alerting";
 import type { Field, Model } from "./model";
 import { durationPattern, durationSeconds, durationUnit, durationWithin } from "./units";

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import type { Field, Measurement, Model } from "./model";
 import { isNumber, rolledOf, type Rolled } from "./rollups";
 import type { Unit } from "./units";

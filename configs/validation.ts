@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 
 /** Invalid input. Its message has a line for each problem: key, value and what is allowed. */
 export class InputError extends Error {

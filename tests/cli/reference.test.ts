@@ -1,5 +1,5 @@
 import { parse as parseYaml } from "yaml";
-import { z } from "zod";
+import * as z from "zod";
 import { fleetSchema } from "../../configs/inventory";
 import { loadModel, modelSchema } from "../../configs/model";
 import { siteSchema } from "../../configs/site";

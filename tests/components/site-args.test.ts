@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import ts from "typescript";
-import { z } from "zod";
+import * as z from "zod";
 import type { SiteArgs } from "../../components";
 import { parseSite, siteSchema } from "../../configs/site";
 import { keyPair } from "../support/key-pairs";
