@@ -1,3 +1,7 @@
+// Pulumi writes a whole state before and after each resource, which is half of the time of an update on a
+// simulated site. Only a test that kills one needs it.
+process.env.PULUMI_SKIP_CHECKPOINTS ??= "true";
+
 /** @type {import("jest").Config} */
 module.exports = {
   testEnvironment: "node",
@@ -5,7 +9,7 @@ module.exports = {
   transform: { "^.+\\.ts$": ["@swc/jest", { jsc: { target: "es2022" } }] },
   collectCoverageFrom: ["configs/**/*.ts", "components/**/*.ts", "fleet/**/*.ts", "policy/**/*.ts"],
   coverageReporters: ["text"],
-  // The tests of the real programs start a broker, Telegraf and InfluxQL engines; two cores carry two of them.
-  maxWorkers: 2,
+  // The tests of the real programs start a broker, Telegraf and InfluxQL engines, and wait for them: two cores carry three tests.
+  maxWorkers: 3,
   testTimeout: 60000,
 };
