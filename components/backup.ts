@@ -13,7 +13,9 @@ export interface CopierArgs extends ServiceContext {
    * { volumes: { influxdb: influxdb.volume, mosquitto: mosquitto.volume, grafana: grafana.volume } }
    * ```
    */
-  volumes: Record<"influxdb" | "mosquitto" | "grafana", pulumi.Input<string>>;
+  volumes: Record<"influxdb" | "mosquitto" | "grafana", pulumi.Input<string>> & {
+    interface?: pulumi.Input<string> | undefined;
+  };
   /**
    * Whether the volume of the copies is deleted with the stack; the backups stay.
    * @example
@@ -34,7 +36,7 @@ export class Copier extends pulumi.ComponentResource {
   constructor(name: string, args: CopierArgs, opts: pulumi.ComponentResourceOptions) {
     super("bess:index:Copier", name, {}, opts);
     this.volume = dataVolume(`${name}-data`, { ...args, service: "backup" }, this).name;
-    const { influxdb, mosquitto, grafana } = args.volumes;
+    const { influxdb, mosquitto, grafana, interface: own } = args.volumes;
     this.service = new Service(
       name,
       {
@@ -48,7 +50,9 @@ export class Copier extends pulumi.ComponentResource {
         files: [
           {
             path: configs.scripts.copier,
-            content: pulumi.output(args.site).apply((site) => configs.copierProgram({ site })),
+            content: pulumi
+              .output(args.site)
+              .apply((site) => configs.copierProgram({ site, interface: own !== undefined })),
           },
         ],
         volumes: [
@@ -56,6 +60,7 @@ export class Copier extends pulumi.ComponentResource {
           { name: influxdb, path: configs.places.influxdb },
           { name: mosquitto, path: configs.places.mosquitto },
           { name: grafana, path: configs.places.grafana },
+          ...(own === undefined ? [] : [{ name: own, path: configs.places.interface }]),
         ],
         healthCheck: configs.copierHealthCheck,
       },

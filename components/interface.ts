@@ -61,6 +61,8 @@ export class Interface extends pulumi.ComponentResource {
   readonly service: Service;
   /** The proxy's. */
   readonly proxy: Service;
+  /** Name of the interface's data volume. */
+  readonly volume: pulumi.Output<string>;
   /** Password of the interface's first user; secret. */
   readonly password: pulumi.Output<string>;
 
@@ -79,6 +81,7 @@ export class Interface extends pulumi.ComponentResource {
       },
       { parent: this, additionalSecretOutputs: ["result", "bcryptHash"] },
     ).result;
+    this.volume = dataVolume(`${name}-data`, { ...args, service: "interface" }, this).name;
     this.service = this.createInterface(name, args);
     this.proxy = this.createProxy(`${name.slice(0, -"interface".length)}proxy`, args);
     this.registerOutputs({ password: this.password });
@@ -92,7 +95,6 @@ export class Interface extends pulumi.ComponentResource {
       .apply(([key, first]) =>
         configs.settingsFile({ email, host, port, jwtKey: key, password: first }),
       );
-    const volume = dataVolume(`${name}-data`, { ...args, service: "interface" }, this);
     return new Service(
       name,
       {
@@ -103,7 +105,7 @@ export class Interface extends pulumi.ComponentResource {
         user: "0:0",
         environment: [...configs.environment],
         files: [{ path: environmentFile, content: settings, secret: true }],
-        volumes: [{ name: volume.name, path: configs.paths.data }],
+        volumes: [{ name: this.volume, path: configs.paths.data }],
         healthCheck: configs.interfaceHealthCheck,
       },
       { parent: this },

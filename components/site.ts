@@ -144,7 +144,7 @@ export class Site extends pulumi.ComponentResource {
     const grafana = this.createGrafana(name, data, influxdb, rollup, host, alertsPassword);
     const own = this.createInterface(name, data);
     const simulator = this.createSimulator(name, field, mosquitto);
-    const { copier, backup } = this.createBackup(name, { mosquitto, influxdb, grafana });
+    const { copier, backup } = this.createBackup(name, { mosquitto, influxdb, grafana }, own);
 
     const components = [
       mosquitto,
@@ -336,7 +336,11 @@ export class Site extends pulumi.ComponentResource {
     );
   }
 
-  private createBackup(name: string, { mosquitto, influxdb, grafana }: BackedUp) {
+  private createBackup(
+    name: string,
+    { mosquitto, influxdb, grafana }: BackedUp,
+    own: Interface | undefined,
+  ) {
     const { backup } = this.late;
     // checkSite has refused backups without a password.
     if (backup?.password === undefined) return {};
@@ -345,6 +349,7 @@ export class Site extends pulumi.ComponentResource {
       mosquitto: mosquitto.volume,
       influxdb: influxdb.volume,
       grafana: grafana.volume.name,
+      interface: own?.volume,
     };
     const { purge } = this.config;
     const copier = new Copier(
@@ -352,7 +357,9 @@ export class Site extends pulumi.ComponentResource {
       { ...this.context, volumes, purge },
       {
         parent: this,
-        dependsOn: [mosquitto, influxdb, grafana].map(({ service }) => service.ready),
+        dependsOn: [mosquitto, influxdb, grafana, ...(own ? [own] : [])].map(
+          ({ service }) => service.ready,
+        ),
       },
     );
     const made = new Backup(

@@ -28,6 +28,7 @@ export interface BackupPlaces {
   influxdb: string;
   mosquitto: string;
   grafana: string;
+  interface: string;
 }
 
 /** Paths inside the containers of the backup and the copier. */
@@ -39,6 +40,7 @@ export const places: BackupPlaces = {
   influxdb: "/site/influxdb",
   mosquitto: "/site/mosquitto",
   grafana: "/site/grafana",
+  interface: "/site/interface",
 };
 
 /** Scripts inside them. */
@@ -68,6 +70,8 @@ export interface BackupOptions {
   backup: Pick<BackupConfig, "to" | "every" | "keep" | "sameDisk">;
   /** Default: the containers' paths. */
   at?: BackupPlaces;
+  /** Whether an interface of the user's own runs beside the site. Default: false. */
+  interface?: boolean | undefined;
   /** Seconds until a backup that failed is tried again. Default: 600; more after each failure. */
   retrySeconds?: number;
   /** Seconds that the copier has. Default: 3600. */
@@ -152,14 +156,22 @@ export function startScript(options: BackupOptions): string {
 export const nowScript = ({ at = places }: Pick<BackupOptions, "at"> = {}): string =>
   renderScript("backup-now.sh", { state: at.state, scratch: at.scratch });
 
+/** The volume of the interface, where there is one. */
+const interfacesOf = ({ interface: own, at = places }: Pick<BackupOptions, "interface" | "at">) =>
+  own ? [{ volume: at.interface }] : [];
+
 /** The program that makes copies of one moment, for Python. */
-export const copierProgram = ({ site, at = places }: Pick<BackupOptions, "site" | "at">): string =>
+export const copierProgram = ({
+  at = places,
+  ...options
+}: Pick<BackupOptions, "site" | "at" | "interface">): string =>
   renderScript("copier.py", {
     state: at.state,
-    node: site,
+    node: options.site,
     influxdb: at.influxdb,
     mosquitto: at.mosquitto,
     grafana: at.grafana,
+    interfaces: interfacesOf({ ...options, at }),
     links: links(at),
     rows: `${links(at)}/rows`,
     queue,
@@ -185,21 +197,30 @@ export interface RestoreOptions extends BackupOptions {
 /** Fetches a backup into volumes; {@link restoreProgram} then gives it its place. */
 export function restoreScript(options: RestoreOptions): string {
   const { snapshot, overwrite, at = places, made = places } = options;
+  const own = interfacesOf(options);
+  const copies = `${made.state}/copies`;
   return renderScript("backup-restore.sh", {
     ...repositoryOf(options, false),
     influxdb: at.influxdb,
     mosquitto: at.mosquitto,
     grafana: at.grafana,
+    interface: own.map(({ volume }) => volume).join(" "),
+    interfaces: own.map(({ volume }) => ({
+      volume,
+      stored: `${copies}/interface`,
+      snapshot,
+      scratch: at.scratch,
+    })),
     overwrite: String(overwrite),
     snapshot,
     storedInfluxdb: made.influxdb,
-    storedCopies: `${made.state}/copies`,
+    storedCopies: copies,
   });
 }
 
 /** Gives what was fetched its place, for Python. @param profile its rate decides the queue's room. */
 export const restoreProgram = (
-  { site, as = site, at = places }: RestoreOptions,
+  { site, as = site, at = places, interface: own }: RestoreOptions,
   profile: Pick<Profile, "messageRate">,
 ): string =>
   renderScript("restore.py", {
@@ -208,6 +229,7 @@ export const restoreProgram = (
     influxdb: at.influxdb,
     mosquitto: at.mosquitto,
     grafana: at.grafana,
+    interfaces: interfacesOf({ interface: own, at }),
     linksFolder,
     queue,
     reserveBytes: queueBytes(profile),

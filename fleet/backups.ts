@@ -105,7 +105,8 @@ export async function backupsOf(repository: BackupRepository): Promise<BackupSna
 }
 
 /** Services whose data is restored. */
-const restored = ["influxdb", "mosquitto", "grafana"] as const;
+const restored = ({ interface: own }: SiteConfig) =>
+  ["influxdb", "mosquitto", "grafana", ...(own?.enabled ? (["interface"] as const) : [])] as const;
 
 /** What is restored, and where to. */
 export interface Restore extends BackupRepository {
@@ -132,10 +133,13 @@ export async function restoreSite(restore: Restore): Promise<void> {
         "by npx bess down; the data stays",
     );
   const volumeOf = (service: string) => `${as}-${service}-data`;
-  for (const service of restored)
+  for (const service of restored(site))
     await docker(place, ["volume", "create", "--label", `${labels.site}=${as}`, volumeOf(service)]);
-  const mounts = restored.map((service) => `${volumeOf(service)}:${places[service]}`);
-  const options = { site: site.name, backup, at, snapshot, overwrite, as };
+  const mounts = restored(site).map((service) => `${volumeOf(service)}:${places[service]}`);
+  const options = {
+    ...{ site: site.name, backup, at, snapshot, overwrite, as },
+    interface: site.interface?.enabled ?? false,
+  };
   const images = siteImages(site);
   await runOnce(place, {
     image: images.backup,

@@ -6,7 +6,7 @@ set -eu
 
 #: Refuses what is there, unless it may be set aside.
 taken='' overwrite=@overwrite@
-for volume in @influxdb@ @mosquitto@ @grafana@; do
+for volume in @influxdb@ @mosquitto@ @grafana@ @interface@; do
   [ ! -e "$volume/.restoring/placed" ] || continue
   for entry in "$volume"/* "$volume"/.[!.]*; do
     case ${entry##*/} in .restoring | .set-aside | lost+found) continue ;; esac
@@ -34,3 +34,13 @@ fetch() { # path in the backup, volume, what it is
 fetch @storedInfluxdb@ @influxdb@ InfluxDB
 fetch @storedCopies@/mosquitto @mosquitto@ "the broker's queue"
 fetch @storedCopies@/grafana @grafana@ Grafana
+#: each interfaces
+#: A backup may be older than the interface.
+run_restic 0 ls --json --no-lock @snapshot@ @stored@ || { reason >&2; exit 1; }
+if grep -q '"path":"@stored@"' @scratch@/out; then
+  fetch @stored@ @volume@ "the interface"
+else
+  echo "the backup has nothing of the interface"
+  mkdir -p @volume@/.restoring/data
+fi
+#: end

@@ -87,6 +87,38 @@ def copy_grafana():
     copy_file("@grafana@/.secret-key", f"{STATE}/copies/grafana/.secret-key")
 
 
+def is_database(path):
+    with open(path, "rb") as file:
+        return file.read(16) == b"SQLite format 3\0"
+
+
+def copy_volume(source, target):
+    """Copies all that a service of unknown make keeps: databases as SQLite does it, else file by file."""
+    kept = set()
+    for folder, _, files in os.walk(source):
+        inside = os.path.normpath(os.path.join(target, os.path.relpath(folder, source)))
+        os.makedirs(inside, exist_ok=True)
+        for name in files:
+            # What SQLite keeps beside a database belongs to the copy that it makes itself.
+            if name.endswith(("-wal", "-shm", "-journal")):
+                continue
+            path, copied = f"{folder}/{name}", f"{inside}/{name}"
+            try:
+                if is_database(path):
+                    copy_database(path, copied, whole=True)
+                else:
+                    copy_file(path, copied)
+                kept.add(copied)
+            except FileNotFoundError:
+                pass  # It has gone meanwhile.
+    for folder, _, files in os.walk(target, topdown=False):
+        for name in files:
+            if f"{folder}/{name}" not in kept:
+                os.remove(f"{folder}/{name}")
+        if folder != target and not os.listdir(folder):
+            os.rmdir(folder)
+
+
 def link(source, target):
     """A second name of a file: it stays when the first name goes, or gets another file."""
     try:
@@ -134,6 +166,9 @@ def copy_influxdb():
 WORKS = {
     "mosquitto": (1883, 1883, copy_mosquitto),
     "grafana": (472, 0, copy_grafana),
+#: each interfaces
+    "interface": (0, 0, lambda: copy_volume("@volume@", f"{STATE}/copies/interface")),
+#: end
     "influxdb": (1500, 1500, copy_influxdb),
 }
 
@@ -177,9 +212,11 @@ def read(path):
 
 
 def main():
-    for folder in ["rows", "copies", "copies/mosquitto", "copies/grafana"]:
-        os.makedirs(f"{STATE}/{folder}", exist_ok=True)
-    for service in ["mosquitto", "grafana"]:
+    os.makedirs(f"{STATE}/rows", exist_ok=True)
+    for service in WORKS:
+        if service == "influxdb":
+            continue
+        os.makedirs(f"{STATE}/copies/{service}", exist_ok=True)
         # Each service's user writes its own copy; nobody else has this volume.
         os.chmod(f"{STATE}/copies/{service}", 0o1777)
     done = read(f"{STATE}/copied").split(" ")[0]

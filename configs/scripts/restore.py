@@ -102,7 +102,12 @@ def main():
     place("@grafana@", 472, 0, 0o777)
     place("@mosquitto@", 1883, 1883, 0o755)
     place("@influxdb@", 1500, 1500, 0o755)
-    for volume in ["@grafana@", "@mosquitto@", "@influxdb@"]:
+    volumes = ["@grafana@", "@mosquitto@", "@influxdb@"]
+#: each interfaces
+    place("@volume@", 0, 0, 0o755)
+    volumes.append("@volume@")
+#: end
+    for volume in volumes:
         shutil.rmtree(f"{volume}/.restoring")
     os.sync()
     print("every volume has its data")

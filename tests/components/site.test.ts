@@ -205,6 +205,10 @@ describe("the default site with its simulator and a backup", () => {
       { volumeName: "dev-influxdb-data", containerPath: "/site/influxdb", readOnly: true },
     ]);
     expect([copier.networkMode, copier.networksAdvanced]).toEqual(["none", undefined]);
+    expect(copier.volumes).toContainEqual({
+      volumeName: "dev-interface-data",
+      containerPath: "/site/interface",
+    });
   });
 
   test("keeps its data volumes when it is destroyed", () => {

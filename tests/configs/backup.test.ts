@@ -209,6 +209,40 @@ describe("a backup", () => {
     const before = digests(site);
     await expectRestorable(site, before);
   });
+
+  test("holds what an interface keeps; one made before the interface gives the rest", async () => {
+    const site = filledSite({ interface: true });
+    const file = (name: string) => join(site.at.interface, name);
+    mkdirSync(file("keys/old"), { recursive: true });
+    writeFileSync(file("keys/one.xml"), "a key");
+    writeFileSync(file("keys/old/two.xml"), "another");
+    sqlite(file("interface.db"), "PRAGMA journal_mode = WAL", "CREATE TABLE pairs (one, two, text)");
+    const writer = new Writer(file("interface.db"), 0);
+    site.start();
+    await site.logged(/ done in /);
+    rmSync(file("keys/old"), { recursive: true });
+    expect((await site.now()).code).toBe(0);
+    await writer.stop();
+    const bare = emptySite({ interface: true });
+    const { code, output } = await bare.restoreFrom(site, { snapshot: await newest(site) });
+    expect([code, output]).toEqual([0, expect.stringContaining("every volume has its data")]);
+    expect(readdirSync(bare.at.interface).sort()).toEqual(["interface.db", "keys"]);
+    expect(readdirSync(join(bare.at.interface, "keys"))).toEqual(["one.xml"]);
+    expect(bare.text("interface/keys/one.xml")).toBe("a key");
+    const halves = "SELECT (SELECT count(*) FROM pairs WHERE one <> two)";
+    expect(sqlite(join(bare.at.interface, "interface.db"), halves)).toBe("[[0]]");
+
+    const former = filledSite();
+    former.start();
+    await former.logged(/ done in /);
+    const other = emptySite({ interface: true });
+    const restored = await other.restoreFrom(former, {
+      snapshot: await newest(former),
+      interface: true,
+    });
+    expect(restored.output).toContain("the backup has nothing of the interface");
+    await expectAll(other, digests(former));
+  });
 });
 
 describe("the schedule", () => {

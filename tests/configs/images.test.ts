@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { buildSync } from "esbuild";
-import { bundledPrograms } from "../../components/bundles";
+import { bundledPrograms, bundleOf } from "../../components/bundles";
 import recorded from "../../configs/registry.json";
 import {
   fromMirror,
@@ -72,6 +72,10 @@ describe("nothing that a site runs is of one processor alone:", () => {
       /x86|amd64|i386|aarch64|arm64/.test(readFileSync(join(root, file), "utf8")),
     );
     expect(named.sort()).toEqual(["cli/images.ts", "configs/preflight.ts"]);
+  });
+
+  test("the rollups' program is without schemas that it does not use: links are slow", () => {
+    expect(Buffer.byteLength(bundleOf("rollup"))).toBeLessThan(350_000);
   });
 
   test.each(bundledPrograms)("the program of %s holds no native code", (program) => {

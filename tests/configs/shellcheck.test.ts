@@ -77,7 +77,7 @@ const rendered: [file: string, of: string, script: string][] = [
   [
     "backup-restore.sh",
     "any site",
-    `#!/bin/sh\n${backup.restoreScript({ ...folderBackup, snapshot: "ab12cd34", overwrite: false })}`,
+    `#!/bin/sh\n${backup.restoreScript({ ...folderBackup, snapshot: "ab12cd34", overwrite: false, interface: true })}`,
   ],
   ["explorer-start.sh", "any site", explorerStart()],
   ["gate-check.sh", "any site", checkScript(gateMessage(model, "90d", 0), gateArgs)],

@@ -68,6 +68,7 @@ export class BackedUpSite {
       copySeconds?: number;
       everySeconds?: number;
       retrySeconds?: number;
+      interface?: boolean;
     } = {},
   ) {
     const at = (name: string) => join(this.folder.path, name);
@@ -79,6 +80,7 @@ export class BackedUpSite {
       influxdb: at("influxdb"),
       mosquitto: at("mosquitto"),
       grafana: at("grafana"),
+      interface: at("interface"),
     };
     for (const folder of Object.values(this.at)) mkdirSync(folder, { recursive: true });
     this.own();
@@ -108,6 +110,7 @@ export class BackedUpSite {
       site: "kiel-1",
       backup,
       at: this.at,
+      interface: this.choices.interface ?? false,
       everySeconds: this.choices.everySeconds ?? 86_400,
       retrySeconds: this.choices.retrySeconds ?? 600,
       copySeconds: this.choices.copySeconds ?? 60,
