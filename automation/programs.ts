@@ -595,6 +595,7 @@ const sets = {
     () => debian("sshd", ["openssh-server", "openssh-client"]),
     () => debian("jq", ["jq"]),
     () => debian("shellcheck", ["shellcheck"]),
+    () => debian("docker-registry", ["docker-registry"]),
     telegraf,
     actionlint,
   ],

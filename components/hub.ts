@@ -2,7 +2,13 @@ import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 import type { Alerts } from "../configs/alerting";
 import { labels } from "../configs/containers";
-import { type HubConfig, hubMemory, hubServiceImages, uplinkUrl } from "../configs/hub";
+import {
+  type HubConfig,
+  hubImageIds,
+  hubMemory,
+  hubServiceImages,
+  uplinkUrl,
+} from "../configs/hub";
 import type { HubSite } from "../configs/hub-sites";
 import type { HubService } from "../configs/images";
 import { apiUrl, isSsh, sharedOptions } from "../configs/ssh";
@@ -58,6 +64,8 @@ export class Hub extends pulumi.ComponentResource {
       site: config.name,
       images: hubServiceImages(config),
       pull: config.images.pull,
+      verify: config.images.verify,
+      imageIds: hubImageIds(config),
       memory: hubMemory(config),
       engine,
       ssh,

@@ -124,6 +124,25 @@ export interface ServiceContext<Name extends AnyService = ServiceName> extends E
    */
   pull: SiteConfig["images"]["pull"];
   /**
+   * Whether an image must have the content that was pinned: `none`, or `digest`.
+   * @default `"none"`
+   * @example
+   * ```ts
+   * { verify: "digest" }
+   * ```
+   */
+  verify?: SiteConfig["images"]["verify"] | undefined;
+  /**
+   * Of each service: what the engine may call its image, where `pull` is `never` and images are
+   * verified.
+   * @default any
+   * @example
+   * ```ts
+   * { imageIds: { grafana: ["sha256:…"] } }
+   * ```
+   */
+  imageIds?: Partial<Record<Name, readonly string[]>> | undefined;
+  /**
    * Memory limit of each service, in MiB; there is no swap beyond it.
    * @example
    * ```ts
@@ -335,11 +354,29 @@ export class Service<Made extends AnyService = AnyService> extends pulumi.Compon
     args: ServiceArgs<Name>,
   ): pulumi.Output<string> {
     const image = args.images[args.service];
-    if (args.pull === "never")
-      return docker.getRemoteImageOutput({ name: image }, { parent: this }).id;
-    // A site behind a slow link keeps what it has pulled.
-    return new docker.RemoteImage(name, { name: image, keepLocally: true }, { parent: this })
-      .imageId;
+    if (args.pull === "never") {
+      const ids = args.imageIds?.[args.service];
+      return pulumi
+        .all([image, docker.getRemoteImageOutput({ name: image }, { parent: this }).id])
+        .apply(([asked, id]) => {
+          if (!ids || ids.includes(id)) return id;
+          throw new Error(
+            `the engine's ${asked} is ${id}, and not what npx bess images pin has recorded: ` +
+              "load it again by npx bess images load, from a file that npx bess images save has verified",
+          );
+        });
+    }
+    return new docker.RemoteImage(
+      name,
+      {
+        name: image,
+        // A site behind a slow link keeps what it has pulled.
+        keepLocally: true,
+        // By this the policy knows that the image must have a digest.
+        ...(args.verify === "digest" && { triggers: { verify: "digest" } }),
+      },
+      { parent: this },
+    ).imageId;
   }
 
   /** The container's arguments and options, and what the transform has changed of the arguments. */
@@ -462,7 +499,8 @@ function revisionFrom<Name extends AnyService>(
   const { service, images, entrypoints, command, environment, healthCheck } = args;
   return pulumi
     .output({
-      image: images[service],
+      // A digest beside a tag makes no other service: its content shows in the container's image.
+      image: pulumi.output(images[service]).apply((name) => name.replace(/(:[^/@]+)@.*$/, "$1")),
       entrypoints,
       command,
       environment,

@@ -247,6 +247,15 @@ export interface ImageArgs extends Partial<Record<ImageKey, string | undefined>>
    * ```
    */
   pull?: "missing" | "never" | undefined;
+  /**
+   * `digest`: no image is used but with the content that `bess images pin` has recorded.
+   * @default `"none"`
+   * @example
+   * ```ts
+   * { images: { verify: "digest" } }
+   * ```
+   */
+  verify?: "none" | "digest" | undefined;
 }
 
 /** Backups of a site's data by restic. */

@@ -11,6 +11,7 @@ import type { Retention } from "../configs/rollups";
 import {
   hostPort,
   publishedPorts,
+  siteImageIds,
   siteImages,
   type SiteConfig,
   siteServices,
@@ -124,6 +125,8 @@ export class Site extends pulumi.ComponentResource {
       site: config.name,
       images: siteImages(config),
       pull: config.images.pull,
+      verify: config.images.verify,
+      imageIds: siteImageIds(config),
       memory: this.profile.memory,
       transform,
       engine: config.engine,

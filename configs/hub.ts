@@ -1,6 +1,14 @@
 import * as z from "zod";
 import { alertsSchema } from "./alerting";
-import { fromMirror, hubImages, type HubService, images, pinnedImage } from "./images";
+import {
+  deployedImage,
+  hubImages,
+  type HubService,
+  imageIds,
+  images,
+  pinnedImage,
+  verifyFinding,
+} from "./images";
 import { hostPort, secretKeys, siteSchema } from "./site";
 import { pairFindings } from "./tls";
 import { durationPattern, durationSeconds, durationUnit, durationWithin } from "./units";
@@ -252,6 +260,7 @@ export const hubSchema = z
         grafana: image("grafana", "Grafana"),
         mirror: siteSchema.shape.images.unwrap().shape.mirror,
         pull: siteSchema.shape.images.unwrap().shape.pull,
+        verify: siteSchema.shape.images.unwrap().shape.verify,
       })
       .prefault({})
       .describe("Images other than the pinned ones, and where they come from."),
@@ -268,6 +277,11 @@ export const hubSchema = z
   .superRefine((hub, context) => {
     const refuse = (path: string[], message: string) =>
       context.addIssue({ code: "custom", path, message });
+    const finding = verifyFinding(
+      hubServices(hub).map((service) => hub.images[service]),
+      hub.images,
+    );
+    if (finding) refuse(["images", "verify"], finding);
     if (hub.storage && hub.external)
       refuse(["external"], "the hub has storage of its own; leave one of the two away");
     if (hub.external && hub.backup)
@@ -290,13 +304,39 @@ export type HubConfig = z.output<typeof hubSchema>;
 export const parseHub = (input: unknown, source = hubKey): HubConfig =>
   validate(hubSchema, input, source, secretKeys);
 
+const services = ["grafana", ...Object.keys(hubImages)] as HubService[];
+
+/** The services that a hub runs. */
+function hubServices({
+  storage,
+  external,
+  backup,
+}: Pick<HubConfig, "storage" | "external" | "backup">): HubService[] {
+  const isCluster = storage !== undefined;
+  const runs: Partial<Record<HubService, boolean>> = {
+    "victoria-metrics": !isCluster && !external,
+    vmstorage: isCluster,
+    vminsert: isCluster,
+    vmselect: isCluster,
+    vmbackup: backup !== undefined,
+  };
+  return services.filter((service) => runs[service] ?? true);
+}
+
+/** What the engine may call each image, where it pulls none and they are verified; else nothing. */
+export const hubImageIds = ({
+  images: chosen,
+}: Pick<HubConfig, "images">): Partial<Record<HubService, string[]>> =>
+  chosen.verify === "digest" && chosen.pull === "never"
+    ? Object.fromEntries(services.map((service) => [service, imageIds(chosen[service])]))
+    : {};
+
 /** The image of each service of a hub. */
 export function hubServiceImages({
   images: chosen,
 }: Pick<HubConfig, "images">): Record<HubService, string> {
-  const services = ["grafana", ...Object.keys(hubImages)] as HubService[];
   return Object.fromEntries(
-    services.map((service) => [service, fromMirror(chosen.mirror, chosen[service])]),
+    services.map((service) => [service, deployedImage(chosen[service], chosen)]),
   ) as Record<HubService, string>;
 }
 

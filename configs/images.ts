@@ -1,4 +1,5 @@
 import recorded from "./registry.json";
+import { joined } from "./text";
 
 /** The pinned images, by the service that each is made for. What registries say of them is in registry.json. */
 const pinned = {
@@ -77,6 +78,47 @@ export const repositoryOf = (image: string): string => image.replace(/[:@][^/]*$
 /** Licence of the program that an image is named after, as SPDX spells it; undefined if not known. */
 export const imageLicence = (image: string): string | undefined =>
   (recorded.licences as Record<string, string>)[repositoryOf(image)];
+
+/** How a site gets its images, and whether it checks them: keys of its configuration. */
+export interface ImageSource {
+  mirror?: string | undefined;
+  pull: "missing" | "never";
+  verify: "none" | "digest";
+}
+
+/** An image as the engine is asked for it: of a mirror, and by its digest where that is verified. */
+export function deployedImage(image: string, { mirror, pull, verify }: ImageSource): string {
+  // An image that was loaded from a file has no digest at the engine: its id is verified instead.
+  const isPulled = verify === "digest" && pull === "missing";
+  const digest = isPulled && !image.includes("@") ? imageRecord(image)?.digest : undefined;
+  return fromMirror(mirror, digest ? `${image}@${digest}` : image);
+}
+
+/**
+ * What an engine may call an image: the digests of its index, and of its manifests and configs. None where
+ * `bess images pin` has not recorded them.
+ */
+export function imageIds(image: string): string[] {
+  const { digest, architectures = {} } = imageRecord(image) ?? {};
+  if (!digest) return [];
+  const parts = Object.values(architectures).flatMap(({ manifest, config }) => [manifest, config]);
+  return [digest, ...parts.filter((part) => part !== undefined)];
+}
+
+/** Why a site cannot verify its images; undefined where it can, or is not to. */
+export function verifyFinding(
+  images: readonly string[],
+  { pull, verify }: ImageSource,
+): string | undefined {
+  if (verify === "none") return undefined;
+  // The engine names no image that was loaded from a file by its digest.
+  const unknown = images.filter(
+    (image) => imageIds(image).length === 0 && (pull === "never" || !image.includes("@")),
+  );
+  if (unknown.length === 0) return undefined;
+  const tagged = [...new Set(unknown.map((image) => image.replace(/(:[^/@]+)@.*/, "$1")))];
+  return `configs/registry.json has no digest of ${joined(tagged)}: run npx bess images pin`;
+}
 
 /** Matches an image that is pinned: by a tag other than latest, or by a digest. */
 export const pinnedImage = /^[^\s@]+(:(?!latest$)[\w.-]+|@sha256:[0-9a-f]{64})$/;

@@ -4,7 +4,16 @@ import { backupSchema } from "./backup-schema";
 import { bridgesSchema } from "./bridges";
 import { gatewaysSchema } from "./broker-users";
 import { hostSchema } from "./host";
-import { fromMirror, type ImageKey, images, pinnedImage, type Service, services } from "./images";
+import {
+  deployedImage,
+  imageIds,
+  type ImageKey,
+  images,
+  pinnedImage,
+  type Service,
+  services,
+  verifyFinding,
+} from "./images";
 import { interfaceSchema } from "./interface";
 import { profiles } from "./profiles";
 import { retentionFindings, retentionSchema } from "./retention";
@@ -357,6 +366,13 @@ export const siteSchema = z
             "Whether the site's engine pulls an image that it lacks. " +
               "`never`: images are loaded by `npx bess images`.",
           ),
+        verify: z
+          .enum(["none", "digest"])
+          .default("none")
+          .describe(
+            "`digest`: no image is used but with the content that `npx bess images pin` has recorded " +
+              "([images.md](images.md)).",
+          ),
       })
       .prefault({})
       .describe("Images other than the pinned ones, and where they come from."),
@@ -391,6 +407,9 @@ export const siteSchema = z
         ["mqtt", "anonymous"],
         "a client without a password could publish what is a gateway's: leave it away, or mqtt.gateways",
       );
+    const images = siteServices(site).map((service) => chosenImage(site, service));
+    const finding = verifyFinding(images, site.images);
+    if (finding) refuse(["images", "verify"], finding);
     const taken = new Map<number, string>();
     for (const [key, value] of publishedPorts(site)) {
       const other = taken.get(value);
@@ -434,18 +453,31 @@ export function publishedPorts({
 export const hostPort = (address: string, port: number): string =>
   `${address.includes(":") ? `[${address}]` : address}:${port}`;
 
+/** The key of a service's image; the copier's is InfluxDB's. */
+const imageKey = (service: Exclude<Service, "interface">): ImageKey =>
+  service === "copier" ? "influxdb" : service;
+
+/** The image of a service, as the configuration names it. */
+export const chosenImage = (
+  { images: chosen, interface: own }: Pick<SiteConfig, "images" | "interface">,
+  service: Service,
+): string => (service === "interface" ? (own?.image ?? "") : chosen[imageKey(service)]);
+
+/** What the engine may call each image, where it pulls none and they are verified; else nothing. */
+export const siteImageIds = (
+  site: Pick<SiteConfig, "images" | "interface">,
+): Partial<Record<Service, string[]>> =>
+  site.images.verify === "digest" && site.images.pull === "never"
+    ? Object.fromEntries(services.map((service) => [service, imageIds(chosenImage(site, service))]))
+    : {};
+
 /** The image of each service, as the site's engine is asked for it. */
-export function siteImages({
-  images: chosen,
-  interface: own,
-}: Pick<SiteConfig, "images" | "interface">): Record<Service, string> {
-  const imageOf = (service: Service) =>
-    service === "interface"
-      ? (own?.image ?? "")
-      : chosen[service === "copier" ? "influxdb" : service];
+export function siteImages(
+  site: Pick<SiteConfig, "images" | "interface">,
+): Record<Service, string> {
   const named = services.map((service): [Service, string] => [
     service,
-    fromMirror(chosen.mirror, imageOf(service)),
+    deployedImage(chosenImage(site, service), site.images),
   ]);
   return Object.fromEntries(named) as Record<Service, string>;
 }

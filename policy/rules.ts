@@ -27,8 +27,11 @@ export interface Violation {
 export interface Rule {
   name: string;
   description: string;
-  /** Finds what is wrong. @returns a sentence per finding; none for resources of other kinds. */
-  check(resource: Resource, allowances: Allowances): string[];
+  /**
+   * Finds what is wrong. @returns a sentence per finding; none for resources of other kinds.
+   * @param isVerified whether the stack verifies its images. Default: as the resource itself says.
+   */
+  check(resource: Resource, allowances: Allowances, isVerified?: boolean): string[];
 }
 
 const kindOf = ({ type }: Resource) =>
@@ -69,6 +72,28 @@ const pinned: Rule = {
     )
       return [];
     return [`the image is "${image}": pin it by a tag other than latest, or by a digest`];
+  },
+};
+
+/** Whether an image is marked as one that must have a digest: of a site whose `images.verify` says so. */
+const mustHaveDigest = (resource: Resource) =>
+  kindOf(resource) === "RemoteImage" &&
+  (resource.inputs.triggers as { verify?: unknown } | undefined)?.verify === "digest";
+
+const byDigest: Rule = {
+  name: "image-digest",
+  description: "Where images.verify is digest, every image is used by its digest.",
+  check(resource, _, isVerified = mustHaveDigest(resource)) {
+    const image = { RemoteImage: resource.inputs.name, Container: resource.inputs.image }[
+      kindOf(resource)
+    ];
+    if (!isVerified || resource.deleted || typeof image !== "string") return [];
+    if (/@sha256:[0-9a-f]{64}$/.test(image)) return [];
+    if (kindOf(resource) === "Container" && isImageId(image)) return [];
+    return [
+      `the image is "${image}", and images.verify is digest: ` +
+        "add its @sha256:…, which npx bess images pin records",
+    ];
   },
 };
 
@@ -197,6 +222,7 @@ const volumes: Rule = {
 /** Every rule of the fleet. */
 export const rules: readonly Rule[] = [
   pinned,
+  byDigest,
   loopback,
   memory,
   healthCheck,
@@ -214,9 +240,12 @@ export function violations(
   resources: Iterable<Resource>,
   allowances: Allowances = {},
 ): Violation[] {
-  return [...resources].flatMap((resource) =>
+  const all = [...resources];
+  // Where one image of a stack is verified, each is.
+  const isVerified = all.some((resource) => !resource.deleted && mustHaveDigest(resource));
+  return all.flatMap((resource) =>
     rules.flatMap(({ name, check }) =>
-      check(resource, allowances).map((message): Violation => ({
+      check(resource, allowances, isVerified).map((message): Violation => ({
         rule: name,
         resource: resource.name,
         message,

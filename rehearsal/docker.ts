@@ -1,9 +1,17 @@
+import { imageIds } from "../configs/images";
 import { paths as mosquitto } from "../configs/mosquitto";
 import { hostPort } from "../configs/site";
 import { pairFindings } from "../configs/tls";
 import { imageId as digest } from "./engine";
 import { packageVersion, type Provider, type ProviderContext, type ResourceType } from "./provider";
 import type { PropertyMap } from "./wire";
+
+/** The id of an image that was loaded from a file; by a mirror's name too. */
+function loadedId(name: string): string {
+  const parts = name.split("/");
+  const names = parts.map((_, i) => parts.slice(i).join("/"));
+  return names.flatMap(imageIds).at(-1) ?? digest(name);
+}
 
 /** The simulated engine that a provider instance is configured for. */
 const engineOf = ({ config, engine }: ProviderContext) => engine(config.host);
@@ -133,9 +141,9 @@ export const docker: Provider = {
     "docker:index/remoteImage:RemoteImage": remoteImage,
   },
   functions: {
-    // A simulated engine has every image.
+    // A simulated engine has every image, with the content that is recorded.
     "docker:index/getRemoteImage:getRemoteImage": ({ name }) => ({
-      id: digest(name as string),
+      id: loadedId(name as string),
       name,
       repoDigest: "",
     }),

@@ -105,12 +105,34 @@ function uploadCauses(step: Step): string[] {
   ];
 }
 
+/** An image's name without its digest. */
+const tagged = (image: unknown) => String(image).replace(/@.*/, "");
+
+/** A digest as a person compares it. */
+const shortDigest = (digest: string) => code(digest.slice(0, "sha256:".length + 12));
+
+/**
+ * What changes where an image keeps its tag, and its digest alone changes; undefined where more does.
+ */
+function digestChange(old: unknown, now: unknown): string | undefined {
+  const [[tag, from], [other, to]] = [String(old).split("@"), String(now).split("@")];
+  if (tag !== other || from === to) return undefined;
+  if (from && to)
+    return `its content changes under the same tag, from ${shortDigest(from)} to ${shortDigest(to)}`;
+  return to
+    ? `it is verified by its digest ${shortDigest(to)} from now on`
+    : "it is not verified by a digest any more";
+}
+
 /** The change of a container's image, by name: the container has only its id. */
 function imageCauses(step: Step, plan: SitePlan): string[] {
   if (!changedInputs(step).has("image")) return [];
   const image = plan.steps.find(
     ({ type, name }) => kindOf(type) === "RemoteImage" && name === step.name,
   );
+  const digest = image && digestChange(image.old?.name, image.new?.name);
+  if (digest)
+    return [`of its image, ${digest}; a site that has this content already restarts nothing`];
   return image?.old && image.new && image.old.name !== image.new.name
     ? [`its image changes from ${code(image.old.name)} to ${code(image.new.name)}`]
     : ["its image changed"];
@@ -239,9 +261,13 @@ const replacements: Record<string, Describe> = {
   },
   Network: (step) =>
     `**The network ${formerName(step)} is replaced**: every container on it restarts.`,
-  RemoteImage: ({ old, new: now }) =>
-    `The image ${code(now?.name)} is pulled and replaces ${code(old?.name)}; ` +
-    "the old image stays on the host.",
+  RemoteImage: ({ old, new: now }) => {
+    const digest = digestChange(old?.name, now?.name);
+    return digest
+      ? `The image ${code(tagged(now?.name))}: ${digest}.`
+      : `The image ${code(now?.name)} is pulled and replaces ${code(old?.name)}; ` +
+          "the old image stays on the host.";
+  },
   RandomPassword: (step) =>
     `The secret ${code(step.name)} is generated anew: the services that use it restart` +
     (step.name.endsWith("-gateway")

@@ -57,6 +57,21 @@ const step = (change: Partial<Step>): Step => ({
 const many = (count: number) =>
   Array.from({ length: count }, (_, i) => `site-${String(i + 1).padStart(2, "0")}`);
 
+test("a digest that is new, and one that changes under its tag, are told as such", async () => {
+  const byDigest = (digit: string) => ({
+    images: { telegraf: `${images.telegraf}@sha256:${digit.repeat(64)}` },
+  });
+  const verified = await report([await planned("kiel-1", {}, byDigest("a"))]);
+  expect(verified).toContain(
+    `The image \`${images.telegraf}\`: it is verified by its digest \`sha256:aaaaaaaaaaaa\` from now on.`,
+  );
+  const changed = await report([await planned("kiel-1", byDigest("a"), byDigest("b"))]);
+  expect(changed).toContain(
+    `The image \`${images.telegraf}\`: its content changes under the same tag, ` +
+      "from `sha256:aaaaaaaaaaaa` to `sha256:bbbbbbbbbbbb`.",
+  );
+});
+
 describe("golden comments", () => {
   const cases: [string, () => Promise<SitePlan[]>][] = [
     ["no-change", async () => [await planned("kiel-1", {}, {})]],

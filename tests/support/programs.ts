@@ -15,6 +15,7 @@ const searched = [cache, ...(process.env.PATH ?? "").split(delimiter), "/usr/sbi
 export function program(
   name:
     | "busybox"
+    | "docker-registry"
     | "mosquitto"
     | "mosquitto_persist_sqlite.so"
     | "mosquitto_pub"
