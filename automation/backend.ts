@@ -74,6 +74,7 @@ function whereToSet(): string {
       "this run is one of Dependabot, and GitHub gives those none of the repository's secrets: " +
       "docs/github-actions.md#dependabot"
     );
+  if (process.env.GITLAB_CI) return "docs/gitlab-ci.md tells where it is set";
   return process.env.GITHUB_ACTIONS
     ? "docs/github-actions.md tells where it is set"
     : "docs/fleet.md#the-backend tells more";

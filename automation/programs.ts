@@ -338,6 +338,58 @@ const actionlint = () => {
   });
 };
 
+/** Of zizmor's wheels for Linux. */
+const zizmorHashes = [
+  "0cdd38fca6eb34ceb567548548d706332e3535ea66894b9168c048e03207b68c",
+  "84a6acb975accc13408786a2bd274b572537ca19c933ebbc13e78f3988562071",
+];
+
+/** Unpacks a wheel of the Python package index, pinned by its hashes. @returns why it failed. */
+function unpackWheel(name: string, version: string, hashes: string[]): Promise<string | undefined> {
+  const cwd = join(root, ".cache", name);
+  mkdirSync(cwd, { recursive: true });
+  const pinned = [`${name}==${version}`, ...hashes.map((hash) => `--hash=sha256:${hash}`)];
+  writeFileSync(join(cwd, "requirements.txt"), pinned.join(" "));
+  const pip = ["-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--upgrade"];
+  const from = ["--no-deps", "--only-binary=:all:", "--require-hashes", "-r", "requirements.txt"];
+  return runAll([["python3", ...pip, "--target", "files", ...from]], cwd);
+}
+
+/** What looks for holes in the workflows. */
+const zizmor = async (): Promise<Part> => {
+  const [name, version] = ["zizmor", "1.32.0"];
+  for (const path of locations(name))
+    if ((await run(path, ["--version"])).stdout.includes(version))
+      return { name, state: "found", note: path };
+  mkdirSync(cache, { recursive: true });
+  const failed =
+    (await unpackWheel(name, version, zizmorHashes)) ??
+    (await runAll([["cp", `.cache/${name}/files/bin/${name}`, cache]], root));
+  return failed
+    ? { name, state: "missing", note: `install zizmor ${version}: docs.zizmor.sh (${failed})` }
+    : { name, state: "installed", note: `${version}, from the Python package index` };
+};
+
+/** GitLab's JSON Schema of its pipelines, which check-jsonschema brings along. */
+export const gitlabSchema = join(
+  root,
+  ".cache/check-jsonschema/files/check_jsonschema/builtin_schemas/vendor/gitlab-ci.json",
+);
+const gitlab = async (): Promise<Part> => {
+  const name = "GitLab's schema";
+  if (existsSync(gitlabSchema)) return { name, state: "found", note: gitlabSchema };
+  const failed = await unpackWheel("check-jsonschema", "0.39.0", [
+    "14ce5c94871c551268ea948ffe21e9f1464dc48fb20bf9a4c13deeaaf756cf9b",
+  ]);
+  return failed
+    ? {
+        name,
+        state: "missing",
+        note: `check-jsonschema of the Python package index has it (${failed})`,
+      }
+    : { name, state: "installed", note: "from the Python package index" };
+};
+
 /** Builds a Go program into the cache, in a module of its own. @returns why it failed. */
 async function build(
   name: string,
@@ -598,6 +650,8 @@ const sets = {
     () => debian("docker-registry", ["docker-registry"]),
     telegraf,
     actionlint,
+    zizmor,
+    gitlab,
   ],
 } satisfies Record<string, Make[]>;
 

@@ -14,7 +14,9 @@ import { Option } from "commander";
 import { InputError } from "../configs/validation";
 import { acting, bessCommand } from "./command";
 
-const guide = "docs/github-actions.md tells how to set it up";
+/** The page of whatever runs this. */
+const guidePage = () => `docs/${given("GITLAB_CI") ? "gitlab-ci" : "github-actions"}.md`;
+const guide = () => `${guidePage()} tells how to set it up`;
 
 /** A variable of the workflow; GitHub gives an empty one for what is not set there. */
 const given = (name: string) => process.env[name] || undefined;
@@ -102,7 +104,24 @@ async function environmentFindings(
   ];
 }
 
+/** At GitLab a job may not ask how an environment is protected; the branch it is told. */
+function admitAtGitLab(): void {
+  const [branch, main] = [given("CI_COMMIT_BRANCH"), given("CI_DEFAULT_BRANCH")];
+  const findings = [
+    ...(branch === undefined || branch !== main
+      ? [`${branch ?? "this"} is not the default branch: start it from ${main}`]
+      : []),
+    ...(given("CI_COMMIT_REF_PROTECTED") === "true"
+      ? []
+      : [
+          `${branch ?? "its branch"} is not protected: everybody who may push could change the sites`,
+        ]),
+  ];
+  if (findings.length > 0) throw new InputError("this run", [...findings, guide()]);
+}
+
 async function admit({ wave, environment }: { wave?: string; environment?: string }) {
+  if (given("GITLAB_CI")) return admitAtGitLab();
   const repository = await github<{ default_branch: string }>("");
   const main = repository?.default_branch ?? "";
   const ref = needed("GITHUB_REF");
@@ -112,7 +131,7 @@ async function admit({ wave, environment }: { wave?: string; environment?: strin
   if (name !== undefined)
     for (const finding of await environmentFindings(name, main, wave !== undefined))
       findings.push(`environment ${name} ${finding}`);
-  if (findings.length > 0) throw new InputError("this run", [...findings, guide]);
+  if (findings.length > 0) throw new InputError("this run", [...findings, guide()]);
 }
 
 /** A run of a workflow. */
@@ -152,10 +171,16 @@ const hasOwnKey = (folder: string) =>
   given("SSH_AUTH_SOCK") !== undefined ||
   (existsSync(folder) && readdirSync(folder).some((file) => /^id_\w+$/.test(file)));
 
+/** A key or known hosts: as a text, or as GitLab's variables of the type File give them, by a path. */
+function content(name: string): string | undefined {
+  const value = given(name);
+  return value?.startsWith("/") && existsSync(value) ? textOf(value) : value;
+}
+
 /** Lets ssh reach the sites. @throws InputError naming what is missing, or is no key. */
 function letIn(): void {
   const { folder, key, knownHosts } = sshFiles();
-  const [secret, hosts] = [given("FLEET_SSH_KEY"), given("FLEET_KNOWN_HOSTS")];
+  const [secret, hosts] = [content("FLEET_SSH_KEY"), content("FLEET_KNOWN_HOSTS")];
   const findings = [
     ...(secret === undefined && !hasOwnKey(folder)
       ? ["FLEET_SSH_KEY is empty, and this runner has no key of its own"]
@@ -167,7 +192,7 @@ function letIn(): void {
       ? [`${key} is there: a runner with a key of its own needs no FLEET_SSH_KEY`]
       : []),
   ];
-  if (findings.length > 0) throw new InputError("this run", [...findings, guide]);
+  if (findings.length > 0) throw new InputError("this run", [...findings, guide()]);
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   if (secret !== undefined) {
     writeFileSync(key, asFile(secret), { mode: 0o600 });
@@ -176,7 +201,7 @@ function letIn(): void {
       rmSync(key);
       throw new InputError("this run", [
         "FLEET_SSH_KEY is no private key that ssh reads without a passphrase",
-        guide,
+        guide(),
       ]);
     }
   }
@@ -188,7 +213,7 @@ function letIn(): void {
 /** Takes the key away again; a runner's own stays. */
 function letOut(): void {
   const { key } = sshFiles();
-  const secret = given("FLEET_SSH_KEY");
+  const secret = content("FLEET_SSH_KEY");
   if (secret !== undefined && textOf(key) === asFile(secret)) rmSync(key);
 }
 
@@ -196,12 +221,13 @@ function letOut(): void {
 export function ci() {
   const command = bessCommand(
     "ci",
-    "Does the steps of the workflows in .github/workflows/: docs/github-actions.md.",
+    "Does the steps of the workflows in .github/workflows/ and of .gitlab-ci.yml.",
   );
   command.addCommand(
     bessCommand(
       "admit",
-      "Refuses a run of another branch than the default one, and a wave that nobody must approve.",
+      "Refuses a run of another branch than the default one, a wave that nobody must approve, and at " +
+        "GitLab a branch that is not protected.",
     )
       .addOption(
         new Option(

@@ -252,7 +252,7 @@ export interface ImageArgs extends Partial<Record<ImageKey, string | undefined>>
    * @default `"none"`
    * @example
    * ```ts
-   * { images: { verify: "digest" } }
+   * { images: { verify: "none" } }
    * ```
    */
   verify?: "none" | "digest" | undefined;

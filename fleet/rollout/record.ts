@@ -124,7 +124,7 @@ export class Records {
       id: `${started.replace(/\D/g, "").slice(0, 14)}-${kind}`,
       kind,
       ...(label && { label }),
-      by: `${process.env.GITHUB_ACTOR ?? userInfo().username}@${hostname()}`,
+      by: `${process.env.GITHUB_ACTOR ?? process.env.GITLAB_USER_LOGIN ?? userInfo().username}@${hostname()}`,
       revision,
       started,
       outcome: "running",

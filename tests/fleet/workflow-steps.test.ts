@@ -329,12 +329,12 @@ describe("drift.yml", () => {
 });
 
 describe("preview.yml", () => {
-  const event = (from: string) => ({
+  const event = (from: string, login = "ann") => ({
     ...github,
-    event: { pull_request: { number: 7, head: { repo: { full_name: from } } } },
+    event: { pull_request: { number: 7, user: { login }, head: { repo: { full_name: from } } } },
   });
   const own = event("bess/sites");
-  const dependabot = { ...own, actor: "dependabot[bot]" };
+  const dependabot = event("bess/sites", "dependabot[bot]");
   beforeAll(() => {
     checkout.change("fleet/fleet.yaml", "profile: pi,", "profile: pi, retention: 200d,");
     checkout.git("commit", "-q", "-a", "-m", "a retention");
