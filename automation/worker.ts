@@ -177,7 +177,9 @@ async function operate<Name extends keyof Operations>(task: StackTask<Name>): Pr
   const { operation, stack: reference, args, wants } = task;
   const { name, workDir, settings } = reference;
   mkdirSync(workDir, { recursive: true });
-  const providers = reference.rehearsal && (await rehearse(reference.rehearsal));
+  const providers = asksProviders(operation)
+    ? reference.rehearsal && (await rehearse(reference.rehearsal))
+    : undefined;
   try {
     const environment = {
       PULUMI_SKIP_UPDATE_CHECK: "true",
@@ -206,6 +208,10 @@ async function operate<Name extends keyof Operations>(task: StackTask<Name>): Pr
     providers?.close();
   }
 }
+
+/** Operations that ask providers; the others only read or write the backend. */
+const asksProviders = (operation: keyof Operations) =>
+  ["up", "preview", "refresh", "previewRefresh", "destroy"].includes(operation);
 
 /** Nothing can be sent once the parent is gone; this process ends by itself then. */
 function send(message: Message): void {

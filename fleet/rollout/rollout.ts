@@ -179,6 +179,8 @@ const isWorking = (result: Result) => result === "verified" || result === "up-to
  */
 export class Rollout {
   private readonly clock: Clock;
+  /** Since when the lock of a site's stack is another's, in ms since 1970. */
+  private readonly lockedSince = new Map<string, number>();
   /** Sites that have their images. */
   private readonly supplied = new Set<string>();
   /** What the batteries of updated sites sent before, and when their update had ended. */
@@ -378,7 +380,10 @@ export class Rollout {
     const { condition } = this.lockOf(site) ?? {};
     let closed = this.closed(site);
     if (!closed && condition && !isNew && this.options.urgent === undefined) {
-      const why = await session.unmet?.(condition);
+      const why = await session.unmet?.(condition).catch((error: Error) => {
+        if (error instanceof SiteError && error.kind !== "failed") throw error;
+        return `what the battery does is not known: ${error.message}`;
+      });
       // The answer took its time.
       if (why === undefined) closed = this.closed(site);
       else closed = { why, opens: now / 1000 + (this.options.pollSeconds ?? 60) };
@@ -477,13 +482,19 @@ export class Rollout {
     // An update that fails, or is killed, leaves the site between two revisions: it is verified
     // at neither.
     const updating = { revision, since, ...by };
-    if (deployed) await session.recordRevision({ ...deployed, verified: false, updating });
+    // A claim says so already.
+    if (deployed && !sharing)
+      await session.recordRevision({ ...deployed, verified: false, updating });
     let changes: Record<string, number>;
     try {
       changes = await session.up();
     } catch (error) {
-      if (error instanceof SiteError && error.kind === "locked" && sharing)
-        return this.waitFor("another runner");
+      if (error instanceof SiteError && error.kind === "locked" && sharing) {
+        const now = this.clock.now();
+        const first = this.lockedSince.get(site.name) ?? now;
+        this.lockedSince.set(site.name, first);
+        if (now - first < sharing.claimSeconds * 1000) return this.waitFor("another runner");
+      }
       if (!(error instanceof SiteError) || error.kind !== "failed") throw error;
       // The state of a killed update may not be readable yet; its failure is what counts, and the
       // tag says already that the site is verified at neither.

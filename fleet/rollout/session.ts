@@ -299,7 +299,7 @@ export class StackSession implements Session {
         rates,
         rows,
         drops: perMinute(drops.count, seconds),
-        alerts: config.alerts.enabled ? await firingAlerts(config) : [],
+        alerts: config.alerts.enabled ? await firingAlerts(config, since) : [],
         settleSeconds: settleSeconds(model),
       };
     });
@@ -582,13 +582,21 @@ const unlessAbsentTable = <Row>(error: Error): Row[] => {
   throw error;
 };
 
-/** Names of the alerts of a site that fire now, but its sign of life. */
-async function firingAlerts(site: SiteConfig): Promise<string[]> {
+/**
+ * Names of the alerts of a site that fire now, but its sign of life.
+ * @param since seconds since an update; shortly after it those alone that began later: what the update
+ *   itself has silenced for a minute ends by itself.
+ */
+async function firingAlerts(site: SiteConfig, since = Infinity): Promise<string[]> {
   const answer = (await call(site, "GET", "/api/prometheus/grafana/api/v1/alerts")) as {
-    data?: { alerts?: { state: string; labels: Record<string, string> }[] };
+    data?: { alerts?: { state: string; activeAt?: string; labels: Record<string, string> }[] };
   };
+  const from = since < 180 ? Date.now() - since * 1000 : 0;
   const firing = (answer.data?.alerts ?? []).filter(
-    ({ state, labels: of }) => /^(firing|alerting)/i.test(state) && of.kind !== "BessWatchdog",
+    ({ state, activeAt = "", labels: of }) =>
+      /^(firing|alerting)/i.test(state) &&
+      of.kind !== "BessWatchdog" &&
+      !(Date.parse(activeAt) < from),
   );
   return [...new Set(firing.map(({ labels: of }) => of.alertname ?? "an alert"))];
 }

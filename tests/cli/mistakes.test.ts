@@ -659,6 +659,12 @@ const fleets: Row[] = [
   ["a budget below 0", "fleet up --budget -1", "Write a whole number of at least 0."],
   ["no site at once", "fleet up --parallel 0", "Write a whole number of at least 1."],
   ["half an attempt", "fleet up --attempts 1.5", "Write a whole number of at least 1."],
+  [
+    "a shared rollout without a name",
+    "fleet up --yes --share",
+    "--share is given without --rollout: all runners need the same name of the rollout",
+  ],
+  ["a rate of nothing", "fleet up --rate 0", "Write a whole number of at least 1."],
   ["a soak in words", "fleet up --soak long", "Write a whole number of at least 0."],
   ["nobody to ask", "fleet up", "--yes is missing: without a terminal nobody can be asked"],
   ["no backend", "fleet up --yes", "the backend is refused:\n  - PULUMI_BACKEND_URL is not set"],

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { loadModel, type Model, modelSchema } from "../../configs/model";
 import { docker } from "../../fleet/engine";
-import { gate, gateMessage, unhealthyContainers } from "../../fleet/rollout/gate";
+import { gate, gateMessage, markedSeries, unhealthyContainers } from "../../fleet/rollout/gate";
 import { toRepeat } from "../../fleet/services";
 import { askingForFacts, containerFacts, standInForDocker } from "../support/docker";
 import { temporaryFolder } from "../support/programs";
@@ -99,6 +99,27 @@ test("the marked message lies before what dashboards show, and within the retent
   expect(JSON.parse(gateMessage(model, "2d", now).payload)).toMatchObject({
     timestamp: "2026-11-23T12:00:00.123Z",
   });
+});
+
+test("the series of an update lies apart from the gate's message, each second a row of its own", () => {
+  const now = Date.parse("2026-11-24T12:00:00Z");
+  const series = markedSeries(model, "90d", now);
+  if (!series) throw new Error("no series");
+  const times = [0, 1, 1500].map((n) => JSON.parse(series.message(n).payload).timestamp);
+  expect(times).toEqual([
+    "2026-11-16T11:00:00.000Z",
+    "2026-11-16T11:00:01.000Z",
+    "2026-11-16T11:25:00.000Z",
+  ]);
+  expect(series.sql).toBe(
+    `SELECT count(*) AS count FROM "bess" WHERE "id" = 'rollout-gate' AND ` +
+      "time >= '2026-11-16T11:00:00.000Z' AND time < '2026-11-16T11:30:00.000Z'",
+  );
+  // A gate at the end of the longest series has its message later.
+  const gate = gateMessage(model, "90d", now + 1500 * 1000);
+  expect(JSON.parse(gate.payload).timestamp > "2026-11-16T11:30").toBe(true);
+  // A short retention has no room for both.
+  expect(markedSeries(model, "1h", now)).toBeUndefined();
 });
 
 describe("the marked message of another model", () => {

@@ -322,18 +322,28 @@ describe("update locks", () => {
     const deployed = { revision: "one", verified: true };
     const { record } = await clock.during(
       rollOut(
-        { all: { long: ["works"], short: ["works"], idle: ["works"], fresh: ["works"] } },
+        {
+          all: {
+            long: ["works"],
+            short: ["works"],
+            idle: ["works"],
+            fresh: ["works"],
+            mute: ["works"],
+          },
+        },
         {
           clock,
-          deployed: { long: deployed, short: deployed, idle: deployed },
+          deployed: { long: deployed, short: deployed, idle: deployed, mute: deployed },
           lockOf: () => lock({ condition: "not-discharging", wait: "30m" }),
           session: (name) => ({
             unmet: async () =>
-              name === "long" || (name === "short" && clock.now() < begin + 600_000)
-                ? "the battery discharges (bess.power)"
-                : name === "fresh"
-                  ? "nothing is known there"
-                  : undefined,
+              name === "mute"
+                ? Promise.reject(new SiteError("failed", "no such container"))
+                : name === "long" || (name === "short" && clock.now() < begin + 600_000)
+                  ? "the battery discharges (bess.power)"
+                  : name === "fresh"
+                    ? "nothing is known there"
+                    : undefined,
           }),
         },
       ),
@@ -344,6 +354,8 @@ describe("update locks", () => {
       idle: "verified",
       // Where nothing was deployed yet, nobody is asked.
       fresh: "verified",
+      // A database that does not answer says nothing of the battery.
+      mute: "deferred",
     });
     expect(record.sites.short?.waited).toEqual({
       seconds: 600,
@@ -353,6 +365,9 @@ describe("update locks", () => {
       waited: { seconds: 1800 },
       reason: "the battery discharges (bess.power); that is beyond its wait",
     });
+    expect(record.sites.mute?.reason).toMatch(
+      /^what the battery does is not known: no such container/,
+    );
   });
 
   test("a window that closes while the battery is asked is closed", async () => {

@@ -1,4 +1,6 @@
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import type { UpdateLock } from "../../configs/update-locks";
 import { root, WorkerPool } from "../../automation";
 import type { Fault } from "../../rehearsal";
 import { stopOnInterrupt } from "../../fleet/operate";
@@ -10,10 +12,11 @@ import {
   type Revision,
   rollback,
   rollOut,
+  sharing,
   withSession,
 } from "../../fleet/rollout";
 
-/** A rollout of rehearsed sites; as JSON, the argument of this file. */
+/** A rollout of rehearsed sites; as JSON, the argument of this file, or `@` and a file that has it. */
 export interface RolloutCase {
   folder: string;
   kind: "up" | "resume" | "rollback" | "refresh" | "drift" | "down";
@@ -25,7 +28,27 @@ export interface RolloutCase {
   faults?: Record<string, Fault[]>;
   budget?: number;
   parallel?: number;
+  /** When sites may be touched. */
+  locks?: Record<string, UpdateLock>;
+  onFailure?: UpdateLock["onFailure"];
+  soakSeconds?: number;
+  /** Folder of the records, below `folder`. Default: `rollouts`. */
+  records?: string;
+  /** Name of the rollout that other processes do too, and for how many seconds a claim holds. */
+  share?: { name: string; claimSeconds: number };
+  /** Whether the sites have alert rules. Default: true. */
+  alerts?: boolean;
 }
+
+/** A site's settings at a revision. */
+export const settingsOf = (name: string, telegraf: string | undefined, alerts = true) => ({
+  name,
+  engine: `ssh://bess@${name}`,
+  profile: "pi",
+  explorer: { enabled: false },
+  ...(!alerts && { alerts: { enabled: false } }),
+  ...(telegraf !== undefined && { images: { telegraf } }),
+});
 
 /**
  * Runs one, as `node cli/bess.js ../tests/support/rollout JSON`; a process of its own can be
@@ -40,6 +63,12 @@ async function main({
   faults = {},
   budget = 0,
   parallel = 2,
+  locks = {},
+  onFailure,
+  soakSeconds = 0,
+  records = "rollouts",
+  share,
+  alerts,
 }: RolloutCase): Promise<void> {
   const sites = Object.entries(waves).flatMap(([wave, names]) =>
     names.map((name) => ({ name, wave, stack: name })),
@@ -54,16 +83,19 @@ async function main({
     revisionAt: (at: string): Revision => ({
       commit: at,
       program: join(root, "index.ts"),
-      configOf: (name) => ({
-        name,
-        engine: `ssh://bess@${name}`,
-        profile: "pi",
-        explorer: { enabled: false },
-        images: { telegraf: images[at] },
-      }),
+      configOf: (name) => settingsOf(name, images[at], alerts),
     }),
-    records: new Records(join(folder, "rollouts")),
-    options: { parallel, budget, soakSeconds: 0, attempts: 2, backoffSeconds: 0.1 },
+    records: new Records(join(folder, records)),
+    options: {
+      parallel,
+      budget,
+      soakSeconds,
+      attempts: 2,
+      backoffSeconds: 0.1,
+      onFailure,
+      lockOf: ({ name }: { name: string }) => locks[name],
+      sharing: share && { ...sharing(share.name), claimSeconds: share.claimSeconds },
+    },
     limits: { limitSeconds: 1, restarts: 0 },
     report: ({ site, text, wave }: { site?: string; text: string; wave: string }) =>
       console.log(`${wave} ${site ?? ""} ${text}`),
@@ -95,7 +127,10 @@ async function main({
   }[kind]();
 }
 
-main(JSON.parse(process.argv[2] ?? "{}")).then(
-  () => process.exit(0),
-  (error: Error) => (console.error(error.message), process.exit(1)),
-);
+if (process.argv[1] === __filename.replace(/\.ts$/, "")) {
+  const [, , told = "{}"] = process.argv;
+  main(JSON.parse(told.startsWith("@") ? readFileSync(told.slice(1), "utf8") : told)).then(
+    () => process.exit(0),
+    (error: Error) => (console.error(error.message), process.exit(1)),
+  );
+}
