@@ -256,6 +256,18 @@ async function victoriaMetrics(): Promise<Part> {
   return { name, state: "installed", note: `${victoriaMetricsVersion}, copied into ${cache}` };
 }
 
+/** Caddy, in whatever version the machine or a newer Debian has. */
+async function caddy(): Promise<Part> {
+  const name = "caddy";
+  const path = locate(name);
+  if (path) return { name, state: "found", note: path };
+  console.error(`fetching  ${name}: from Debian's package`);
+  const failed = locate("apt-get") ? await unpackDebian(name, [name]) : "no apt-get to fetch it";
+  return failed
+    ? { name, state: "missing", note: `install Caddy: https://caddyserver.com (${failed})` }
+    : { name, state: "installed", note: `copied into ${cache}` };
+}
+
 const telegrafVersion = versionOf(images.telegraf);
 
 const telegrafInputs = [
@@ -640,6 +652,7 @@ const sets = {
     mosquitto,
     restic,
     victoriaMetrics,
+    caddy,
     () => debian("busybox", ["busybox"]),
     () => debian("python3", ["python3"]),
     () => debian("influxd", ["influxdb"]),

@@ -106,7 +106,7 @@ export class Interface extends pulumi.ComponentResource {
         environment: [...configs.environment],
         files: [{ path: environmentFile, content: settings, secret: true }],
         volumes: [{ name: this.volume, path: configs.paths.data }],
-        healthCheck: configs.interfaceHealthCheck,
+        healthCheck: configs.interfaceHealthCheck(),
       },
       { parent: this },
     );
@@ -140,7 +140,7 @@ export class Interface extends pulumi.ComponentResource {
         files,
         volumes: [{ name: volume.name, path: configs.paths.proxyData }],
         ports: [{ internal: configs.ports.proxy, external: port, address }],
-        healthCheck: configs.proxyHealthCheck({ host }),
+        healthCheck: configs.proxyHealthCheck(),
       },
       { parent: this, dependsOn: [this.service.ready] },
     );

@@ -10,11 +10,11 @@ import {
   interfaceHealthCheck,
   kioskUrl,
   originOf,
-  ports,
+  proxyHealthCheck,
   settingsFile,
 } from "../../configs/interface";
 import { keyPair } from "../support/key-pairs";
-import { caddy, freePort, listens, Running, temporaryFolder, until } from "../support/programs";
+import { freePort, listens, program, Running, temporaryFolder, until } from "../support/programs";
 
 test("the address of the overview is under the interface's own origin", () => {
   const place = { host: "kiel-1.example", port: 443 };
@@ -41,9 +41,6 @@ test("settings are lines that a file of environment variables has", () => {
   });
 });
 
-const found = caddy();
-const missing = found ? undefined : "Caddy is missing: no `caddy` on the PATH";
-
 /** Stands in for the interface or for Grafana: answers what it was asked, and by which name. */
 const standIn = (name: string): Promise<Server> =>
   new Promise((resolve) => {
@@ -64,23 +61,31 @@ const standIn = (name: string): Promise<Server> =>
     );
     server.listen(0, "127.0.0.1", () => resolve(server));
   });
+/** Exit code of a command. */
+async function exitOf([command = "", ...args]: readonly string[]): Promise<number | null> {
+  const run = new Running(command, args);
+  await until("it has ended", () => run.exitCode !== null);
+  return run.exitCode;
+}
 const portOf = (server: Server) => (server.address() as AddressInfo).port;
 
-(missing ? describe.skip : describe).each([
+describe.each([
   ["a certificate of yours", true],
   ["one of its own authority", false],
-])(`the real Caddy${missing ? ` (${missing})` : ""}, with %s`, (_, certified) => {
+])("the real Caddy, with %s", (_, certified) => {
   const folder = temporaryFolder();
   const at = (file: string) => join(folder.path, file);
   const pair = keyPair({ names: "DNS:kiel-1.example" });
   let servers: Server[] = [];
   let proxy: Running;
   let port: number;
+  let health: number;
 
   beforeAll(async () => {
     servers = [await standIn("interface"), await standIn("grafana")];
     const [own, grafana] = servers.map((server) => `127.0.0.1:${portOf(server)}`);
     port = await freePort();
+    health = await freePort();
     writeFileSync(at("certificate.pem"), pair.certificate);
     writeFileSync(at("key"), pair.key);
     writeFileSync(
@@ -90,11 +95,12 @@ const portOf = (server: Server) => (server.address() as AddressInfo).port;
         port,
         certified,
         listen: port,
+        health,
         upstreams: { interface: own ?? "", grafana: grafana ?? "" },
         at: { certificate: at("certificate.pem"), key: at("key"), proxyData: at("data") },
       }),
     );
-    proxy = new Running(found ?? "", ["run", "--config", at("Caddyfile")], {
+    proxy = new Running(program("caddy"), ["run", "--config", at("Caddyfile")], {
       env: { HOME: folder.path },
     });
     await until(
@@ -170,21 +176,24 @@ const portOf = (server: Server) => (server.address() as AddressInfo).port;
     const upgrade = { connection: "Upgrade", upgrade: "websocket" };
     expect(await ask("/grafana/api/live/ws", upgrade)).toMatchObject({ status: 101 });
   });
+
+  test("is healthy while Grafana answers behind it, as the image's wget sees it", async () => {
+    const [, ...wget] = proxyHealthCheck(health);
+    expect(await exitOf([program("busybox"), ...wget])).toBe(0);
+    await new Promise((resolve) => servers[1]?.close(resolve).closeAllConnections());
+    expect(await exitOf([program("busybox"), ...wget])).not.toBe(0);
+  });
 });
 
 test("the interface is healthy while its port answers without an error of its own", async () => {
   const server = createServer((_, response) => response.writeHead(status).end());
   let status = 302;
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const script = interfaceHealthCheck[3]?.replace(`${ports.interface}`, `${portOf(server)}`) ?? "";
-  const check = async () => {
-    const run = new Running("bash", ["-c", script]);
-    await until("it has ended", () => run.exitCode !== null);
-    return run.exitCode;
-  };
+  const check = () => exitOf(interfaceHealthCheck(portOf(server)).slice(1));
   expect(await check()).toBe(0);
   status = 503;
   expect(await check()).toBe(1);
+  const script = interfaceHealthCheck(portOf(server)).slice(1);
   server.close();
-  expect(await check()).not.toBe(0);
+  expect(await exitOf(script)).not.toBe(0);
 });

@@ -18,6 +18,7 @@ export function program(
     | "docker-registry"
     | "mosquitto"
     | "mosquitto_persist_sqlite.so"
+    | "caddy"
     | "mosquitto_pub"
     | "mosquitto_sub"
     | "python3"
@@ -38,7 +39,7 @@ export function program(
 
 /** Path of a program on the PATH that a test can do without; undefined where it is missing. */
 export const optionalProgram = (
-  name: "caddy" | "gofakes3" | "influxdb3" | "rest-server",
+  name: "gofakes3" | "influxdb3" | "rest-server",
 ): string | undefined => searched.map((folder) => join(folder, name)).find(existsSync);
 
 /**
@@ -47,9 +48,6 @@ export const optionalProgram = (
  */
 export const influxdb3 = (): string | undefined =>
   process.env.BESS_INFLUXDB3 ?? optionalProgram("influxdb3");
-
-/** Caddy, in whatever version the machine has: on the PATH or in the cache. */
-export const caddy = (): string | undefined => optionalProgram("caddy");
 
 /** A port of the loopback address that nobody listens on. */
 export function freePort(): Promise<number> {
