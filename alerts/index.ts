@@ -3,6 +3,8 @@ import { type PipelineOptions, pipelineGroup, watchdogGroup } from "./pipeline";
 import type { AlertGroup, SiteLabels } from "./rule";
 import { telemetryGroups } from "./telemetry";
 
+export { slowestEvaluation } from "./telemetry";
+
 export {
   deadMan,
   deadManIntegration,

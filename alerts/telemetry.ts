@@ -4,6 +4,7 @@ import {
   isNumber,
   lowestOf,
   type Measurement,
+  type Model,
   sourcesOf,
   workOf,
 } from "../configs/model";
@@ -35,6 +36,10 @@ function secondsOf(pace: Pace, m: Measurement): number {
   const interval = Math.ceil(durationSeconds(m.interval) / shortest) * shortest;
   return Math.min(Math.max(interval, pace === "often" ? shortest : 60), 3600);
 }
+
+/** Seconds between two evaluations of a model's slowest rule. */
+export const slowestEvaluation = ({ measurements }: Model): number =>
+  Math.max(60, ...measurements.map((m) => secondsOf("seldom", m)));
 
 /** Seconds back in which a unit's last value is looked for: some of its messages may be late. */
 const recent = (m: Measurement) => Math.max(30, Math.ceil(3 * durationSeconds(m.interval)));

@@ -10,7 +10,7 @@ import { rollupsTable } from "../configs/rollups";
 import { type Scenario, scenarioNames } from "../configs/scenarios";
 import { measurementUid } from "../dashboards";
 import { chromium, Chromium } from "../tests/support/chromium";
-import { Grafana, grafanaHome } from "../tests/support/grafana";
+import { Grafana, grafanaHome, grafanaPassword } from "../tests/support/grafana";
 import { influxdb3, until } from "../tests/support/programs";
 import { pipelineRows } from "../tests/support/pipeline-rows";
 import { RolledSite } from "../tests/support/rolled-site";
@@ -221,7 +221,8 @@ program
           feed(site, model, asked, stop.signal, resolve).then(resolve, reject);
         });
       say("simulated");
-      site.startRollup();
+      const admin = { url: grafana.url, user: "admin", password: grafanaPassword };
+      site.startRollup(undefined, admin);
       if (asked.state !== "empty")
         await until("yesterday is reckoned", () => isReckoned(site), 900);
       say("rolled up");

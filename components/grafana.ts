@@ -5,6 +5,7 @@ import type { BackupConfig } from "../configs/backup-schema";
 import { databases } from "../configs/influxdb";
 import * as configs from "../configs/grafana";
 import type { Model } from "../configs/model";
+import { tiers } from "../configs/rollups";
 import type { StorageBudget } from "../configs/storage";
 import { dashboards, sources } from "../dashboards";
 import type { Profile } from "../configs/profiles";
@@ -60,7 +61,7 @@ export interface GrafanaArgs extends GrafanaServerArgs {
    * @default there is no such user
    * @example
    * ```ts
-   * { alertsPassword: password("kiel-1-uplink-alerts", undefined, this) }
+   * { alertsPassword: password("kiel-1-alert-reader", undefined, this) }
    * ```
    */
   alertsPassword?: pulumi.Output<string> | undefined;
@@ -143,7 +144,7 @@ export class Grafana extends GrafanaServer {
         `${name}-alerts`,
         {
           login: configs.alertReader,
-          name: "Uplink, which reads alerts",
+          name: "Rollups, which read alerts",
           email: `${configs.alertReader}@localhost`,
           password: args.alertsPassword,
         },
@@ -181,7 +182,12 @@ export class Grafana extends GrafanaServer {
       },
       afterDefault,
     );
-    return [telemetry, pipeline, rollups, this.sqlSource(afterDefault)];
+    const history = this.influxQlSource(
+      "history",
+      { uid: sources.history, name: "InfluxDB alerts (InfluxQL)", database: tiers.day.database },
+      afterDefault,
+    );
+    return [telemetry, pipeline, rollups, history, this.sqlSource(afterDefault)];
   }
 
   private influxQlSource(
@@ -230,10 +236,11 @@ export class Grafana extends GrafanaServer {
   }
 
   private createDashboards(api: pulumi.CustomResourceOptions) {
-    const { model, storage, backup, uplink, title, timeZone } = this.args;
+    const { model, storage, backup, uplink, title, timeZone, alerts } = this.args;
     const uid = configs.folders.dashboards;
     const folder = new grafana.oss.Folder(this.name, { uid, title: "BESS" }, api);
-    return dashboards(model, { site: title, storage, backup, uplink, timeZone }).map(
+    const shown = { site: title, storage, backup, uplink, timeZone, alerts: alerts.enabled };
+    return dashboards(model, shown).map(
       (dashboard) =>
         new grafana.oss.Dashboard(
           `${this.name}-${dashboard.uid}`,

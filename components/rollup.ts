@@ -1,13 +1,9 @@
 import * as pulumi from "@pulumi/pulumi";
 import { type Model, withoutWatch } from "../configs/model";
+import { alertReader, type AlertSource, url as grafana } from "../configs/grafana";
+import type { LogbookConfig } from "../configs/logbook";
 import { healthCheck, paths, port, type Retention, type RollupConfig } from "../configs/rollups";
-import { alertReader, port as grafanaPort } from "../configs/grafana";
-import {
-  type UplinkConfig,
-  type UplinkGrafana,
-  uplinkPasswordFile,
-  uplinkTokenFile,
-} from "../configs/uplink";
+import { type UplinkConfig, uplinkTokenFile } from "../configs/uplink";
 import { bundleOf, programVersion } from "./bundles";
 import { type File, Service, type ServiceContext } from "./service";
 import type { LateValues } from "./site-values";
@@ -80,6 +76,16 @@ export interface RollupArgs extends ServiceContext {
    */
   token: pulumi.Input<string>;
   /**
+   * How the site's alerts are read at Grafana: the password of the user who does, which is secret, and
+   * the seconds between two evaluations of the slowest rule.
+   * @default alerts are off
+   * @example
+   * ```ts
+   * { alerts: { password: password("kiel-1-alert-reader", undefined, this), slowest: 60 } }
+   * ```
+   */
+  alerts?: { password: pulumi.Input<string>; slowest: number } | undefined;
+  /**
    * Way to a hub, which gets the site's minutes.
    * @default none
    * @example
@@ -88,18 +94,9 @@ export interface RollupArgs extends ServiceContext {
    * ```
    */
   uplink?: LateValues["uplink"];
-  /**
-   * Password of the user by whom the site's alerts are read at Grafana, to cross to the hub; secret.
-   * @default alerts do not cross
-   * @example
-   * ```ts
-   * { alertsPassword: password("kiel-1-uplink-alerts", undefined, this) }
-   * ```
-   */
-  alertsPassword?: pulumi.Output<string> | undefined;
 }
 
-/** The rollups of a site's rows, and a reader that answers queries from them. */
+/** The rollups of a site's rows, a reader that answers queries from them, and the site's logbook. */
 export class Rollup extends pulumi.ComponentResource {
   /** Its container. */
   readonly service: Service;
@@ -128,15 +125,22 @@ export class Rollup extends pulumi.ComponentResource {
 }
 
 /** Where the site's Grafana tells of its alerts. */
-const grafana: UplinkGrafana = {
-  url: `http://grafana:${grafanaPort}`,
+const alertSource: AlertSource = {
+  url: grafana,
   user: alertReader,
-  passwordFile: uplinkPasswordFile,
+  passwordFile: paths.grafanaPassword,
 };
 
 function files(args: RollupArgs): File[] {
-  const { model, retention, influxdb, relay, token, timeZone, uplink, alertsPassword, site } = args;
+  const { model, retention, influxdb, relay, token, timeZone, alerts, uplink, site } = args;
   const { url, user, ca, raw = [] } = uplink ?? {};
+  const logbook: LogbookConfig = {
+    grafana,
+    ...(alerts && {
+      // A rule is evaluated some seconds after Grafana's start at the soonest.
+      alerts: { source: alertSource, settle: alerts.slowest + 60 },
+    }),
+  };
   const told: { [key in keyof UplinkConfig]?: pulumi.Input<unknown> } | undefined = uplink && {
     site,
     version: programVersion(),
@@ -145,9 +149,9 @@ function files(args: RollupArgs): File[] {
     tokenFile: uplinkTokenFile,
     ca,
     raw,
-    ...(alertsPassword && { grafana }),
+    ...(alerts && { grafana: alertSource }),
   };
-  const config: Record<keyof RollupConfig, pulumi.Input<unknown> | undefined> = {
+  const config: Record<keyof RollupConfig | "logbook", pulumi.Input<unknown> | undefined> = {
     model: withoutWatch(model),
     retention,
     influxdb,
@@ -157,6 +161,7 @@ function files(args: RollupArgs): File[] {
     zone: timeZone,
     listen: undefined,
     due: undefined,
+    logbook,
     // A site without an uplink has no such key.
     ...(told && { uplink: told }),
   };
@@ -164,9 +169,7 @@ function files(args: RollupArgs): File[] {
     { path: paths.program, content: bundleOf("rollup") },
     { path: paths.config, content: pulumi.jsonStringify(config) },
     { path: paths.token, content: token, secret: true },
+    ...(alerts ? [{ path: paths.grafanaPassword, content: alerts.password, secret: true }] : []),
     ...(uplink ? [{ path: uplinkTokenFile, content: uplink.token, secret: true }] : []),
-    ...(uplink && alertsPassword
-      ? [{ path: uplinkPasswordFile, content: alertsPassword, secret: true }]
-      : []),
   ];
 }

@@ -1,5 +1,6 @@
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
+import { slowestEvaluation } from "../alerts";
 import { kindOf } from "../configs/backup-schema";
 import { checkSite } from "../configs/checks";
 import { labels } from "../configs/containers";
@@ -139,10 +140,9 @@ export class Site extends pulumi.ComponentResource {
     const influxdb = this.createInfluxDb(name, data);
     const telegraf = this.createTelegraf(name, [field, data], mosquitto, influxdb);
     const explorer = this.createExplorer(name, data, influxdb);
-    const alertsPassword =
-      config.uplink && config.alerts.enabled
-        ? password(`${name}-uplink-alerts`, undefined, this)
-        : undefined;
+    const alertsPassword = config.alerts.enabled
+      ? password(`${name}-alert-reader`, undefined, this)
+      : undefined;
     const rollup = this.createRollup(name, data, influxdb, alertsPassword);
     const grafana = this.createGrafana(name, data, influxdb, rollup, host, alertsPassword);
     const own = this.createInterface(name, data);
@@ -264,6 +264,7 @@ export class Site extends pulumi.ComponentResource {
     influxdb: InfluxDb,
     alertsPassword: pulumi.Output<string> | undefined,
   ): Rollup {
+    const slowest = slowestEvaluation(this.model);
     return new Rollup(
       `${name}-rollup`,
       {
@@ -276,8 +277,8 @@ export class Site extends pulumi.ComponentResource {
         notes: influxdb.notes.name,
         token: influxdb.token("rollup", this.late.rotate.influxRollup),
         uplink: this.late.uplink,
-        alertsPassword,
         timeZone: this.config.timeZone,
+        alerts: alertsPassword && { password: alertsPassword, slowest },
       },
       { parent: this, dependsOn: [influxdb.schema] },
     );

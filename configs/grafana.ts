@@ -6,6 +6,9 @@ import { quoted } from "./ssh";
 /** Port of Grafana inside its container. */
 export const port = 3000;
 
+/** Where the site's containers reach it. */
+export const url = `http://grafana:${port}`;
+
 /** Paths inside Grafana's container. */
 export const paths = {
   data: "/var/lib/grafana",
@@ -30,7 +33,15 @@ export const prefix = "bess-";
 export const contactName = (contact: string): string => prefix + contact;
 
 /** User by whom a site's own program reads alerts: a viewer. */
-export const alertReader = `${prefix}uplink`;
+export const alertReader = `${prefix}reader`;
+
+/** Where a site's alerts are read, and as whom. */
+export interface AlertSource {
+  /** Such as `http://grafana:3000`. */
+  url: string;
+  user: string;
+  passwordFile: string;
+}
 
 /** Tag of annotations of what happened at a site: every dashboard draws them. */
 export const eventTag = "bess";

@@ -21,6 +21,7 @@ import {
   tierTables,
   windowsPerYear,
 } from "./rollups";
+import { logbookTables } from "./logbook";
 import { renderScript } from "./scripts";
 import { storedLines, storedTables, type StoredTable, tablesOfLines } from "./stored";
 import { durationSeconds } from "./units";
@@ -405,6 +406,12 @@ export const schema = (model: Model, retention: Retention): Schema => ({
       tags: [],
       fields: ["set_aside", "milliseconds"].map((name) => ({ name, type: "int64" })),
     },
+    ...logbookTables.map(({ db, table, tags, fields }) => ({
+      db,
+      table,
+      tags: [...tags],
+      fields: columns(fields),
+    })),
     ...Object.values(countedTables).map(({ table, tags, last }): Table => ({
       db: databases.pipeline,
       table,

@@ -311,6 +311,8 @@ export const paths = {
   program: "/opt/rollup/main.js",
   config: "/opt/rollup/config.json",
   token: "/run/secrets/influxdb_token",
+  /** Password of the user by whom alerts are read at Grafana. */
+  grafanaPassword: "/run/secrets/grafana_password",
   /** Folder with the relay's notes, a volume that it only reads. */
   notes: "/var/lib/rollup-notes",
 } as const;

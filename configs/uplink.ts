@@ -1,4 +1,5 @@
 import * as z from "zod";
+import type { AlertSource } from "./grafana";
 import type { Field, Measurement, Model } from "./model";
 import { isNumber, rolledOf, type Rolled } from "./rollups";
 import type { Unit } from "./units";
@@ -237,14 +238,6 @@ export const settleSeconds = 10;
 /** Table of the pipeline's database that tells of the uplink, and how far it is. */
 export const uplinkTable = "uplink";
 
-/** Where a site's alerts are read, and as whom. */
-export interface UplinkGrafana {
-  /** Such as `http://grafana:3000`. */
-  url: string;
-  user: string;
-  passwordFile: string;
-}
-
 /** What a site's program is told of the uplink. */
 export interface UplinkConfig {
   /** Name of the site. */
@@ -262,16 +255,15 @@ export interface UplinkConfig {
   /** Fields that cross at full rate, such as `battery.soc`. */
   raw: readonly string[];
   /** The site's Grafana, which knows its alerts. Default: they do not cross. */
-  grafana?: UplinkGrafana | undefined;
+  grafana?: AlertSource | undefined;
   /** Seconds after which a note is followed, and its block looked at again. Default: as deployed. */
   due?: { note: number; again: number } | undefined;
   /** Seconds after a minute's end. Default: {@link settleSeconds}. */
   settle?: number | undefined;
 }
 
-/** Files in the container: the token, and the password at Grafana. */
+/** File with the token in the container. */
 export const uplinkTokenFile = "/run/secrets/uplink_token";
-export const uplinkPasswordFile = "/run/secrets/grafana_uplink_password";
 
 const certificate = /-----BEGIN CERTIFICATE-----[^]+-----END CERTIFICATE-----/;
 

@@ -44,6 +44,8 @@ export interface DashboardOptions {
   backup?: Pick<BackupConfig, "every"> | undefined;
   /** Whether it sends its minutes to a hub. Default: no, and not shown. */
   uplink?: boolean | undefined;
+  /** Whether it has alerts. Default: yes. */
+  alerts?: boolean | undefined;
   /** Time zone of all times, such as `Europe/Berlin`. Default: the one of whoever looks. */
   timeZone?: string | undefined;
 }
@@ -54,17 +56,24 @@ export interface DashboardOptions {
  */
 export function dashboards(
   model: Model,
-  { site, storage, backup, uplink, timeZone = "browser" }: DashboardOptions = {},
+  {
+    site,
+    storage,
+    backup,
+    uplink,
+    alerts: watched = true,
+    timeZone = "browser",
+  }: DashboardOptions = {},
 ): Dashboard[] {
   const title = (name: string) => (site ? `${site}: ${name}` : name);
   const made = [
-    overview(model, title("Overview")),
+    overview(model, title("Overview"), watched),
     ...model.measurements.map((m) => measurement(m, title(m.title))),
     performance(model, title("Performance")),
-    alerts(title("Alerts")),
+    alerts(title("Alerts"), watched),
     pipeline(model, title("Pipeline"), storage, backup, uplink),
   ];
-  return made.map((d) => ({ ...d, timezone: timeZone, annotations: { list: [events()] } }));
+  return made.map((d) => ({ ...d, timezone: timeZone, annotations: { list: events() } }));
 }
 
 /** One query of a dashboard, and the panel that asks it. */

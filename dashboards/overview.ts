@@ -1,7 +1,7 @@
 import type { Dashboard } from "@grafana/grafana-foundation-sdk/dashboard";
 import type { Field, Measurement, Model } from "../configs/model";
 import { units } from "../configs/units";
-import { activeAlerts, alertCount } from "./alerts";
+import { activeAlerts, alertsOff, state } from "./alerts";
 import * as panels from "./panels";
 import * as queries from "./queries";
 
@@ -88,8 +88,11 @@ function messages({ measurements }: Model) {
     .thresholds(panels.steps("red", [50, "orange"], [95, "green"]));
 }
 
-/** The site at a glance: charge, power, mode and freshness of every unit. */
-export function overview(model: Model, title: string): Dashboard {
+/**
+ * The site at a glance: its state, charge, power, mode and freshness of every unit.
+ * @param alerts whether the site has alerts.
+ */
+export function overview(model: Model, title: string, alerts: boolean): Dashboard {
   const { measurements } = model;
   const board = panels.board(
     "bess-overview",
@@ -97,8 +100,10 @@ export function overview(model: Model, title: string): Dashboard {
     `${model.title} at a glance: what is wrong, charge, power, mode and freshness of every unit.`,
   );
   panels.tagVariables(model).forEach((variable) => board.withVariable(variable));
-  board.withPanel(alertCount().span(4).height(5));
-  board.withPanel(activeAlerts().span(20).height(5));
+  if (alerts) {
+    board.withPanel(state().span(12).height(5));
+    board.withPanel(activeAlerts().span(12).height(5));
+  } else panels.place(board, 2, [alertsOff()]);
   panels.place(board, 5, measurements.flatMap(flows), 4);
   panels.place(board, 6, measurements.flatMap(stateOfCharge));
   panels.place(board, 7, [...measurements.flatMap(powers), ...measurements.flatMap(currents)], 4);

@@ -6,6 +6,7 @@ import type { PanelBuilder as Heatmap } from "@grafana/grafana-foundation-sdk/he
 import { PanelBuilder as Stat } from "@grafana/grafana-foundation-sdk/stat";
 import { PanelBuilder as StateTimeline } from "@grafana/grafana-foundation-sdk/statetimeline";
 import { PanelBuilder as Table } from "@grafana/grafana-foundation-sdk/table";
+import { PanelBuilder as TextPanel, TextMode } from "@grafana/grafana-foundation-sdk/text";
 import { PanelBuilder as TimeSeries } from "@grafana/grafana-foundation-sdk/timeseries";
 import type { Field, Measurement, Model } from "../configs/model";
 import { durationSeconds, units } from "../configs/units";
@@ -14,7 +15,7 @@ import * as queries from "./queries";
 /** A panel with queries that is still being built, of any of the kinds that are used here. */
 type AskingPanel = TimeSeries | StateTimeline | Stat | BarGauge | Table | Heatmap;
 /** A panel that is still being built. A `PanelBuilder` has the kinds that the SDK has no builder of. */
-export type AnyPanel = AskingPanel | AnnotationsList | dashboard.PanelBuilder;
+export type AnyPanel = AskingPanel | AnnotationsList | TextPanel | dashboard.PanelBuilder;
 
 /** A query and what belongs to it. */
 export interface Target extends queries.TargetOptions {
@@ -30,6 +31,7 @@ const nothing = {
   [queries.sources.rollups]:
     "Nothing came in this time; choose a longer one, or look at “Pipeline”",
   [queries.sources.pipeline]: "Nothing was recorded in this time",
+  [queries.sources.history]: "No alert has ended in this time",
 } satisfies Record<queries.InfluxQlSource, string>;
 
 /** Gives a panel its title, its description, its queries, and what it says where they answer nothing. */
@@ -110,6 +112,10 @@ export const numbers = () =>
     .colorMode(common.BigValueColorMode.Value)
     .graphMode(common.BigValueGraphMode.Area)
     .reduceOptions(reduced("lastNotNull"));
+
+/** A panel without a query, which says something in Markdown. */
+export const words = (text: string) =>
+  new TextPanel().content(text).mode(TextMode.Markdown).transparent(true);
 
 /** Keeps the sentence for an empty answer from the colour of a value: nothing is no alarm. */
 const emptyIsGrey: dashboard.SpecialValueMap = {
@@ -249,10 +255,13 @@ const modeWords: [pattern: string, color: string][] = [
   ["/standby|idle|wait|silent|stop|off/i", "#6e7681"],
 ];
 
-const wordColors = modeWords.map(([pattern, color]): dashboard.RegexMap => ({
+/** A mapping of the texts that match a pattern to a colour. */
+export const colored = (pattern: string, color: string): dashboard.RegexMap => ({
   type: dashboard.MappingType.RegexToText,
   options: { pattern, result: { color } },
-}));
+});
+
+const wordColors = modeWords.map(([pattern, color]) => colored(pattern, color));
 
 /** A mapping from a state's number to its text and colour. */
 const named = (options: dashboard.ValueMap["options"]): dashboard.ValueMap => ({

@@ -8,12 +8,14 @@ export { isFlag, isState, poweredCircuits } from "../configs/rollups";
 
 /**
  * uids of Grafana's data sources. Dashboards read the InfluxQL ones: of `rollups` the reader answers from
- * a tier what is long, and of `telemetry` InfluxDB itself. `sql` is for Explore.
+ * a tier what is long, and of `telemetry` InfluxDB itself; `history` has the alerts that are over. `sql`
+ * is for Explore.
  */
 export const sources = {
   telemetry: "bess-influx-01",
   rollups: "bess-influx-rollups",
   pipeline: "bess-influx-pipeline",
+  history: "bess-influx-history",
   sql: "bess-influx-sql",
 } as const;
 

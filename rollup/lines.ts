@@ -53,6 +53,28 @@ function fieldValue(value: Value, type: Field["type"]): string {
   return String(value);
 }
 
+/** A row as line protocol: numbers are whole. A tag without a text is left out. */
+export const rowLine = (
+  table: string,
+  tags: Record<string, string>,
+  fields: Record<string, number | string>,
+  time: number,
+): string =>
+  line({
+    series: [
+      escaped(table),
+      ...Object.entries(tags).flatMap(([name, text]) =>
+        text === "" ? [] : [`${name}=${escaped(text)}`],
+      ),
+    ].join(","),
+    fields: Object.entries(fields)
+      .map(([name, value]) => {
+        return `${name}=${fieldValue(value, typeof value === "string" ? "string" : "int")}`;
+      })
+      .join(","),
+    time,
+  });
+
 /** How a measurement's rollups are written into a tier. */
 export class TierLines {
   private readonly parts: {

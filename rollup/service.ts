@@ -1,7 +1,9 @@
 import { readFileSync } from "node:fs";
 import { port, type RollupConfig } from "../configs/rollups";
+import type { LogbookConfig } from "../configs/logbook";
 import type { UplinkConfig } from "../configs/uplink";
 import { Database } from "./database";
+import { Logbook } from "./logbook";
 import { Reader } from "./reader";
 import { type Hub, RemoteWrite } from "./remote-write";
 import { Roller } from "./roller";
@@ -9,8 +11,9 @@ import { makeServer } from "./server";
 import { Uplink } from "./uplink";
 import { DatabaseSource } from "./uplink-source";
 
-/** What the container's program is told: of the rollups, and of the way to a hub where there is one. */
+/** What the container's program is told: of the rollups, of the logbook, and of the way to a hub. */
 export interface ServiceConfig extends RollupConfig {
+  logbook?: LogbookConfig;
   uplink?: UplinkConfig;
 }
 
@@ -58,8 +61,11 @@ export async function runRollup(
   });
   const hub = config.uplink && new RemoteWrite(hubOf(config.uplink));
   const uplink = hub && config.uplink && uplinkOf(config, config.uplink, hub);
-  // A hub that is away has no effect on the rollups.
-  await Promise.all([roller.run(signal), uplink?.run(signal)]);
+  const logbook =
+    config.logbook &&
+    new Logbook({ config, logbook: config.logbook, database, authorization, log });
+  // A hub or a Grafana that is away has no effect on the rollups.
+  await Promise.all([roller.run(signal), uplink?.run(signal), logbook?.run(signal)]);
   hub?.close();
   server.close();
   server.closeAllConnections();

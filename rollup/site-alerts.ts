@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { muteMatchers } from "../configs/alerting";
-import type { UplinkGrafana } from "../configs/uplink";
+import type { AlertSource } from "../configs/grafana";
 
 /** An alert that fires. */
 export interface FiringAlert {
@@ -60,7 +60,7 @@ export function siteAlerts(
 /** Asks a site's Grafana. @returns undefined while it does not answer. */
 export async function askAlerts(
   site: string,
-  { url, user, passwordFile }: UplinkGrafana,
+  { url, user, passwordFile }: AlertSource,
 ): Promise<SiteAlerts | undefined> {
   const password = readFileSync(passwordFile, "utf8").trimEnd();
   const authorization = `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}`;

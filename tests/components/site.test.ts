@@ -242,15 +242,15 @@ describe("an uplink", () => {
         raw: ["battery.soc"],
         grafana: {
           url: "http://grafana:3000",
-          user: "bess-uplink",
-          passwordFile: "/run/secrets/grafana_uplink_password",
+          user: "bess-reader",
+          passwordFile: "/run/secrets/grafana_password",
         },
       },
     });
     const [reader] = ofType("grafana:oss/user:User");
     expect(reader?.inputs).toMatchObject({
-      login: "bess-uplink",
-      password: { value: upload(rollup, "/grafana_uplink_password") },
+      login: "bess-reader",
+      password: { value: upload(rollup, "/grafana_password") },
     });
     expect(reader?.inputs).not.toHaveProperty("isAdmin");
     expect(upload(rollup, "/uplink_token")).toBe(uplink.token);

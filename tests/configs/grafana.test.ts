@@ -21,7 +21,7 @@ const held: Record<string, unknown> = {
     { name: "bess-always", time_intervals: [{ times: [{ start_time: "00:00" }] }] },
     { name: "holidays", time_intervals: [] },
   ],
-  "/api/users/lookup?loginOrEmail=bess-uplink": { id: 7, email: "", login: "bess-uplink" },
+  "/api/users/lookup?loginOrEmail=bess-reader": { id: 7, email: "", login: "bess-reader" },
 };
 
 beforeAll(async () => {
@@ -86,7 +86,7 @@ describe("what a volume holds of a former stack", () => {
       "GET /api/v1/provisioning/mute-timings",
       "DELETE /api/v1/provisioning/mute-timings/bess-always",
       "DELETE /api/v1/provisioning/templates/bess",
-      "GET /api/users/lookup?loginOrEmail=bess-uplink",
+      "GET /api/users/lookup?loginOrEmail=bess-reader",
       "DELETE /api/admin/users/7",
       "DELETE /api/folders/bess?forceDeleteRules=true",
       "DELETE /api/datasources/uid/source-1",

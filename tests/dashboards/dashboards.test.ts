@@ -1,6 +1,11 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import type { Dashboard, Panel } from "@grafana/grafana-foundation-sdk/dashboard";
+import type {
+  AnnotationQuery,
+  Dashboard,
+  Panel,
+  RegexMap,
+} from "@grafana/grafana-foundation-sdk/dashboard";
 import {
   loadModel,
   modelSchema,
@@ -10,10 +15,12 @@ import {
 } from "../../configs/model";
 import { storageBudget } from "../../configs/storage";
 import { durationSeconds } from "../../configs/units";
-import { eventTag } from "../../configs/grafana";
+import { deploymentTags, eventTag, muteTags } from "../../configs/grafana";
+import { logbookTables, stateWords } from "../../configs/logbook";
 import { dashboards, type PanelQuery, queriesOf, sources } from "../../dashboards";
 import { figureNames, figureTables } from "../../configs/performance";
 import { parseFigureQuery, parseQuery } from "../../rollup/influxql";
+import { rowLine } from "../../rollup/lines";
 import { ask, InfluxQlEngine, write } from "../support/influxql";
 
 const modelOf = (file: string) => loadModel(join(__dirname, "../../configs", file));
@@ -216,8 +223,8 @@ describe.each(named)("the dashboards of %s", (_, model) => {
   test("no name of the model is hard-wired", () => {
     const text = JSON.stringify(
       dashboards(renamed(model))
-        .slice(0, -1)
-        .map((d) => [queriesOf(d), d.templating]),
+        // Tables of other databases have names of their own.
+        .map((d) => [queriesOf(d).filter(({ datasource }) => !others[datasource]), d.templating]),
     );
     const names = model.measurements.flatMap((m) => [
       m.name,
@@ -225,8 +232,8 @@ describe.each(named)("the dashboards of %s", (_, model) => {
       ...m.fields.map((f) => f.name),
     ]);
     // A power that is derived has this name, which a field may have too.
-    const others = names.filter((name) => name !== "power");
-    expect(others.filter((name) => text.includes(`\\"${name}\\"`))).toEqual([]);
+    const own = names.filter((name) => name !== "power");
+    expect(own.filter((name) => text.includes(`\\"${name}\\"`))).toEqual([]);
   });
 });
 
@@ -237,20 +244,52 @@ test("all dashboards have the site's time zone, else that of whoever looks", () 
   expect(zones()).toEqual(new Set(["browser"]));
 });
 
-test("all dashboards draw what was done at the site, and the overview begins with what is wrong", () => {
-  const boards = dashboards(fleetModel);
-  for (const { annotations } of boards)
-    expect(annotations?.list).toMatchObject([{ target: { type: "tags", tags: [eventTag] } }]);
+/** Annotations of a dashboard, with what InfluxDB's have beyond those of the SDK. */
+const eventsOf = (model: Model) =>
+  (boardOf(model, "bess-overview").annotations?.list ?? []) as (AnnotationQuery & {
+    target?: { query: string; textColumn: string; timeEndColumn: string };
+  })[];
+
+test("all dashboards draw what was done at the site, and what befell it", () => {
+  for (const { annotations } of dashboards(fleetModel)) {
+    expect(JSON.stringify(annotations?.list)).toBe(JSON.stringify(eventsOf(fleetModel)));
+    expect(annotations?.list?.[0]).toMatchObject({ target: { type: "tags", tags: [eventTag] } });
+  }
+  for (const tags of [muteTags, deploymentTags]) expect(tags).toContain(eventTag);
+});
+
+test("the overview begins with the site's state, and with what is wrong", () => {
   const [state, list] = panelsOf(boardOf(fleetModel, "bess-overview"));
-  for (const p of [state, list])
-    expect(p).toMatchObject({
-      type: "alertlist",
-      gridPos: { y: 0 },
-      options: {
-        alertInstanceLabelFilter: '{kind!="BessWatchdog"}',
-        stateFilter: { firing: true },
-      },
-    });
+  expect(state).toMatchObject({ type: "stat", gridPos: { y: 0 } });
+  expect(list).toMatchObject({
+    type: "alertlist",
+    gridPos: { y: 0 },
+    options: {
+      alertInstanceLabelFilter: '{kind!="BessWatchdog"}',
+      stateFilter: { firing: true },
+    },
+  });
+});
+
+test("a word of a state has a colour, whatever follows it", () => {
+  const [state] = panelsOf(boardOf(fleetModel, "bess-overview"));
+  const mappings = (state?.fieldConfig?.overrides[0]?.properties[0]?.value ?? []) as RegexMap[];
+  const colorOf = (text: string) =>
+    mappings.find(({ options: { pattern = "" } }) => new RegExp(pattern.slice(1, -1)).test(text))
+      ?.options.result?.color;
+  expect(
+    ["Normal", ...stateWords.slice(1).map((word) => `${word} since 14:05`)].map(colorOf),
+  ).toEqual(["green", "blue", "orange", "red", "purple"]);
+});
+
+test("a site without alerts says so first, and lists none", () => {
+  for (const uid of ["bess-overview", "bess-alert-list"]) {
+    const board = dashboards(fleetModel, { alerts: false }).find((each) => each.uid === uid);
+    const [first, ...others] = panelsOf(found(board, uid));
+    expect(first).toMatchObject({ type: "text", gridPos: { y: 0 } });
+    expect(first?.options).toMatchObject({ content: expect.stringContaining("Alerts are off") });
+    expect(others.filter(({ type }) => type === "alertlist")).toEqual([]);
+  }
 });
 
 describe("a field's range", () => {
@@ -312,6 +351,8 @@ describe("every query is answered by a real InfluxQL engine", () => {
     }
     await ask(url, "POST", `CREATE DATABASE "pipeline"`);
     await write(url, "pipeline", pipelinePoints());
+    await ask(url, "POST", `CREATE DATABASE "history"`);
+    for (const table of logbookTables) await write(url, databaseOf(table), logbookPoints(table));
   }, 60_000);
 
   afterAll(async () => {
@@ -322,18 +363,24 @@ describe("every query is answered by a real InfluxQL engine", () => {
     const silent: string[] = [];
     for (const d of dashboards(model, { backup: { every: "1d" }, uplink: true }))
       for (const { panel, datasource, query } of queriesOf(d)) {
-        const rows = await ask(
-          url,
-          "GET",
-          substituted(query),
-          datasource === sources.pipeline ? "pipeline" : name,
-        );
+        const rows = await ask(url, "GET", substituted(query), others[datasource] ?? name);
         const isSilent = rows.every(({ values }) =>
           values.every(([, ...answered]) => answered.every((value) => value === null)),
         );
         if (isSilent) silent.push(`${panel}: ${query}`);
       }
     expect(silent).toEqual([]);
+  });
+
+  test("what befell the site", async () => {
+    const [, ...befallen] = eventsOf(fleetModel);
+    expect(befallen.length).toBe(2);
+    for (const { datasource, target } of befallen) {
+      const { query, textColumn, timeEndColumn } = found(target, "a target");
+      const [rows] = await ask(url, "GET", substituted(query), others[datasource?.uid ?? ""]);
+      expect(rows?.columns).toEqual(["time", textColumn, timeEndColumn]);
+      expect(rows?.values.length).toBe(1);
+    }
   });
 
   test.each(named)("the variables of %s", async (name, model) => {
@@ -479,6 +526,27 @@ function figurePoints(m: Measurement): string[] {
 }
 
 /** Ten minutes of what Telegraf writes about the pipeline. */
+/** Databases of this engine that are those of data sources; all others are the model's. */
+const others: Partial<Record<string, string>> = {
+  [sources.pipeline]: "pipeline",
+  [sources.history]: "history",
+};
+
+type LogbookTable = (typeof logbookTables)[number];
+
+const databaseOf = ({ db }: LogbookTable) => (db === "pipeline" ? "pipeline" : "history");
+
+/** A row of each kind of event, with every column. */
+const logbookPoints = ({ table, tags, fields }: LogbookTable): string[] =>
+  ["start", "backlog"].map((text) =>
+    rowLine(
+      table,
+      Object.fromEntries(tags.map((tag) => [tag, text])),
+      Object.fromEntries(fields.map(([name, type]) => [name, type === "int" ? 1 : text])),
+      now,
+    ),
+  );
+
 function pipelinePoints(): string[] {
   const counted = (time: number) => Math.round((time - now) / 1000) + 1000;
   const topic = (name: string, time: number) =>

@@ -398,7 +398,7 @@ describe("a site's alerts", () => {
   beforeAll(async () => {
     writeFileSync(passwordFile, "s3cret\n");
     grafana = createServer(({ url: path = "", headers }, response) => {
-      const isViewer = headers.authorization === `Basic ${btoa("bess-uplink:s3cret")}`;
+      const isViewer = headers.authorization === `Basic ${btoa("bess-reader:s3cret")}`;
       response.writeHead(isViewer && answers[path] ? 200 : 401).end(JSON.stringify(answers[path]));
     });
     await new Promise<void>((resolve) => grafana.listen(0, "127.0.0.1", resolve));
@@ -429,7 +429,7 @@ describe("a site's alerts", () => {
     { isEqual: false, isRegex: false, name: "kind", value: "BessWatchdog" },
   ];
   const one = [{ isEqual: true, isRegex: false, name: "alertname", value: "BessHostHot" }];
-  const ask = (user = "bess-uplink") => askAlerts("kiel-1", { url, user, passwordFile });
+  const ask = (user = "bess-reader") => askAlerts("kiel-1", { url, user, passwordFile });
 
   test("are those that fire but the sign of life, and until when the whole site is muted", async () => {
     answers = {

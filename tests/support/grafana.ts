@@ -5,6 +5,7 @@ import { folders } from "../../configs/grafana";
 import { databases } from "../../configs/influxdb";
 import type { Model } from "../../configs/model";
 import { profiles } from "../../configs/profiles";
+import { tiers } from "../../configs/rollups";
 import { storageBudget } from "../../configs/storage";
 import { dashboards, sources } from "../../dashboards";
 import { freePort, Running, temporaryFolder, until } from "./programs";
@@ -15,7 +16,8 @@ import { freePort, Running, temporaryFolder, until } from "./programs";
  */
 export const grafanaHome = (): string | undefined => process.env.BESS_GRAFANA;
 
-const password = "grafana-of-a-test";
+/** Password of the user `admin`. */
+export const grafanaPassword = "grafana-of-a-test";
 
 /** The site that a Grafana shows. */
 export interface ShownSite {
@@ -29,7 +31,7 @@ export interface ShownSite {
 
 /** A real Grafana on the loopback, with an empty folder of its own. */
 export class Grafana {
-  readonly authorization = `Basic ${Buffer.from(`admin:${password}`).toString("base64")}`;
+  readonly authorization = `Basic ${Buffer.from(`admin:${grafanaPassword}`).toString("base64")}`;
   private readonly folder = temporaryFolder();
 
   private constructor(
@@ -46,7 +48,7 @@ export class Grafana {
         GF_PATHS_DATA: path,
         GF_PATHS_LOGS: join(path, "log"),
         GF_PATHS_PLUGINS: join(path, "plugins"),
-        GF_SECURITY_ADMIN_PASSWORD: password,
+        GF_SECURITY_ADMIN_PASSWORD: grafanaPassword,
         GF_ANALYTICS_REPORTING_ENABLED: "false",
         GF_ANALYTICS_CHECK_FOR_UPDATES: "false",
         GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES: "false",
@@ -97,11 +99,12 @@ export class Grafana {
    */
   async fill({ name: site, model, influxdb, reader, token }: ShownSite): Promise<void> {
     const storage = storageBudget(model, { profile: "pi", retention: "90d", storage: {} });
-    const { telemetry, rollups, pipeline } = sources;
+    const { telemetry, rollups, pipeline, history } = sources;
     const all: [uid: string, url: string, database: string][] = [
       [telemetry, await this.passed(influxdb), databases.telemetry],
       [rollups, await this.passed(reader), databases.telemetry],
       [pipeline, await this.passed(influxdb), databases.pipeline],
+      [history, await this.passed(influxdb), tiers.day.database],
     ];
     for (const [uid, url, database] of all)
       await this.call("POST", "/api/datasources", {

@@ -102,6 +102,7 @@ export class InfluxDb3 {
 /** One series of an answer: values in the order of its columns, the time first. */
 export interface Row {
   tags?: Record<string, string>;
+  columns: string[];
   values: (string | number | boolean | null)[][];
 }
 

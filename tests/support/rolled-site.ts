@@ -48,8 +48,14 @@ export class RolledSite {
   /** Ends InfluxDB and its relay at once. */
   killDatabase = (): Promise<void> => this.influx.kill();
 
-  /** @param hub address of a hub that gets the site's minutes. Default: none. */
-  startRollup(hub?: Partial<UplinkConfig> & { url: string }): Running {
+  /**
+   * @param hub address of a hub that gets the site's minutes. Default: none.
+   * @param grafana whose alerts are followed, by whom and with which password. Default: none.
+   */
+  startRollup(
+    hub?: Partial<UplinkConfig> & { url: string },
+    grafana?: { url: string; user: string; password: string },
+  ): Running {
     const uplink = hub && {
       site: "kiel-1",
       version: "1.2.3",
@@ -69,7 +75,17 @@ export class RolledSite {
       listen: { address: "127.0.0.1", port: this.readerPort },
       due: { note: 2, window: 120 },
       ...(uplink && { uplink }),
+      ...(grafana && {
+        logbook: {
+          grafana: grafana.url,
+          alerts: {
+            source: { url: grafana.url, user: grafana.user, passwordFile: this.at("password") },
+            settle: 120,
+          },
+        },
+      }),
     };
+    if (grafana) writeFileSync(this.at("password"), grafana.password);
     writeFileSync(this.at("config.json"), JSON.stringify(config));
     this.rollup = new Running(process.execPath, [this.at("main.js"), this.at("config.json")]);
     return this.rollup;
