@@ -123,7 +123,7 @@ async function send(
   const response =
     method === "GET"
       ? await fetch(`${url}/query?${form}`)
-      : await fetch(`${url}/query`, { method, body: form });
+      : await fetch(`${url}/query`, { method: "POST", body: form });
   const { error, results = [] } = (await response.json()) as { error?: string; results?: Answer[] };
   if (error) throw new Error(`${error}: ${queries.join("; ")}`);
   return results;
