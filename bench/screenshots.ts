@@ -8,7 +8,7 @@ import { loadModel, type Model } from "../configs/model";
 import { retentionOf } from "../configs/retention";
 import { rollupsTable } from "../configs/rollups";
 import { type Scenario, scenarioNames } from "../configs/scenarios";
-import { measurementUid } from "../dashboards";
+import { dashboards, measurementUid } from "../dashboards";
 import { chromium, Chromium } from "../tests/support/chromium";
 import { Grafana, grafanaHome, grafanaPassword } from "../tests/support/grafana";
 import { influxdb3, until } from "../tests/support/programs";
@@ -125,9 +125,13 @@ const unwanted = `[...document.querySelectorAll("main, .main-view")].flatMap((ea
 const height = `Math.max(...[...document.querySelectorAll(".react-grid-item")].map((each) =>
   each.getBoundingClientRect().bottom + (document.querySelector(".scrollbar-view")?.scrollTop ?? 0)))`;
 
+/** Titles of panels: what they say of errors is none. */
+const titlesOf = (model: Model) =>
+  dashboards(model).flatMap(({ panels = [] }) => panels.map(({ title }) => title ?? ""));
+
 /** Takes a picture of a dashboard, whole, and says which words of an error are on it. */
 async function take(
-  { browser, grafana }: { browser: Chromium; grafana: Grafana },
+  { browser, grafana, titles }: { browser: Chromium; grafana: Grafana; titles: string[] },
   uid: string,
   { out, state, look, range }: { out: string; state: State; look: LookName; range: string },
 ) {
@@ -138,8 +142,11 @@ async function take(
   const page = await browser.open(url, grafana.authorization, begin);
   const reached = Number(await page.evaluate(height));
   await page.resize({ width, height: Math.ceil(reached > 0 ? reached + 12 : begin.height) });
-  const found = (await page.evaluate(unwanted)) as string[] | undefined;
-  const words = [...(found ?? []), ...browser.refused.splice(0)];
+  const found = ((await page.evaluate(unwanted)) ?? []) as string[];
+  const words = [
+    ...found.filter((text) => !titles.includes(text.trim())),
+    ...browser.refused.splice(0),
+  ];
   const name = [
     uid.replace(/^bess-/, ""),
     ...(state === "normal" ? [] : [state]),
@@ -230,9 +237,11 @@ program
       await grafana.fill({ name: "kiel-1", model, influxdb: url, reader: readerUrl, token });
       say("Grafana is filled");
       await sleep(asked.wait * 1000);
+      const titles = titlesOf(model);
       const pictures = async (state: State) => {
         for (const look of asked.look)
-          for (const uid of uids) await take({ browser, grafana }, uid, { ...asked, state, look });
+          for (const uid of uids)
+            await take({ browser, grafana, titles }, uid, { ...asked, state, look });
       };
       await pictures(asked.state);
       if (asked.dead) {

@@ -78,12 +78,14 @@ export const state = (): Stat =>
         },
       ],
     )
-    .noValue("Unknown: nothing has told it for five minutes; “Pipeline” shows what is silent")
+    .noValue("Unknown: InfluxDB does not answer, or nothing has told it for five minutes")
     .reduceOptions(panels.reduced("lastNotNull").fields("/^(state|what)$/"))
     .textMode(common.BigValueTextMode.Value)
     .colorMode(common.BigValueColorMode.Value)
     .graphMode(common.BigValueGraphMode.None)
     .orientation(common.VizOrientation.Horizontal)
+    // Of a size that can be read on a phone, where a sentence goes over some lines.
+    .text(new common.VizTextDisplayOptionsBuilder().valueSize(18))
     .thresholds(panels.steps("text"))
     .overrideByName("state", [
       panels.property(

@@ -117,13 +117,21 @@ export const numbers = () =>
 export const words = (text: string) =>
   new TextPanel().content(text).mode(TextMode.Markdown).transparent(true);
 
-/** Keeps the sentence for an empty answer from the colour of a value: nothing is no alarm. */
-const emptyIsGrey: dashboard.SpecialValueMap = {
+/** Keeps the sentence for an empty answer from the colour of a value: nothing is no alarm, nor is it well. */
+export const emptyIsGrey = (
+  source: queries.InfluxQlSource = queries.sources.telemetry,
+): dashboard.SpecialValueMap => ({
   type: dashboard.MappingType.SpecialValue,
   options: {
     match: dashboard.SpecialValueMatch.NullAndNan,
-    result: { text: nothing[queries.sources.telemetry], color: "#8e8e8e" },
+    result: { text: nothing[source], color: "#8e8e8e" },
   },
+});
+
+/** A dash for a value that is not there: a column without any would say “null”. */
+export const dash: dashboard.SpecialValueMap = {
+  type: dashboard.MappingType.SpecialValue,
+  options: { match: dashboard.SpecialValueMatch.NullAndNan, result: { text: "–" } },
 };
 
 /** Latest values as horizontal bars. */
@@ -136,7 +144,7 @@ export const bars = () =>
     .maxVizHeight(40)
     // Grafana would write a lone unit's name in letters as high as its bar.
     .text(new common.VizTextDisplayOptionsBuilder().titleSize(12).valueSize(20))
-    .mappings([emptyIsGrey])
+    .mappings([emptyIsGrey()])
     .reduceOptions(reduced("lastNotNull"));
 
 /**
@@ -244,7 +252,7 @@ export const flow = (m: Measurement, power: queries.Power, title: string) =>
     [{ query: power.latest, legend: queries.unitLegend(m) }],
   )
     .unit(units[power.unit].grafana)
-    .mappings([emptyIsGrey])
+    .mappings([emptyIsGrey()])
     .thresholds(steps("blue", [0, "text"], [Number.EPSILON, "orange"]));
 
 /** Colours of the words that modes are commonly named by; any other keeps its row's colour. */

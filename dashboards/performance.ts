@@ -137,16 +137,53 @@ const hours = (m: Measurement): TimeSeries[] =>
         }),
     );
 
-/** Every figure of each month and unit, the newest first. */
-function monthTable(m: Measurement): Table {
+/** What the figures of hours outside a range begin with. */
+const outside = /^hours_outside_/;
+
+/** Short heads of columns: a whole name would be cut off. */
+const heads: Partial<Record<string, string>> = {
+  energy_charged: "Charged",
+  energy_discharged: "Discharged",
+  round_trip_efficiency: "Efficiency",
+  equivalent_full_cycles: "Cycles",
+  depth_of_discharge: "Depth",
+  state_of_health: "Health",
+  state_of_health_trend: "Health trend",
+};
+
+const headOf = (f: NamedFigure) =>
+  heads[f.name] ?? readable({ name: f.name.replace(outside, "").replace(/^spread_/, "Δ ") });
+
+/** Every figure of each month and unit, the newest first: those of hours outside a range on their own. */
+function monthTables(m: Measurement): Table[] {
   const figures = figureNames(m);
+  const hours = figures.filter(({ name }) => outside.test(name));
+  const others = figures.filter((f) => !hours.includes(f));
+  return [
+    monthTable(m, `Months: ${m.title}`, "What each unit did in each of the last months.", others),
+    ...(hours.length > 0
+      ? [
+          monthTable(
+            m,
+            `Hours outside the normal range: ${m.title}`,
+            "Hours of each of the last months in which a value of a unit was outside its `range`.",
+            hours,
+          ),
+        ]
+      : []),
+  ];
+}
+
+function monthTable(
+  m: Measurement,
+  title: string,
+  description: string,
+  figures: readonly NamedFigure[],
+): Table {
   const made = panels
-    .panel(
-      new Table(),
-      `Months: ${m.title}`,
-      `What each unit did in each of the last months. ${source}`,
-      [asked(byUnit(m, figureTables(m).monthly, figures))],
-    )
+    .panel(new Table(), title, `${description} ${source}`, [
+      asked(byUnit(m, figureTables(m).monthly, figures)),
+    ])
     .timeFrom(months)
     .hideTimeOverride(true)
     .noValue(noDay)
@@ -162,8 +199,10 @@ function monthTable(m: Measurement): Table {
     ]);
   figures.forEach((f) =>
     made.overrideByName(readable(f), [
+      { id: "displayName", value: headOf(f) },
       { id: "unit", value: grafanaUnit(f) },
       { id: "noValue", value: "–" },
+      { id: "mappings", value: [panels.dash] },
     ]),
   );
   return made;
@@ -206,7 +245,7 @@ export function performance(model: Model, title: string): Dashboard {
     panels.row(board, m.title);
     panels.place(board, 4, [monthNumbers(m)]);
     panels.place(board, 9, [...energies(m), ...hours(m)], 2);
-    panels.place(board, 8, [monthTable(m)]);
+    panels.place(board, 6, monthTables(m), 1);
     panels.place(board, 7, trends(m), 3);
   }
   return panels.finished(board);

@@ -142,6 +142,7 @@ const lost = () =>
     .interval(interval)
     .decimals(0)
     .reduceOptions(panels.reduced("sum"))
+    .mappings([panels.emptyIsGrey(sources.pipeline)])
     .thresholds(panels.steps("green", [1, "red"]));
 
 /** What Telegraf drops of messages, over time. */
@@ -271,6 +272,7 @@ const disk = (storage?: StorageBudget) =>
     .interval(interval)
     .unit("percent")
     .decimals(0)
+    .mappings([panels.emptyIsGrey(sources.pipeline)])
     .thresholds(
       panels.steps("green", [fillLevels.warning, "orange"], [fillLevels.critical, "red"]),
     );

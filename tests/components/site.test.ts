@@ -146,7 +146,7 @@ describe("the default site with its simulator and a backup", () => {
       proxy: new Set(),
       explorer: new Set(["apiv3_dev-influxdb-token-explorer", "secret-dev-explorer-session"]),
       grafana: new Set(["secret-dev-grafana-admin", "secret-dev-grafana-secret-key"]),
-      rollup: new Set(["apiv3_dev-influxdb-token-rollup"]),
+      rollup: new Set(["apiv3_dev-influxdb-token-rollup", "secret-dev-alert-reader"]),
       simulator: new Set(["secret-dev-mosquitto-gateway"]),
       backup: new Set(["secret-dev-backup-password"]),
       copier: new Set(),
