@@ -64,8 +64,10 @@ async function feed(
   stop: AbortSignal,
   caughtUp: () => void,
 ): Promise<void> {
-  const seconds = days * 86_400;
-  const from = Math.floor(Date.now() / 10_000) * 10_000 - seconds * 1000;
+  const now = Math.floor(Date.now() / 10_000) * 10_000;
+  // Whole days: the first one too is shown with all that it had.
+  const from = Math.floor(now / 86_400_000 - days) * 86_400_000;
+  const seconds = (now - from) / 1000;
   const run = simulated({
     model,
     from,
@@ -181,7 +183,7 @@ program
     new Option("--scenario <name>", "the fault").choices(scenarioNames).default("over-voltage"),
   )
   .option("--dead", "takes pictures once more when the database has died", false)
-  .option("--days <count>", "days that were simulated", positive, 4)
+  .option("--days <count>", "whole days that were simulated before today", positive, 3)
   .option("--wait <seconds>", "how long alert rules are evaluated before", positive, 60)
   .addOption(
     new Option("--look <looks...>", "how it is looked at")
