@@ -19,9 +19,13 @@ import { rehearsedStack, renderSite, root, setUp, WorkerPool } from "../automati
 import { images } from "../configs/images";
 import { siteKey } from "../configs/sites";
 import { type UpdateLock, updateSchema } from "../configs/update-locks";
-import { Records, type RolloutRecord } from "../fleet/rollout";
 import { Engine, type Fault } from "../rehearsal";
-import { type RolloutCase, settingsOf } from "../tests/support/rollout";
+import {
+  Records,
+  type RolloutCase,
+  type RolloutRecord,
+  settingsOf,
+} from "../tests/support/rollout";
 import { stateUnder } from "../tests/support/states";
 import { peakMemory, secondsOf } from "./measuring";
 

@@ -37,7 +37,7 @@ export async function lackedImages(place: EnginePlace, images: string[]): Promis
 }
 
 /** Saves images for a platform into a file; pulls what is not here. @throws Error */
-export async function saveImages(images: string[], platform: string, file: string): Promise<void> {
+async function saveImages(images: string[], platform: string, file: string): Promise<void> {
   for (const image of images) {
     const isHere = async () =>
       (
@@ -73,14 +73,16 @@ export async function bringImages(
   const lacked = await lackedImages(place, images);
   if (lacked.length === 0) return undefined;
   const again = <T>(work: () => Promise<T>) => repeated(work, attempts, pauseSeconds);
-  if (rate === undefined && !isOffline) {
-    for (const image of lacked)
-      await again(() => besideEngine(place, `docker pull -q ${image}`, "", { seconds: 0 }));
-    return { images: lacked.length };
-  }
+  // An engine knows no digest of an image that was loaded: one with a digest is pulled.
+  const isPulled = (image: string) =>
+    !isOffline && (rate === undefined || image.includes("@sha256:"));
+  for (const image of lacked.filter(isPulled))
+    await again(() => besideEngine(place, `docker pull -q ${image}`, "", { seconds: 0 }));
+  const sent = lacked.filter((image) => !isPulled(image));
+  if (sent.length === 0) return { images: lacked.length };
   const version = await docker(place, ["version", "-f", "{{.Server.Os}}/{{.Server.Arch}}"]);
   let bytes = 0;
-  for (const image of lacked) {
+  for (const image of sent) {
     const file = await savedImage(folder, image, version.trim());
     await again(() => transfer(place, file, throttleOf(place, rate)));
     bytes += statSync(file.path).size;

@@ -70,6 +70,13 @@ describe("with a rate, from this machine", () => {
     expect(existsSync(part)).toBe(false);
   });
 
+  test("one with a digest is pulled all the same, for it would have none once loaded", async () => {
+    const image = `telegraf:1@sha256:${"a".repeat(64)}`;
+    const brought = await bringImages(site, [image], { ...quick, rate: 1e9, folder: folder.path });
+    expect(brought).toEqual({ images: 1 });
+    expect(asked().at(-1)).toBe(`pull -q ${image}`);
+  });
+
   test("what had come before the link broke is not sent again", async () => {
     writeFileSync(part, content.subarray(0, 60_000));
     // The rest takes 0.4 s at this rate, and the whole would take 1 s.

@@ -16,6 +16,8 @@ import {
   withSession,
 } from "../../fleet/rollout";
 
+export { Records, type RolloutRecord } from "../../fleet/rollout";
+
 /** A rollout of rehearsed sites; as JSON, the argument of this file, or `@` and a file that has it. */
 export interface RolloutCase {
   folder: string;
