@@ -142,7 +142,12 @@ async function take(
   const url = `${grafana.url}/d/${uid}?${query}`;
   const begin = { width, height: 1600 };
   const page = await browser.open(url, grafana.authorization, begin);
-  const reached = Number(await page.evaluate(height));
+  let reached = 0;
+  // On a slow machine a page has no panels yet.
+  for (let second = 0; !(reached > 0) && second < 60; second += 1) {
+    reached = Number(await page.evaluate(height));
+    if (!(reached > 0)) await sleep(1000);
+  }
   await page.resize({ width, height: Math.ceil(reached > 0 ? reached + 12 : begin.height) });
   const found = ((await page.evaluate(unwanted)) ?? []) as string[];
   const words = [

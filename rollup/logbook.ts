@@ -318,7 +318,8 @@ export class Logbook {
     for (const [table, blocks] of this.lateBlocks) {
       const spans = [...blocks].map((start): Span => ({ start, end: start + blockSeconds }));
       for (const { start, end } of joined(spans)) {
-        const text = `${titles.get(table) ?? table}: rows of this time came later, until ${this.clock(this.lastLate)}`;
+        const came = `came later, the last at ${this.clock(this.lastLate)}`;
+        const text = `${titles.get(table) ?? table}: rows from here to ${this.clock(end)} ${came}`;
         this.put(eventsTable, { kind: "backlog", of: table }, { until: end * 1000, text }, start);
       }
     }

@@ -388,7 +388,7 @@ for (const [name, described, make] of kinds)
       const [row] = (await kept.rows(eventsTable)).filter(({ kind }) => kind === "backlog");
       expect(row).toMatchObject({
         until: (began - 6000) * 1000,
-        text: "Battery: rows of this time came later, until 12:00 UTC",
+        text: "Battery: rows from here to 10:20 UTC came later, the last at 12:00 UTC",
       });
     });
 
