@@ -50,6 +50,7 @@ export { keepingStackFile } from "./stack-file";
 export {
   type ChangeCounts,
   type EngineEvent,
+  type PastUpdate,
   StackError,
   type StackUpdate,
   type UpResult,

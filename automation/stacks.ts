@@ -14,6 +14,7 @@ import type {
   RenderedSite,
   StackReference,
   StackTask,
+  PastUpdate,
   StackUpdate,
   UpResult,
 } from "./tasks";
@@ -53,6 +54,7 @@ export class SiteStack {
   /** The stack's outputs, secrets in plain. */
   outputs = (): Promise<Record<string, unknown>> => this.run("outputs", {});
   /** Undefined where it was never updated. */
+  history = (): Promise<PastUpdate[]> => this.run("history", {});
   lastUpdate = (): Promise<StackUpdate | undefined> => this.run("lastUpdate", {});
   /** The stack's state. */
   exportState = (): Promise<unknown> => this.run("exportState", {});

@@ -32,6 +32,12 @@ export type { EngineEvent };
 /** An update of a stack, as its history has it. */
 export type StackUpdate = UpdateSummary;
 
+/** What a stack's history tells of an update, but for its config, which has secrets. */
+export type PastUpdate = Pick<
+  UpdateSummary,
+  "kind" | "startTime" | "endTime" | "result" | "message" | "environment" | "resourceChanges"
+>;
+
 /** What an operation of Pulumi's engine may be told. */
 export interface EngineArgs {
   /** Whether its output shows every property that changes. Default: false. */
@@ -66,6 +72,8 @@ export interface Operations {
   outputs: { args: object; result: Record<string, unknown> };
   /** Undefined where it was never updated. */
   lastUpdate: { args: object; result: StackUpdate | undefined };
+  /** Every update, refresh and removal, the last one first; nothing of its config. */
+  history: { args: object; result: PastUpdate[] };
   /** The stack's state. */
   exportState: { args: object; result: unknown };
   tags: { args: object; result: Record<string, string> };

@@ -78,6 +78,18 @@ const operations: { [Name in keyof Operations]: Operate<Name> } = {
   destroy: async (opened, args) => void (await (await select(opened)).destroy(args)),
   cancel: async (opened) => (await select(opened)).cancel(),
   lastUpdate: async (opened) => (await (await select(opened)).history(1)).at(0),
+  history: async (opened) =>
+    (await (await select(opened)).history(undefined, undefined, false)).map(
+      ({ kind, startTime, endTime, result, message, environment, resourceChanges }) => ({
+        kind,
+        startTime,
+        endTime,
+        result,
+        message,
+        environment,
+        ...(resourceChanges && { resourceChanges }),
+      }),
+    ),
   outputs: async ({ workspace, reference }) =>
     valuesOf(await workspace.stackOutputs(reference.name)),
   exportState: async ({ workspace, reference }) =>

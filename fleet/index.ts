@@ -14,6 +14,14 @@ export {
   unmark,
 } from "./backups";
 export { type HubAccess, hubAccess, type SiteAtHub, sitesAtHub } from "./hub";
+export {
+  evidencePage,
+  gatherRecords,
+  partDetails,
+  type RolloutEvidence,
+  rolloutEvidence,
+  siteAudit,
+} from "./evidence";
 export { heardAt } from "./listen";
 export { tellDeployment } from "./grafana";
 export { endMute, type Mute, muteSite, testContact } from "./mute";

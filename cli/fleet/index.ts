@@ -1,6 +1,7 @@
 import { bessCommand } from "../command";
 import { fleetAdd } from "./add";
 import { fleetMatrix, fleetRender } from "./ci";
+import { fleetAudit, fleetReport } from "./evidence";
 import { fleetList } from "./list";
 import { fleetPreview } from "./preview";
 import { fleetResume, fleetRollback, fleetUp } from "./rollout";
@@ -13,6 +14,8 @@ const commands = [
   fleetUp,
   fleetResume,
   fleetRollback,
+  fleetReport,
+  fleetAudit,
   fleetStatus,
   fleetDrift,
   fleetRefresh,

@@ -147,6 +147,9 @@ export class Records {
     this.write(record);
   }
 
+  /** Every record, the oldest first. @throws Error naming one that cannot be read. */
+  all = (): RolloutRecord[] => this.files().map((file) => this.read(file));
+
   /** The last rollout, whatever became of it. */
   last(): RolloutRecord | undefined {
     const file = this.files().at(-1);
@@ -155,7 +158,7 @@ export class Records {
 
   /** The revision that each site had before the last rollout, which its resumes went on with. */
   previousRevisions(): Map<string, string> {
-    const all = this.files().map((file) => this.read(file));
+    const all = this.all();
     const begun = all.map(({ kind }) => kind).lastIndexOf("up");
     // The first record of a site tells; a resume finds it where the rollout had brought it.
     const entries = all

@@ -1,0 +1,9 @@
+/** Evidence of what rollouts did, and of what was done at a site. */
+export { evidencePage } from "./page";
+export {
+  gatherRecords,
+  partDetails,
+  type RolloutEvidence,
+  rolloutEvidence,
+  siteAudit,
+} from "./records";
