@@ -201,7 +201,7 @@ class Fleet {
           ];
         if (has === "closed") return [[name, windowOf(zone, now + 12 * hour, now + 13 * hour)]];
         if (i % 3 > 0) return [];
-        const opens = now + (i % 6 === 0 ? -hour : (1 + (i % 5)) * 60_000);
+        const opens = now + (i % 6 === 0 ? -hour : (1 + (i % 2)) * 60_000);
         return [[name, windowOf(zone, opens, opens + 3 * hour)]];
       }),
     );
@@ -318,7 +318,9 @@ function report(
   for (const { sites } of records)
     for (const [name, site] of Object.entries(sites)) {
       const other = found.get(name);
-      const rank = ({ result }: typeof site) => order.indexOf(result) + 1 || order.length + 1;
+      // Whoever has worked there knows more than who has heard of it.
+      const rank = ({ result, rolledBack, changes }: typeof site) =>
+        (order.indexOf(result) + 1 || order.length + 1) - (rolledBack || changes ? 0.5 : 0);
       if (!other || rank(site) < rank(other)) found.set(name, site);
     }
   const counts = new Map<string, number>();
@@ -327,11 +329,12 @@ function report(
   const updates = fleet.updates();
   const updated = [...updates].filter(([, times]) => times > 0).length;
   const rolledBack = [...found].filter(([, site]) => site.rolledBack);
-  // One that went back was updated twice by that; one that is not reached is tried twice.
-  const twice = [...updates].filter(([name, times]) => {
-    const { rolledBack: back, result } = found.get(name) ?? {};
-    return times > (back || result === "unreachable" ? 2 : 1);
-  });
+  // One that went back was updated twice by that; tries that did not reach the engine touch nothing.
+  const twice = [...updates].filter(
+    ([name, times]) =>
+      fleet.troubleOf.get(name)?.fault?.resource !== "engine" &&
+      times > (found.get(name)?.rolledBack ? 2 : 1),
+  );
   const outside = [...found].filter(([name, { started, result }]) => {
     const { window, timeZone = "UTC" } = locks[name] ?? {};
     if (!window || started === undefined || result === "deferred") return false;
