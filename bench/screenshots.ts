@@ -3,18 +3,28 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { InvalidArgumentError, Option, program } from "commander";
+import type { HubSite } from "../configs/hub-sites";
 import { databases } from "../configs/influxdb";
 import { loadModel, type Model } from "../configs/model";
 import { retentionOf } from "../configs/retention";
 import { rollupsTable } from "../configs/rollups";
 import { type Scenario, scenarioNames } from "../configs/scenarios";
-import { dashboards, measurementUid } from "../dashboards";
+import {
+  dashboards,
+  hubDashboards,
+  hubDashboardUids,
+  hubQueriesOf,
+  measurementUid,
+} from "../dashboards";
+import { hubFlags } from "../tests/support/at-hub";
 import { chromium, Chromium } from "../tests/support/chromium";
 import { Grafana, grafanaHome, grafanaPassword } from "../tests/support/grafana";
+import { importLine, simulatedSeries } from "../tests/support/hub-fleet";
 import { influxdb3, until } from "../tests/support/programs";
 import { pipelineRows } from "../tests/support/pipeline-rows";
 import { RolledSite } from "../tests/support/rolled-site";
 import { simulated } from "../tests/support/simulated";
+import { VictoriaMetrics } from "../tests/support/victoria-metrics";
 import { lineOf } from "../tests/support/watched";
 
 const states = ["normal", "fault", "empty", "dead"] as const;
@@ -38,6 +48,7 @@ interface Options {
   wait: number;
   range: string;
   only: string[];
+  hub: boolean;
 }
 
 const positive = (text: string): number => {
@@ -167,9 +178,86 @@ async function take(
 }
 
 const ranged = (uid: string, range: string): Record<string, string> =>
-  uid === "bess-performance" || uid === "bess-alert-list"
+  uid === "bess-performance" || uid === "bess-alert-list" || isOfHub(uid)
     ? {}
     : { from: `now-${range}`, to: "now" };
+
+const isOfHub = (uid: string): boolean => Object.values<string>(hubDashboardUids).includes(uid);
+
+/** Sites of a hub, each with its place, and how many minutes ago the last one came. */
+const hubFleet: [name: string, latitude: number, longitude: number, ago: number][] = [
+  ["kiel-1", 54.32, 10.13, 0],
+  ["kiel-2", 54.37, 10.2, 0],
+  ["husum-1", 54.48, 9.05, 0],
+  ["luebeck-2", 53.87, 10.69, 0],
+  ["rostock-3", 54.09, 12.13, 40],
+  ["bremen-1", 53.08, 8.8, 0],
+  ["berlin-2", 52.52, 13.4, 0],
+  ["dresden-5", 51.05, 13.74, 0],
+  ["aachen-4", 50.78, 6.08, 0],
+  ["ulm-6", 48.4, 9.99, 0],
+];
+
+/** Days of energy and completeness that a hub has; of all else it has one. */
+const hubDays = 90;
+
+/** A hub's database, filled with what simulated sites have sent. */
+async function filledHub(sites: readonly HubSite[]): Promise<VictoriaMetrics> {
+  const database = await VictoriaMetrics.start([...hubFlags, "-selfScrapeInterval=10s"]);
+  const now = Math.floor(Date.now() / 60_000) * 60;
+  const long = new Set(
+    hubQueries(sites).flatMap(({ board, expr }) =>
+      board === hubDashboardUids.months ? (expr.match(/bess_[a-z0-9_]+/g) ?? []) : [],
+    ),
+  );
+  for (const { name, model } of sites) {
+    const [, , , ago = 0] = hubFleet.find(([known]) => known === name) ?? [];
+    const lines = simulatedSeries(model, name).map((one) => {
+      const days = long.has(one.labels.__name__ ?? "") ? hubDays : 1;
+      return importLine(one, now - ago * 60, days * 1440);
+    });
+    const request = { method: "POST", body: lines.join("\n") };
+    const answer = await fetch(`${database.url}/api/v1/import`, request);
+    if (!answer.ok) throw new Error(await answer.text());
+  }
+  await database.flush();
+  return database;
+}
+
+const hubQueries = (sites: readonly HubSite[]) =>
+  hubDashboards({ sites, storage: "single" }).flatMap((made) =>
+    hubQueriesOf(made).map((query) => ({ ...query, board: made.uid })),
+  );
+
+/** Takes pictures of a hub's dashboards: the database is real, and its sites are simulated. */
+async function takeHub(asked: Options): Promise<void> {
+  const models = {
+    own: loadModel("configs/telemetry.yaml"),
+    other: loadModel("configs/models/m5bat.yaml"),
+  };
+  const sites = hubFleet.map(([name, latitude, longitude]): HubSite => {
+    const model = name.startsWith("aachen") ? models.other : models.own;
+    return { name, stack: name, labels: {}, wave: "", location: { latitude, longitude }, model };
+  });
+  const options = { sites, storage: "single" as const };
+  const database = await filledHub(sites);
+  try {
+    const grafana = await Grafana.start(options);
+    const browser = new Chromium();
+    try {
+      await grafana.fillHub(options, database.url);
+      say("Grafana is filled");
+      for (const look of asked.look)
+        for (const uid of asked.only.length > 0 ? asked.only : [hubDashboardUids.fleet])
+          await take({ browser, grafana }, uid, { ...asked, state: "normal", look });
+    } finally {
+      await browser.stop();
+      await grafana.stop();
+    }
+  } finally {
+    await database.remove();
+  }
+}
 
 program
   .name("bench:screenshots")
@@ -197,6 +285,7 @@ program
   )
   .option("--range <duration>", "time range, but of what has one of its own", "1h")
   .option("--only <uids...>", "dashboards", [])
+  .option("--hub", "instead a hub's, of simulated sites in a real VictoriaMetrics", false)
   .action(async (asked: Options) => {
     const model = pacedModel();
     const retention = retentionOf({ profile: "pi", retention: "7d" });
@@ -214,11 +303,12 @@ program
           ];
     const missing = [
       ...(grafanaHome() === undefined ? ["Grafana: BESS_GRAFANA names its home folder"] : []),
-      ...(influxdb3() === undefined ? ["InfluxDB 3: BESS_INFLUXDB3 names it"] : []),
+      ...(influxdb3() === undefined && !asked.hub ? ["InfluxDB 3: BESS_INFLUXDB3 names it"] : []),
       ...(chromium() === undefined ? ["Chromium: install Debian's package chromium"] : []),
     ];
     if (missing.length > 0) program.error(["missing", ...missing].join("\n  - "));
     mkdirSync(asked.out, { recursive: true });
+    if (asked.hub) return takeHub(asked);
     const site = await RolledSite.make(model, retention);
     const stop = new AbortController();
     const open: { stop(): Promise<unknown> }[] = [];

@@ -53,7 +53,9 @@ function panel<P extends HubPanel>(
   description: string,
   queries: readonly ask.HubQuery[],
 ): P {
-  made.title(title).description(description).datasource(ask.hubReference).noValue(noSite);
+  made.title(title).description(description).datasource(ask.hubReference);
+  // A cell that is empty is one of a site that has sent other values.
+  made.noValue(made instanceof Table ? "-" : noSite);
   made.targets(queries.map((query, i) => ask.hubQuery(query, String.fromCharCode(65 + i))));
   return made;
 }
@@ -146,10 +148,10 @@ function fleetTable(models: readonly Model[]): Table {
       "rollout under way, or a site that was left behind.",
     shown.map(({ expr }) => ({ expr, instant: true })),
   );
-  bySite(made).overrideByName(siteLabel, [
-    property("displayName", "Site"),
-    property("links", [toSite]),
-  ]);
+  bySite(made)
+    .overrideByName(siteLabel, [property("displayName", "Site"), property("links", [toSite])])
+    .overrideByName("model", [property("displayName", "Model")])
+    .overrideByName("version", [property("displayName", "Version")]);
   shown.forEach(({ title, properties }, i) =>
     made.overrideByName(`Value #${String.fromCharCode(65 + i)}`, [
       property("displayName", title),
@@ -192,8 +194,23 @@ const alertTable = () =>
     .sortBy([{ build: () => ({ displayName: "Severity" }) }])
     .overrideByName("Site", [property("links", [toSite])]);
 
+/** What a map shows at first: all places, which a version of Grafana would not fit by itself. */
+function viewOf(places: readonly { latitude: number; longitude: number }[]) {
+  const ends = (of: number[]) => [Math.min(...of), Math.max(...of)] as [number, number];
+  const [south, north] = ends(places.map(({ latitude }) => latitude));
+  const [west, east] = ends(places.map(({ longitude }) => longitude));
+  // At zoom 0 the world is 256 pixels wide; a panel has some 300 by the smaller side.
+  const span = Math.max(2 * (north - south), east - west, 0.2);
+  const zoom = Math.min(12, Math.max(1, Math.log2(360 / span)));
+  return new geomap.MapViewConfigBuilder()
+    .id("coords")
+    .lat((south + north) / 2)
+    .lon((west + east) / 2)
+    .zoom(Math.round(10 * zoom) / 10);
+}
+
 /** A map of the sites whose place is known, coloured by how old their last minute is. */
-const map = () =>
+const map = (places: Parameters<typeof viewOf>[0]) =>
   panel(
     new geomap.PanelBuilder(),
     "Where",
@@ -202,7 +219,7 @@ const map = () =>
   )
     .thresholds(steps("green", [180, "orange"], [silentSeconds, "red"]))
     .unit("s")
-    .view(new geomap.MapViewConfigBuilder().id("fit").allLayers(true))
+    .view(viewOf(places))
     .layers([
       {
         build: () => ({
@@ -289,7 +306,8 @@ function fleet({ sites }: HubDashboardOptions, models: readonly Model[]): dashbo
   made.withPanel(fleetTable(models).span(24).height(12));
   made.withPanel(alertTable().span(24).height(8));
   place(made, 8, fleetLines(models), 2);
-  if (sites.some(({ location }) => location)) made.withPanel(map().span(24).height(12));
+  const places = sites.flatMap(({ location }) => location ?? []);
+  if (places.length > 0) made.withPanel(map(places).span(24).height(12));
   return finished(made);
 }
 
@@ -303,22 +321,24 @@ function compare(models: readonly Model[]): dashboard.Dashboard {
   ).withVariable(siteVariable(true));
   const [soc, power] = [ask.soc(models), ask.power(models)];
   const legend = `{{${siteLabel}}}`;
+  // Filled areas of many sites cover each other.
+  const compared = (...of: Parameters<typeof line>) => line(...of).fillOpacity(0);
   place(
     made,
     10,
     [
       ...(soc
-        ? [line("State of charge", "Average of each site.", soc, legend).unit("percent")]
+        ? [compared("State of charge", "Average of each site.", soc, legend).unit("percent")]
         : []),
       ...(power
         ? [
-            line("Power", "Over zero: out of the battery.", power, legend)
+            compared("Power", "Over zero: out of the battery.", power, legend)
               .unit("watt")
               .axisLabel(inOut),
           ]
         : []),
-      line("Alerts", "Alerts of each site that fire.", ask.firing(), legend).axisSoftMin(0),
-      line(
+      compared("Alerts", "Alerts of each site that fire.", ask.firing(), legend).axisSoftMin(0),
+      compared(
         "Age of the last minute",
         "How old each site's newest minute is.",
         ask.age(),
@@ -395,7 +415,7 @@ function months(models: readonly Model[]): dashboard.Dashboard {
   const made = board(
     hubDashboardUids.months,
     "Months",
-    "Energy and completeness by month of 30 days, of the sites that are chosen.",
+    "Energy and completeness by month of 30 days, of the sites that are chosen. Energy is that of the average power of each quarter of an hour.",
     "now-360d",
   ).withVariable(siteVariable(true));
   const legend = `{{${siteLabel}}}`;
@@ -420,6 +440,7 @@ function months(models: readonly Model[]): dashboard.Dashboard {
         `100 * sum by (${siteLabel}) (count_over_time(${ask.series("bess_site_info")}[30d])) / 43200`,
       )
         .unit("percent")
+        .min(0)
         .max(100),
     ],
     1,
@@ -462,17 +483,19 @@ function data({ storage }: HubDashboardOptions): dashboard.Dashboard {
     ]);
   made.withPanel(table.span(24).height(10));
   row(made, "Hub");
+  const own = (...of: [string, string, readonly ask.HubQuery[]]) =>
+    panel(lines(), ...of).noValue("The hub has told nothing of this in this time.");
   place(
     made,
     8,
     [
-      panel(lines(), "Requests of sites", "Requests a second at the entrance, by site.", [
+      own("Requests of sites", "Requests a second at the entrance, by site.", [
         {
           expr: "sum by (username) (rate(vmauth_user_requests_total[5m]))",
           legend: "{{username}}",
         },
       ]).unit("reqps"),
-      panel(lines(), "Refused", "Requests a second that the entrance refused.", [
+      own("Refused", "Requests a second that the entrance refused.", [
         {
           expr: "sum by (reason) (rate(vmauth_http_request_errors_total[5m]))",
           legend: "{{reason}}",
@@ -480,14 +503,14 @@ function data({ storage }: HubDashboardOptions): dashboard.Dashboard {
       ]).unit("reqps"),
       ...(storage === "single"
         ? [
-            panel(lines(), "Values", "Values a second that are stored.", [
+            own("Values", "Values a second that are stored.", [
               { expr: "sum(rate(vm_rows_inserted_total[5m]))", legend: "values" },
             ]),
-            panel(lines(), "Disk", "Bytes of the hub's data, and bytes that are free.", [
+            own("Disk", "Bytes of the hub's data, and bytes that are free.", [
               { expr: "sum(vm_data_size_bytes)", legend: "data" },
               { expr: "min(vm_free_disk_space_bytes)", legend: "free" },
             ]).unit("decbytes"),
-            panel(lines(), "Memory", "Memory of VictoriaMetrics.", [
+            own("Memory", "Memory of VictoriaMetrics.", [
               { expr: 'process_resident_memory_bytes{job="victoria-metrics"}', legend: "used" },
               { expr: "vm_available_memory_bytes", legend: "allowed" },
             ]).unit("bytes"),

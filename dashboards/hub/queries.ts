@@ -73,8 +73,11 @@ export const soc = (models: readonly Model[], where?: string) =>
     ),
   );
 
-/** Watts that a site gives, over zero, or takes; undefined where no model has a power. */
-export const power = (models: readonly Model[], where?: string) =>
+/**
+ * Watts that a site gives, over zero, or takes; undefined where no model has a power.
+ * @param over time that it is averaged over. Default: a minute, as it comes.
+ */
+export const power = (models: readonly Model[], where?: string, over?: string) =>
   either(
     models.flatMap((model) => {
       const found = powerOf(model);
@@ -83,17 +86,23 @@ export const power = (models: readonly Model[], where?: string) =>
       const field = measurement.fields.find(({ name }) => name === rolled.name);
       const factor = Number(units[unit].factor) * (field?.positive === "charging" ? -1 : 1);
       const scaled = factor === 1 ? "" : ` * ${factor}`;
-      return [`sum by (${siteLabel}) (${series(metric, where)})${scaled}`];
+      const each = series(metric, where);
+      const averaged = over === undefined ? each : `avg_over_time(${each}[${over}])`;
+      return [`sum by (${siteLabel}) (${averaged})${scaled}`];
     }),
   );
 
-/** Kilowatt hours of each site in a range: of minutes' average power. @param sign of what is counted. */
+/**
+ * Kilowatt hours of each site in a range, of the average power of each quarter of an hour: a query within
+ * a query has 100,000 points at most, of which minutes of a year are too many.
+ * @param sign of what is counted.
+ */
 export const energy = (models: readonly Model[], sign: "out" | "in", range: string) => {
-  const watts = power(models);
+  const watts = power(models, undefined, "15m");
   const one = sign === "out" ? "> 0" : "< 0";
   return (
     watts &&
-    `${sign === "in" ? "-" : ""}sum_over_time(((${watts}) ${one})[${range}:1m]) / 60 / 1000`
+    `${sign === "in" ? "-" : ""}sum_over_time(((${watts}) ${one})[${range}:15m]) / 4 / 1000`
   );
 };
 

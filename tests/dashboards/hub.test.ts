@@ -3,7 +3,13 @@ import { hubAlertGroups } from "../../alerts";
 import { loadModel } from "../../configs/model";
 import { siteMetrics } from "../../configs/uplink";
 import type { HubSite } from "../../configs/hub-sites";
-import { gazetteerText, hubDashboards, hubQueriesOf, hubSource } from "../../dashboards";
+import {
+  gazetteerText,
+  hubDashboards,
+  hubDashboardUids,
+  hubQueriesOf,
+  hubSource,
+} from "../../dashboards";
 import { simulatedSeries } from "../support/hub-fleet";
 import { until } from "../support/programs";
 import { VictoriaMetrics } from "../support/victoria-metrics";
@@ -94,6 +100,32 @@ describe.each(boards.map((board) => [board.title ?? "", board] as const))("%s", 
       new Set([`"uid":"${hubSource}"`]),
     );
   });
+});
+
+test("a year of months is answered", async () => {
+  const months = boards.find(({ uid }) => uid === hubDashboardUids.months);
+  const queries = months ? hubQueriesOf(months) : [];
+  expect(queries.length).toBeGreaterThan(2);
+  for (const { expr } of queries) {
+    const parameters = new URLSearchParams({
+      query: expr.replaceAll("$site", ".+"),
+      start: String(now - 360 * 86_400),
+      end: String(now),
+      step: "30d",
+    });
+    const answer = await fetch(`${database.url}/api/v1/query_range?${parameters}`);
+    const { data } = (await answer.json()) as { data?: { result: unknown[] } };
+    expect([expr, data?.result.length]).not.toEqual([expr, undefined]);
+    expect(data?.result.length).toBeGreaterThan(0);
+  }
+});
+
+test("a map shows all places at first", () => {
+  const far = site("husum-1", models.default, { latitude: 48.4, longitude: 9.99 });
+  const [fleet] = hubDashboards({ ...options, sites: [...sites, far] });
+  const map = JSON.stringify(fleet?.panels?.find((it) => "title" in it && it.title === "Where"));
+  const view = /"view":(\{[^}]*\})/.exec(map)?.[1] ?? "{}";
+  expect(JSON.parse(view)).toMatchObject({ id: "coords", lat: 51.36, zoom: 4.9 });
 });
 
 test("the fleet has a state of charge and a power of each site, of whichever model", async () => {

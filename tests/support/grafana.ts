@@ -1,13 +1,22 @@
+import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import { join } from "node:path";
-import { type AlertGroup, alertGroups } from "../../alerts";
+import { type AlertGroup, alertGroups, hubAlertGroups } from "../../alerts";
 import { folders } from "../../configs/grafana";
 import { databases } from "../../configs/influxdb";
 import type { Model } from "../../configs/model";
 import { profiles } from "../../configs/profiles";
 import { tiers } from "../../configs/rollups";
 import { storageBudget } from "../../configs/storage";
-import { dashboards, sources } from "../../dashboards";
+import {
+  dashboards,
+  gazetteer,
+  gazetteerText,
+  type HubDashboardOptions,
+  hubDashboards,
+  hubSource,
+  sources,
+} from "../../dashboards";
 import { freePort, Running, temporaryFolder, until } from "./programs";
 
 /**
@@ -38,6 +47,7 @@ export class Grafana {
     readonly url: string,
     home: string,
     port: number,
+    hub: HubDashboardOptions | undefined,
   ) {
     const { path } = this.folder;
     this.server = new Running(join(home, "bin/grafana"), ["server", "--homepath", home], {
@@ -48,6 +58,7 @@ export class Grafana {
         GF_PATHS_DATA: path,
         GF_PATHS_LOGS: join(path, "log"),
         GF_PATHS_PLUGINS: join(path, "plugins"),
+        ...(hub && { GF_SERVER_STATIC_ROOT_PATH: this.pagesWith(hub, home) }),
         GF_SECURITY_ADMIN_PASSWORD: grafanaPassword,
         GF_ANALYTICS_REPORTING_ENABLED: "false",
         GF_ANALYTICS_CHECK_FOR_UPDATES: "false",
@@ -63,12 +74,27 @@ export class Grafana {
   private readonly server: Running;
   private readonly proxies: Server[] = [];
 
-  /** @throws Error where there is none. */
-  static async start(): Promise<Grafana> {
+  /** Grafana's pages, with the places of a hub's sites beside them. @returns their folder. */
+  private pagesWith({ sites }: HubDashboardOptions, home: string): string {
+    const [from, to] = [join(home, "public"), join(this.folder.path, "public")];
+    const [folder = ""] = gazetteer.split("/");
+    mkdirSync(join(to, folder), { recursive: true });
+    for (const [inner, except] of [
+      ["", folder],
+      [folder, ""],
+    ] as const)
+      for (const name of readdirSync(join(from, inner)))
+        if (name !== except) symlinkSync(join(from, inner, name), join(to, inner, name));
+    writeFileSync(join(to, gazetteer), gazetteerText(sites));
+    return to;
+  }
+
+  /** @param hub whose sites' places it is to know. @throws Error where there is none. */
+  static async start(hub?: HubDashboardOptions): Promise<Grafana> {
     const home = grafanaHome();
     if (home === undefined) throw new Error("Grafana is missing: BESS_GRAFANA names its home");
     const port = await freePort();
-    const grafana = new Grafana(`http://127.0.0.1:${port}`, home, port);
+    const grafana = new Grafana(`http://127.0.0.1:${port}`, home, port, hub);
     await until(
       () => `Grafana answers: ${grafana.server.output}`,
       () =>
@@ -126,6 +152,27 @@ export class Grafana {
     }
     const rules = { model, site, runbook: "docs/alerts.md", profile: profiles.pi, storage };
     for (const group of alertGroups(rules)) await this.makeRules(group);
+  }
+
+  /** The same for a hub. @param query where its database answers. */
+  async fillHub(options: HubDashboardOptions, query: string): Promise<void> {
+    await this.call("POST", "/api/datasources", {
+      uid: hubSource,
+      name: hubSource,
+      type: "prometheus",
+      access: "proxy",
+      url: query,
+      isDefault: true,
+      jsonData: { httpMethod: "POST", timeInterval: "1m" },
+    });
+    for (const uid of Object.values(folders))
+      await this.call("POST", "/api/folders", { uid, title: uid });
+    for (const made of hubDashboards(options)) {
+      const dashboard = { ...made, refresh: "" };
+      await this.call("POST", "/api/dashboards/db", { dashboard, folderUid: folders.dashboards });
+    }
+    for (const group of hubAlertGroups({ ...options, runbook: "docs/alerts.md" }))
+      await this.makeRules(group);
   }
 
   /**

@@ -1,4 +1,5 @@
 import type { Model } from "../../configs/model";
+import { units as unitsOfModels } from "../../configs/units";
 import {
   pipelineMetrics,
   rowsMetric,
@@ -23,6 +24,15 @@ const measured = (seed: number) => (minute: number) =>
     100 * (20 + 60 * Math.sin(minute / 5 + seed) + 2 * Math.sin(minute * 12.9898 + seed * 78.233)),
   ) / 100;
 
+/** Two cycles a day, the same for all units of a site: its charge, and the power that makes it. */
+const cycled = (middle: number, height: number, turn: number, phase: number) => (minute: number) =>
+  Math.round(
+    100 *
+      (middle +
+        height * Math.sin((minute / 720) * 2 * Math.PI + turn + phase) +
+        0.01 * height * Math.sin(minute * 12.9898 + phase)),
+  ) / 100;
+
 /** All series of one site, of the names that its uplink gives them. @param units of each measurement. */
 export function simulatedSeries(model: Model, site: string, units = 2): SimulatedSeries[] {
   const made: SimulatedSeries[] = [];
@@ -42,10 +52,18 @@ export function simulatedSeries(model: Model, site: string, units = 2): Simulate
   };
   const tagsOf = (m: Model["measurements"][number], unit: number) =>
     Object.fromEntries(m.tags.map(({ name }) => [tagLabel(name), `${name}-${unit}`]));
+  const number = Number(/\d+/.exec(site)?.[0] ?? 0);
   for (let unit = 1; unit <= units; unit++) {
-    for (const { metric, kind, measurement, label } of uplinkSeries(model)) {
+    for (const { metric, kind, measurement, rolled, unit: of, label } of uplinkSeries(model)) {
       const tags = tagsOf(measurement, unit);
-      if (label === undefined) add(metric, tags);
+      const quantity = measurement.fields.find(({ name }) => name === rolled.name)?.quantity;
+      const phase = site.length + number;
+      const factor = Number(unitsOfModels[of].factor);
+      if (quantity === "state_of_charge") add(metric, tags, cycled(50, 40 - unit, 0, phase));
+      else if (unitsOfModels[of].measures === "power")
+        // Over zero: out of the battery.
+        add(metric, tags, cycled(-2000 / factor, 90_000 / factor, -Math.PI / 2, phase));
+      else if (label === undefined) add(metric, tags);
       else
         states.forEach((state, i) =>
           add(metric, { ...tags, [label]: state }, (minute) =>
@@ -55,10 +73,9 @@ export function simulatedSeries(model: Model, site: string, units = 2): Simulate
     }
     for (const m of model.measurements) add(rowsMetric(m), tagsOf(m, unit), () => 60);
   }
-  for (const { metric } of pipelineMetrics) add(metric, {});
+  for (const { metric } of pipelineMetrics) add(metric, {}, cycled(40, 5, 0, number));
   add(siteMetrics.info, { version: "0.2.0", model: model.name }, () => 1);
   // Every seventh site has an alert.
-  const number = Number(/\d+/.exec(site)?.[0] ?? 0);
   const isBad = number % 7 === 1;
   add(siteMetrics.alerts, { alertstate: "firing" }, () => Number(isBad));
   add(siteMetrics.alerts, { alertstate: "muted" }, () => 0);
