@@ -4,16 +4,20 @@ import { modelFile } from "./checks";
 import { inventoryFile, type Labels, loadFleet, type Location } from "./inventory";
 import { loadModel, type Model } from "./model";
 
-/** A site as a hub knows it. */
-export interface HubSite {
+/** A site as a hub shows it. */
+export interface HubShownSite {
   name: string;
+  location?: Location | undefined;
+  /** What it sends is made of its model. */
+  model: Model;
+}
+
+/** A site of the inventory, as a hub knows it. */
+export interface HubSite extends HubShownSite {
   /** Pulumi stack of the site. */
   stack: string;
   labels: Labels;
   wave: string;
-  location?: Location | undefined;
-  /** What it sends is made of its model. */
-  model: Model;
 }
 
 /**

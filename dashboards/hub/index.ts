@@ -6,7 +6,7 @@ import type { PanelBuilder as Stat } from "@grafana/grafana-foundation-sdk/stat"
 import { PanelBuilder as Table } from "@grafana/grafana-foundation-sdk/table";
 import { PanelBuilder as Text } from "@grafana/grafana-foundation-sdk/text";
 import type { PanelBuilder as TimeSeries } from "@grafana/grafana-foundation-sdk/timeseries";
-import { type HubSite, modelsOf } from "../../configs/hub-sites";
+import { type HubShownSite, modelsOf } from "../../configs/hub-sites";
 import type { Model } from "../../configs/model";
 import { siteLabel } from "../../configs/uplink";
 import { finished, inOut, lines, numbers, place, property, reduced, row, steps } from "../panels";
@@ -16,7 +16,7 @@ export { hubQuery, hubSource, muted as hubMuted } from "./queries";
 
 /** What a hub's dashboards are made of. */
 export interface HubDashboardOptions {
-  sites: readonly HubSite[];
+  sites: readonly HubShownSite[];
   /** Where the hub keeps its values: what it can tell of its own health. */
   storage: "single" | "cluster" | "external";
 }
@@ -28,7 +28,7 @@ export const silentSeconds = 300;
 export const gazetteer = "gazetteer/bess-sites.json";
 
 /** The places of the sites by their name, as Grafana's map looks them up. */
-export const gazetteerText = (sites: readonly HubSite[]): string =>
+export const gazetteerText = (sites: readonly HubShownSite[]): string =>
   JSON.stringify(
     sites.flatMap(({ name, location }) => (location ? [{ key: name, name, ...location }] : [])),
   );
@@ -420,25 +420,44 @@ function months(models: readonly Model[]): dashboard.Dashboard {
   ).withVariable(siteVariable(true));
   const legend = `{{${siteLabel}}}`;
   const monthly = (title: string, description: string, expr: string) =>
-    panel(lines().drawStyle(common.GraphDrawStyle.Bars).fillOpacity(60), title, description, [
-      { expr, legend },
-    ]).interval("30d");
+    panel(lines(), title, description, [{ expr, legend }]).interval("30d");
+  // One on the other: bars side by side would need a time for each.
+  const stacked = (...of: Parameters<typeof monthly>) =>
+    monthly(...of)
+      .drawStyle(common.GraphDrawStyle.Bars)
+      .fillOpacity(60)
+      .stacking(new common.StackingConfigBuilder().mode(common.StackingMode.Normal))
+      .axisSoftMin(0);
   const [out, into] = [ask.energy(models, "out", "30d"), ask.energy(models, "in", "30d")];
   place(
     made,
     10,
     [
       ...(out
-        ? [monthly("Energy out", "Energy that each site gave in 30 days.", out).unit("kwatth")]
+        ? [
+            stacked(
+              "Energy out",
+              "Energy that each site gave in 30 days, one on the other.",
+              out,
+            ).unit("kwatth"),
+          ]
         : []),
       ...(into
-        ? [monthly("Energy in", "Energy that each site took in 30 days.", into).unit("kwatth")]
+        ? [
+            stacked(
+              "Energy in",
+              "Energy that each site took in 30 days, one on the other.",
+              into,
+            ).unit("kwatth"),
+          ]
         : []),
       monthly(
         "Complete",
         "Share of the minutes of 30 days that have reached the hub.",
         `100 * sum by (${siteLabel}) (count_over_time(${ask.series("bess_site_info")}[30d])) / 43200`,
       )
+        .fillOpacity(0)
+        .showPoints(common.VisibilityMode.Always)
         .unit("percent")
         .min(0)
         .max(100),
