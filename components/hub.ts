@@ -2,18 +2,23 @@ import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 import type { Alerts } from "../configs/alerting";
 import { labels } from "../configs/containers";
+import { modelFile } from "../configs/checks";
 import {
   type HubConfig,
   hubImageIds,
   hubMemory,
   hubServiceImages,
+  parseHub,
   uplinkUrl,
 } from "../configs/hub";
-import type { HubSite } from "../configs/hub-sites";
+import type { HubSite, HubShownSite } from "../configs/hub-sites";
 import type { HubService } from "../configs/images";
+import { loadModel, type Model } from "../configs/model";
+import { siteSchema } from "../configs/site";
 import { apiUrl, isSsh, sharedOptions } from "../configs/ssh";
 import { databaseOf } from "../configs/victoria-metrics";
 import { selfSigned } from "./certificate";
+import type { HubArgs, HubSiteArgs } from "./hub-args";
 import { HubGrafana } from "./hub-grafana";
 import { password } from "./secrets";
 import type { ServiceContext } from "./service";
@@ -21,14 +26,6 @@ import type { LateAlerts } from "./site-values";
 import { VictoriaMetrics, VictoriaMetricsCluster } from "./victoria-metrics";
 import { Vmauth } from "./vmauth";
 import { Vmbackup } from "./vmbackup";
-
-/** What a program decides about a hub. */
-export interface HubArgs {
-  /** Keys of docs/hub-configuration.md. */
-  config: HubConfig;
-  /** The sites that may send: those of the inventory. */
-  sites: readonly HubSite[];
-}
 
 /**
  * All sites in one place: a database for what they send, a door with a token for each, Grafana with alerts,
@@ -48,12 +45,17 @@ export class Hub extends pulumi.ComponentResource {
   /** The generated certificate, which is each site's `uplink.ca`; undefined where one was given. */
   readonly certificate: pulumi.Output<string> | undefined;
 
-  /** @param name prefix of the names of all resources; usually that of the stack. */
+  /**
+   * @param name prefix of the names of all resources; usually that of the stack.
+   * @throws InputError before any resource is made, with every key that is wrong.
+   */
   constructor(
     private readonly name: string,
-    { config, sites }: HubArgs,
+    args: HubArgs,
     opts?: pulumi.ComponentResourceOptions,
   ) {
+    const config = parseHub(args.config);
+    const sites = args.sites.map(siteShown);
     const { engine, ssh } = config;
     const provider = new docker.Provider(name, {
       host: engine,
@@ -155,7 +157,7 @@ export class Hub extends pulumi.ComponentResource {
 
   private tokens(
     { revoked, rotate }: HubConfig,
-    sites: readonly HubSite[],
+    sites: readonly Pick<HubSite, "name">[],
   ): pulumi.Output<Record<string, string>> {
     const allowed = sites.filter((site) => !revoked.includes(site.name));
     const made = allowed.map(({ name: site }): [string, pulumi.Output<string>] => [
@@ -164,6 +166,14 @@ export class Hub extends pulumi.ComponentResource {
     ]);
     return pulumi.secret(pulumi.all(Object.fromEntries(made)));
   }
+}
+
+/** What is shown of a site, with its model. @throws InputError for a bad model. */
+function siteShown({ name, model, location }: HubSiteArgs): HubShownSite {
+  const path = typeof model === "string" ? model : siteSchema.shape.model.parse(undefined);
+  // What is no path is a model that was loaded.
+  const loaded = typeof model === "object" ? (model as Model) : undefined;
+  return { name, location, model: loaded ?? loadModel(modelFile({ model: path }), path) };
 }
 
 /** Whom alerts tell, as all of it is known in a stack's program. */

@@ -2,6 +2,8 @@
  * The package `bess-telemetry`, as another Pulumi program imports it. Its types name none of zod's,
  * whose own need compiler options that a program may not have.
  */
+export { Hub } from "./hub";
+export type { HubArgs, HubSettings, HubSiteArgs } from "./hub-args";
 export { Site } from "./site";
 export type {
   AlertArgs,

@@ -1,5 +1,4 @@
 import * as pulumi from "@pulumi/pulumi";
-import { parseHub } from "../configs/hub";
 import { hubSites } from "../configs/hub-sites";
 import type { Settings } from "../configs/inventory";
 import { parseSite } from "../configs/site";
@@ -34,7 +33,7 @@ export function outputsOfStack(
 function hubOutputs(settings: Settings): Outputs {
   const { addresses, revision, siteTokens, readToken, grafanaPassword, certificate } = new Hub(
     pulumi.getStack(),
-    { config: parseHub(settings), sites: hubSites() },
+    { config: settings, sites: hubSites() },
   );
   return {
     addresses,

@@ -1,5 +1,7 @@
+import type { z } from "zod";
 import { Hub } from "../../components/hub";
-import { parseHub } from "../../configs/hub";
+import { type HubSettings } from "../../components";
+import type { hubSchema } from "../../configs/hub";
 import type { HubSite } from "../../configs/hub-sites";
 import { loadModel } from "../../configs/model";
 import { rules } from "../../policy";
@@ -9,11 +11,16 @@ const model = loadModel("configs/telemetry.yaml");
 const site = (name: string): HubSite => ({ name, stack: name, labels: {}, wave: "rest", model });
 const sites = [site("kiel-1"), site("kiel-2")];
 
+/** The types that a program has are those that the schema takes. */
+type Taken = z.input<typeof hubSchema>;
+const isTaken: [HubSettings] extends [Taken] ? true : false = true;
+const isOffered: [Taken] extends [HubSettings] ? true : false = true;
+
 let registered: RegisteredResource[];
-async function deploy(settings: object): Promise<Record<string, MockedContainer>> {
+async function deploy(settings: HubSettings): Promise<Record<string, MockedContainer>> {
   registered = [];
   const made = await makeOnMocks(
-    (opts) => new Hub("hub", { config: parseHub(settings), sites }, opts),
+    (opts) => new Hub("hub", { config: settings, sites }, opts),
     registered,
   );
   return made.containers;
@@ -100,4 +107,26 @@ test("a hub before another's database runs the door and Grafana alone", async ()
   expect(upload(containers.vmauth, "users.yaml")).toContain(
     "http://10.8.0.9:8480/insert/0/prometheus?extra_label=site=kiel-1",
   );
+});
+
+test("a program outside names a site and the path of its model, and is told what is wrong", async () => {
+  expect([isTaken, isOffered]).toEqual([true, true]);
+  const made = (settings: HubSettings) =>
+    makeOnMocks(
+      (opts) =>
+        new Hub(
+          "hub",
+          {
+            config: settings,
+            sites: [{ name: "a", model: "configs/models/m5bat.yaml" }, { name: "b" }],
+          },
+          opts,
+        ),
+      (registered = []),
+    );
+  await made({});
+  const fleet = registered.find(({ name }) => name === "hub-grafana-bess-hub-fleet");
+  expect(JSON.stringify(fleet?.inputs)).toContain("bess_unit_");
+  expect(JSON.stringify(fleet?.inputs)).toContain("bess_battery_soc");
+  await expect(made({ memory: 1 })).rejects.toThrow("memory is 1: write 256 or more");
 });

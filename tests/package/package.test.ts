@@ -38,15 +38,17 @@ async function install() {
   await run("tar", ["-xzf", tarball, "--strip-components=1", "-C", installed]);
 }
 
-const deploy = async (): Promise<Deployed> => {
-  rehearsal = await rehearse({ folder: engines });
+/** @param program of the consumer. Default: its index. */
+const deploy = async (stack: string, program = "index"): Promise<Deployed> => {
+  rehearsal ??= await rehearse({ folder: engines });
   const state = join(folder.path, "state");
-  mkdirSync(state);
+  mkdirSync(state, { recursive: true });
   const config = {
     certificate: { value: tls.certificate },
     key: { value: tls.key, secret: true },
   };
-  const { stdout } = await run(process.execPath, ["deploy.js", "kiel-1", JSON.stringify(config)], {
+  const args = ["deploy.js", stack, JSON.stringify(config), program];
+  const { stdout } = await run(process.execPath, args, {
     cwd: project,
     env: {
       ...process.env,
@@ -108,7 +110,7 @@ describe("the packed package, in a program outside this checkout", () => {
   describe("that is previewed and deployed on rehearsed providers", () => {
     let deployed: Deployed;
     beforeAll(async () => {
-      deployed = await deploy();
+      deployed = await deploy("kiel-1");
     }, 300_000);
 
     test("comes from the tarball", () => {
@@ -160,6 +162,34 @@ describe("the packed package, in a program outside this checkout", () => {
       expect(deployed.outputs.grafanaPassword?.secret).toBe(true);
       const state = join(folder.path, "state/.pulumi/stacks/consumer/kiel-1.json");
       expect(readFileSync(state, "utf8")).not.toContain("PRIVATE KEY");
+    });
+  });
+
+  describe("that has a hub, and a site with its token from the hub's stack", () => {
+    let hub: Deployed;
+    let site: Deployed;
+    beforeAll(async () => {
+      hub = await deploy("hub", "hub");
+      site = await deploy("kiel-2", "site-of-hub");
+    }, 300_000);
+
+    test("are deployed, and change nothing a second time", () => {
+      expect(hub.after).toEqual({ same: hub.preview.create });
+      expect(Object.keys(site.after)).toEqual(["same"]);
+    });
+
+    test("gives the site the token that the hub has made, and keeps it a secret", () => {
+      expect(hub.outputs.siteTokens?.secret).toBe(true);
+      const { "kiel-2": token = "" } = hub.outputs.siteTokens?.value as Record<string, string>;
+      const { containers } = Engine.open(engines).state;
+      const rollup = JSON.stringify(containers["kiel-2-rollup"]);
+      expect(token).toMatch(/^\w{40}$/);
+      expect(rollup).toContain(token);
+      const state = readFileSync(
+        join(folder.path, "state/.pulumi/stacks/consumer/kiel-2.json"),
+        "utf8",
+      );
+      expect(state).not.toContain(token);
     });
   });
 });

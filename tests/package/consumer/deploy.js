@@ -1,13 +1,18 @@
 // Previews and deploys the compiled program, and prints what that changed.
 const { LocalWorkspace } = require("@pulumi/pulumi/automation");
 
-const [stackName, config] = [process.argv[2], JSON.parse(process.argv[3])];
+const [stackName, config, name = "index"] = [
+  process.argv[2],
+  JSON.parse(process.argv[3]),
+  process.argv[4],
+];
 
 /** Runs the program anew each time. */
 const program = async () => {
-  const file = require.resolve("./build/index.js");
+  const file = require.resolve(`./build/${name}.js`);
   delete require.cache[file];
-  return { ...require(file) };
+  const made = require(file);
+  return typeof made === "function" ? made() : { ...made };
 };
 
 async function main() {
