@@ -139,8 +139,8 @@ const height = `Math.max(...[...document.querySelectorAll(".react-grid-item")].m
   each.getBoundingClientRect().bottom + (document.querySelector(".scrollbar-view")?.scrollTop ?? 0)))`;
 
 /** Titles of panels: what they say of errors is none. */
-const titlesOf = (model: Model) =>
-  dashboards(model).flatMap(({ panels = [] }) => panels.map(({ title }) => title ?? ""));
+const titlesOf = (made: ReturnType<typeof dashboards>) =>
+  made.flatMap(({ panels = [] }) => panels.map(({ title }) => title ?? ""));
 
 /** Takes a picture of a dashboard, whole, and says which words of an error are on it. */
 async function take(
@@ -247,9 +247,10 @@ async function takeHub(asked: Options): Promise<void> {
     try {
       await grafana.fillHub(options, database.url);
       say("Grafana is filled");
+      const titles = titlesOf(hubDashboards(options));
       for (const look of asked.look)
         for (const uid of asked.only.length > 0 ? asked.only : [hubDashboardUids.fleet])
-          await take({ browser, grafana }, uid, { ...asked, state: "normal", look });
+          await take({ browser, grafana, titles }, uid, { ...asked, state: "normal", look });
     } finally {
       await browser.stop();
       await grafana.stop();
@@ -334,7 +335,7 @@ program
       await grafana.fill({ name: "kiel-1", model, influxdb: url, reader: readerUrl, token });
       say("Grafana is filled");
       await sleep(asked.wait * 1000);
-      const titles = titlesOf(model);
+      const titles = titlesOf(dashboards(model));
       const pictures = async (state: State) => {
         for (const look of asked.look)
           for (const uid of uids)

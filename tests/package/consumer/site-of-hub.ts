@@ -6,6 +6,7 @@ export = async () => {
   const hub = new pulumi.StackReference("organization/consumer/hub");
   const { value: addresses } = await hub.getOutputDetails("addresses");
   const { value: ca } = await hub.getOutputDetails("certificate");
+  const token = hub.requireOutput("siteTokens").apply((tokens) => tokens["kiel-2"]);
   const site = new Site(pulumi.getStack(), {
     name: "kiel-2",
     mqtt: { port: 1884 },
@@ -13,10 +14,10 @@ export = async () => {
     explorer: { enabled: false },
     uplink: {
       url: (addresses as { write: string }).write,
-      token: hub.requireOutput("siteTokens").apply((tokens) => tokens["kiel-2"]),
+      token,
       // A simulated hub's is empty; a hub that was given its own has no such output.
       ca: (ca as string | undefined) || undefined,
     },
   });
-  return { revision: site.revision };
+  return { revision: site.revision, token };
 };
