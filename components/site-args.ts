@@ -185,6 +185,15 @@ export interface SiteArgs {
    */
   uplink?: UplinkArgs | undefined;
   /**
+   * When `bess fleet up` may touch the site; `pulumi up` does not go by it.
+   * @default `{}`: at any time
+   * @example
+   * ```ts
+   * { update: { window: { from: "01:00", to: "05:00" }, condition: "not-discharging" } }
+   * ```
+   */
+  update?: UpdateArgs | undefined;
+  /**
    * A simulated BESS, in the place of the battery's gateway.
    * @default `{}`: off
    * @example
@@ -480,6 +489,108 @@ export interface UplinkArgs {
    * ```
    */
   raw?: string[] | undefined;
+}
+
+/** When a rollout may touch a site, and what follows a failure. */
+export interface UpdateArgs {
+  /**
+   * Maintenance window, by the clock of `timeZone`, or of UTC without one.
+   * @default none: always
+   * @example
+   * ```ts
+   * { update: { window: { from: "22:00", to: "04:00", days: ["tuesday"] } } }
+   * ```
+   */
+  window?: UpdateWindowArgs | undefined;
+  /**
+   * What the battery must do, by the powers or currents of its model: `idle`, `not-discharging` or
+   * `not-charging`.
+   * @default none: anything
+   * @example
+   * ```ts
+   * { update: { condition: "idle" } }
+   * ```
+   */
+  condition?: "idle" | "not-discharging" | "not-charging" | undefined;
+  /**
+   * Keeps every rollout away until a time.
+   * @default none
+   * @example
+   * ```ts
+   * { update: { hold: { reason: "acceptance test", until: "2026-12-03T18:00" } } }
+   * ```
+   */
+  hold?: UpdateHoldArgs | undefined;
+  /**
+   * How long a rollout waits for the window and the condition; after that the site is deferred.
+   * @default `"1h"`
+   * @example
+   * ```ts
+   * { update: { wait: "8h" } }
+   * ```
+   */
+  wait?: string | undefined;
+  /**
+   * Whether a site whose update fails stays as it is, `halt`, or goes back to its previous revision,
+   * `rollback`.
+   * @default `"halt"`
+   * @example
+   * ```ts
+   * { update: { onFailure: "rollback" } }
+   * ```
+   */
+  onFailure?: "halt" | "rollback" | undefined;
+}
+
+/** A maintenance window. */
+export interface UpdateWindowArgs {
+  /**
+   * When it opens.
+   * @default at midnight
+   * @example
+   * ```ts
+   * { update: { window: { from: "01:00", to: "05:00" } } }
+   * ```
+   */
+  from?: string | undefined;
+  /**
+   * When it closes; before `from` it is a time of the next day.
+   * @default at midnight
+   * @example
+   * ```ts
+   * { update: { window: { from: "22:00", to: "04:00" } } }
+   * ```
+   */
+  to?: string | undefined;
+  /**
+   * Days on which it opens, in full, such as `tuesday`.
+   * @default each day
+   * @example
+   * ```ts
+   * { update: { window: { days: ["saturday", "sunday"] } } }
+   * ```
+   */
+  days?: string[] | undefined;
+}
+
+/** What keeps rollouts away from a site. */
+export interface UpdateHoldArgs {
+  /**
+   * Why.
+   * @example
+   * ```ts
+   * { update: { hold: { reason: "repair of the inverter", until: "2026-12-03T18:00Z" } } }
+   * ```
+   */
+  reason: string;
+  /**
+   * When it ends: by the clock of `timeZone`, or with `Z` or an offset.
+   * @example
+   * ```ts
+   * { update: { hold: { reason: "repair", until: "2026-12-03T18:00+01:00" } } }
+   * ```
+   */
+  until: string;
 }
 
 /** A simulated BESS. */
