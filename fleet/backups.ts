@@ -137,7 +137,12 @@ export async function restoreSite(restore: Restore): Promise<void> {
     await docker(place, ["volume", "create", "--label", `${labels.site}=${as}`, volumeOf(service)]);
   const mounts = restored(site).map((service) => `${volumeOf(service)}:${places[service]}`);
   const options = {
-    ...{ site: site.name, backup, at, snapshot, overwrite, as },
+    site: site.name,
+    backup,
+    at,
+    snapshot,
+    overwrite,
+    as,
     interface: site.interface?.enabled ?? false,
   };
   const images = siteImages(site);

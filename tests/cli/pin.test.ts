@@ -8,7 +8,8 @@ import { Checkout } from "../support/checkout";
 import { temporaryFolder } from "../support/programs";
 import { OwnRegistry, sha256 } from "../support/registry";
 
-jest.setTimeout(60_000);
+// The command is started four times.
+jest.setTimeout(300_000);
 
 const pinned = [...new Set(Object.values({ ...images, ...hubImages }))];
 const both = ["arm64", "amd64"];

@@ -216,7 +216,11 @@ describe("a backup", () => {
     mkdirSync(file("keys/old"), { recursive: true });
     writeFileSync(file("keys/one.xml"), "a key");
     writeFileSync(file("keys/old/two.xml"), "another");
-    sqlite(file("interface.db"), "PRAGMA journal_mode = WAL", "CREATE TABLE pairs (one, two, text)");
+    sqlite(
+      file("interface.db"),
+      "PRAGMA journal_mode = WAL",
+      "CREATE TABLE pairs (one, two, text)",
+    );
     const writer = new Writer(file("interface.db"), 0);
     site.start();
     await site.logged(/ done in /);

@@ -5,7 +5,7 @@ import { evidencePage, gatherRecords, rolloutEvidence, siteAudit } from "../../f
 import { Records, type RolloutRecord, type SiteRecord } from "../../fleet/rollout";
 import { temporaryFolder } from "../support/programs";
 
-jest.setTimeout(120_000);
+jest.setTimeout(300_000);
 
 const folder = temporaryFolder();
 afterAll(() => folder.remove());

@@ -12,7 +12,7 @@ import { Checkout } from "../support/checkout";
 import { temporaryFolder } from "../support/programs";
 import { Runner } from "../support/workflow";
 
-jest.setTimeout(120_000);
+jest.setTimeout(300_000);
 
 const root = join(__dirname, "../..");
 
