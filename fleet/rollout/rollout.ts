@@ -401,6 +401,8 @@ export class Rollout {
     attempt: number,
     deadline: number,
   ): Promise<Outcome | Waiting> {
+    // What it waited for is over, or is told anew.
+    delete this.entry(site).reason;
     return this.withSession<Outcome | Waiting>(site, revision, async (session) => {
       const deployed = await session.deployedRevision();
       // A site that is at the revision, and works, is not done twice.
@@ -411,8 +413,6 @@ export class Rollout {
         (await this.lockedOut(site, session, deadline, deployed === undefined)) ??
         (await this.claimedByAnother(session, deployed, revision));
       if (kept) return kept;
-      const entry = this.entry(site);
-      delete entry.reason;
       this.update(site, {
         result: "running",
         ...(attempt === 1 && { started: new Date(this.clock.now()).toISOString() }),

@@ -610,6 +610,7 @@ describe("two runners", () => {
       expect(ups.filter((up) => up.endsWith(` ${runner}`)).length).toBeGreaterThan(5);
     for (const record of [a, b]) {
       expect(record.outcome).toBe("done");
+      expect(Object.values(record.sites).filter(({ reason }) => reason)).toEqual([]);
       expect(Object.keys(results(record)).sort()).toEqual([...names].sort());
     }
     for (const name of names)
