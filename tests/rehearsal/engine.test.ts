@@ -89,7 +89,7 @@ test("a rotated secret changes only what uses it", async () => {
   expect(token).toEqual([
     "replace Command:dev-influxdb-token-grafana",
     "replace RandomId:dev-influxdb-token-grafana",
-    ...["influxql", "pipeline", "rollups", "sql"].map(
+    ...["history", "influxql", "pipeline", "rollups", "sql"].map(
       (source) => `update DataSource:dev-grafana-${source}`,
     ),
   ]);
@@ -187,7 +187,7 @@ test("no secret stands in the state's file, nor in what the simulated engine kee
     maxBuffer: 1 << 26,
   });
   const secrets = plaintexts(JSON.parse(exported.stdout).deployment.resources);
-  expect(secrets).toHaveLength(12);
+  expect(secrets).toHaveLength(13);
   const kept = [base.stateFile, base.engine().file].map((file) => readFileSync(file));
   for (const secret of secrets) for (const file of kept) expect(file.includes(secret)).toBe(false);
 });
