@@ -77,7 +77,10 @@ const counters = [
 
 /** What a path of Grafana's answers. */
 async function asked(url: string, path: string, headers: Record<string, string> = {}) {
-  const answer = await fetch(new URL(path, url), { headers, signal: AbortSignal.timeout(5000) });
+  const signal = AbortSignal.timeout(5000);
+  const answer = await fetch(new URL(path, url), { headers, signal }).catch(() => {
+    throw new Error("Grafana does not answer");
+  });
   if (!answer.ok) throw new Error(`Grafana answers ${answer.status} to ${path}`);
   return answer.text();
 }
@@ -91,6 +94,8 @@ export class Logbook {
   private told = { state: "", what: "", at: 0 };
   /** Since when Grafana does not answer. */
   private away: number | undefined;
+  /** Since when it has answered each time. */
+  private answering: number | undefined;
   private grafanaStart = 0;
   private looked: number;
   /** Notes before it are another process's; seconds since 1970. */
@@ -138,6 +143,7 @@ export class Logbook {
       await this.askAll(now, start, alerts).catch((error: Error) => {
         if (this.away === undefined) this.options.log(`alerts are not known: ${error.message}`);
         this.away ??= now;
+        this.answering = undefined;
       });
       this.tellState(now);
     }
@@ -149,7 +155,7 @@ export class Logbook {
     await this.write();
   }
 
-  /** When Grafana was started; undefined where it does not answer. */
+  /** When Grafana was started; undefined where it does not tell, as without its own metrics. */
   private async startOfGrafana(): Promise<number | undefined> {
     const { grafana } = this.options.logbook;
     const text = await asked(grafana, "/metrics").catch(() => undefined);
@@ -166,7 +172,6 @@ export class Logbook {
     start: number | undefined,
     { source, settle }: NonNullable<LogbookConfig["alerts"]>,
   ): Promise<void> {
-    if (start === undefined) throw new Error("Grafana does not answer");
     const password = readFileSync(source.passwordFile, "utf8").trimEnd();
     const authorization = `Basic ${Buffer.from(`${source.user}:${password}`).toString("base64")}`;
     const path = "/api/alertmanager/grafana/api/v2/alerts";
@@ -184,7 +189,8 @@ export class Logbook {
         muted: status.state === "suppressed",
       }));
     this.away = undefined;
-    this.follow(found, now - start >= settle);
+    this.answering ??= now;
+    this.follow(found, now - (start ?? this.answering) >= settle);
   }
 
   /** @param settled whether what is missing is over. */

@@ -26,12 +26,12 @@ interface Fires {
 
 /** A stand-in for Grafana: its start, and the alerts of its Alertmanager, for one user alone. */
 class StandInGrafana {
-  start = began - 3600;
+  start: number | undefined = began - 3600;
   alerts: Fires[] = [];
   answers = true;
   private readonly server: Server = createServer((request, response) => {
     if (!this.answers) response.destroy();
-    else if (request.url === "/metrics")
+    else if (request.url === "/metrics" && this.start !== undefined)
       response.end(
         `# TYPE process_start_time_seconds gauge\nprocess_start_time_seconds ${this.start}\n`,
       );
@@ -308,6 +308,18 @@ for (const [name, described, make] of kinds)
       await pass(30);
       expect(await over()).toEqual([["ends", 0, 20]]);
       expect((await state())?.count).toBe(1);
+    });
+
+    test("waits as long where Grafana tells nothing of itself", async () => {
+      grafana.start = undefined;
+      grafana.alerts = [{ id: "ends", at: began }];
+      await pass(60);
+      grafana.alerts = [];
+      await pass(50);
+      expect(await state()).toMatchObject({ level: 2, count: 1 });
+      await pass(30);
+      expect(await state()).toMatchObject({ level: 0, count: 0 });
+      expect(await over()).toEqual([["ends", 0, 60]]);
     });
 
     test("says that nobody watches while Grafana is away, and ends no alert for it", async () => {
