@@ -247,12 +247,6 @@ export const wayOf = (contact: Contact): Way => {
   return found;
 };
 
-/** What a mute of a site is of: all its alerts but the sign of life, which an outside watcher waits for. */
-export const muteMatchers = (site: string) => [
-  { name: "site", value: site, isEqual: true, isRegex: false },
-  { name: "kind", value: "BessWatchdog", isEqual: false, isRegex: false },
-];
-
 /** Keys under `alerts` whose values no message shows. */
 export const alertSecrets = ["url", "token", "password", "key"].map((key) => `alerts.${key}`);
 

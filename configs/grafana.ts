@@ -49,6 +49,15 @@ export const eventTag = "bess";
 /** Tags of an annotation that tells of a mute. Every dashboard shows it. */
 export const muteTags = [eventTag, "mute"];
 
+/** Kind of the rule that always fires: a sign of life for an outside watcher. */
+export const watchdog = "BessWatchdog";
+
+/** What a mute of a site is of: all its alerts but the sign of life, which an outside watcher waits for. */
+export const muteMatchers = (site: string) => [
+  { name: "site", value: site, isEqual: true, isRegex: false },
+  { name: "kind", value: watchdog, isEqual: false, isRegex: false },
+];
+
 /** Tags of an annotation that tells of a deployment. */
 export const deploymentTags = [eventTag, "deployment"];
 

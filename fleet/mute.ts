@@ -1,5 +1,4 @@
-import { muteMatchers } from "../configs/alerting";
-import { contactName, muteTags } from "../configs/grafana";
+import { contactName, muteMatchers, muteTags } from "../configs/grafana";
 import { call, type Place, who } from "./grafana";
 
 /** A time in which nobody is told of a site's alerts. */

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { blockSeconds, databases, noting } from "../configs/databases";
+import { watchdog } from "../configs/grafana";
 import {
   eventsTable,
   historyTable,
@@ -177,7 +178,7 @@ export class Logbook {
     const path = "/api/alertmanager/grafana/api/v2/alerts";
     const told = JSON.parse(await asked(source.url, path, { authorization })) as ToldAlert[];
     const found = told
-      .filter(({ labels }) => labels.kind !== "BessWatchdog")
+      .filter(({ labels }) => labels.kind !== watchdog)
       .map(({ fingerprint, startsAt, labels, annotations, status }) => ({
         id: fingerprint,
         rule: labels.alertname ?? "",

@@ -1,6 +1,5 @@
 import { readFileSync } from "node:fs";
-import { muteMatchers } from "../configs/alerting";
-import type { AlertSource } from "../configs/grafana";
+import { type AlertSource, muteMatchers, watchdog } from "../configs/grafana";
 
 /** An alert that fires. */
 export interface FiringAlert {
@@ -29,9 +28,6 @@ interface Silence {
   status: { state: string };
   matchers: { name: string; value: string; isEqual?: boolean }[];
 }
-
-/** The alert that always fires tells nothing. */
-const watchdog = "BessWatchdog";
 
 const textOf = (matchers: Silence["matchers"]): string =>
   matchers
