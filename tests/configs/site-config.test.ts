@@ -421,6 +421,7 @@ describe("a configuration is taken with", () => {
       ...chosenImages,
       grafana,
       pull: "missing",
+      verify: "none",
     });
   });
   test.each(["unix:///var/run/docker.sock", "ssh://pi@bess-pi.local", "tcp://127.0.0.1:2375"])(
