@@ -17,6 +17,7 @@ import { chosenImage, type SiteConfig, siteImages, siteServices } from "../confi
 import { findSite, siteConfig } from "../configs/sites";
 import { quoted, remoteLine } from "../configs/ssh";
 import { InputError } from "../configs/validation";
+import { pullHere } from "../fleet";
 import { acting, bessCommand, refuse, stackOption, writable } from "./command";
 import { Registries } from "./images/registry";
 import { sbomOf } from "./images/sbom";
@@ -79,22 +80,11 @@ function docker(args: string[], stdio: "pipe" | "inherit" = "inherit") {
   });
 }
 
-/** Whether this machine's engine has an image for a platform. */
-async function has(image: string, platform: string): Promise<boolean> {
-  const inspect = ["image", "inspect", "--format", "{{.Os}}/{{.Architecture}}", image];
-  return (await docker(inspect, "pipe")).output.trim() === platform;
-}
-
 /** Saves a stack's images for the site's platform into one file; pulls what is not here. */
 async function save(stack: string, file: string, platform: string): Promise<void> {
   const site = siteConfig(findSite(stack));
   const images = [...imagesOf(site).keys()];
-  for (const image of images) {
-    if (await has(image, platform)) continue;
-    if ((await docker(["pull", "--platform", platform, image])).code !== 0)
-      throw new Error(`${image} cannot be pulled for ${platform}`);
-    if (!(await has(image, platform))) throw new Error(`${image} has no variant for ${platform}`);
-  }
+  await pullHere(images, platform, (text) => process.stdout.write(text));
   await verify(site, "what this machine's engine has", async (image) =>
     (await docker([...idOf, image], "pipe")).output.trim(),
   );

@@ -4,7 +4,7 @@ import { createReadStream, existsSync, mkdirSync, renameSync, statSync } from "n
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { root } from "../automation";
-import { type EnginePlace, isSsh } from "../configs/ssh";
+import { type EnginePlace, isSsh, quoted } from "../configs/ssh";
 import { besideEngine, docker, lastLine, startBesideEngine } from "./engine";
 
 /** This machine's own engine. */
@@ -36,8 +36,16 @@ export async function lackedImages(place: EnginePlace, images: string[]): Promis
   return (await besideEngine(place, line, script)).split("\n").filter(Boolean);
 }
 
-/** Saves images for a platform into a file; pulls what is not here. @throws Error */
-async function saveImages(images: string[], platform: string, file: string): Promise<void> {
+/**
+ * Pulls the images for a platform that this machine's engine lacks.
+ * @param onOutput hears what Docker prints.
+ * @throws Error
+ */
+export async function pullHere(
+  images: readonly string[],
+  platform: string,
+  onOutput: (text: string) => void = () => undefined,
+): Promise<void> {
   for (const image of images) {
     const isHere = async () =>
       (
@@ -46,12 +54,10 @@ async function saveImages(images: string[], platform: string, file: string): Pro
         )
       ).trim() === platform;
     if (await isHere()) continue;
-    await besideEngine(here, `docker pull --platform ${platform} ${image}`, "", { seconds: 0 });
+    const pull = `docker pull --platform ${platform} ${image}`;
+    await besideEngine(here, pull, "", { seconds: 0, onOutput });
     if (!(await isHere())) throw new Error(`${image} has no variant for ${platform}`);
   }
-  await besideEngine(here, ["docker", "save", "--output", file, ...images].join(" "), "", {
-    seconds: 0,
-  });
 }
 
 /**
@@ -119,7 +125,9 @@ function savedImage(folder: string, image: string, platform: string): Promise<Sa
     const path = join(folder, `${key}.tar`);
     mkdirSync(folder, { recursive: true });
     if (!existsSync(path)) {
-      await saveImages([image], platform, `${path}.${process.pid}`);
+      await pullHere([image], platform);
+      const save = `docker save --output ${quoted(`${path}.${process.pid}`)} ${image}`;
+      await besideEngine(here, save, "", { seconds: 0 });
       renameSync(`${path}.${process.pid}`, path);
     }
     const hash = createHash("sha256");

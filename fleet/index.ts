@@ -22,6 +22,7 @@ export {
   rolloutEvidence,
   siteAudit,
 } from "./evidence";
+export { pullHere } from "./images";
 export { heardAt } from "./listen";
 export { tellDeployment } from "./grafana";
 export { endMute, type Mute, muteSite, testContact } from "./mute";
