@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import {
   copyFileSync,
+  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -231,8 +232,10 @@ class Fleet {
     );
   }
 
+  recordsOf = (runner: string): string => join(this.folder, `records-${runner}`);
+
   records = (runner: string): RolloutRecord | undefined =>
-    new Records(join(this.folder, `records-${runner}`)).last();
+    new Records(this.recordsOf(runner)).last();
 
   remove = () => rmSync(this.folder, { recursive: true, force: true });
 }
@@ -248,7 +251,10 @@ const ended = async (child: ChildProcess): Promise<void> =>
 const doneBy = (record?: RolloutRecord) =>
   Object.values(record?.sites ?? {}).filter(({ seconds }) => seconds !== undefined).length;
 
-async function benchmark(count: number, parallel: number, alerts: boolean): Promise<void> {
+async function benchmark(
+  count: number,
+  { parallel, alerts, records }: { parallel: number; alerts: boolean; records?: string },
+): Promise<void> {
   const fleet = new Fleet(count, alerts);
   try {
     const made = await secondsOf(() => fleet.deploy());
@@ -292,6 +298,9 @@ async function benchmark(count: number, parallel: number, alerts: boolean): Prom
         const before = fleet.records("a");
         const again = fleet.start("a", { ...told, kind: "resume" });
         await Promise.all([ended(again), ended(b)]);
+        for (const runner of ["a", "b"])
+          if (records !== undefined)
+            cpSync(fleet.recordsOf(runner), join(records, runner), { recursive: true });
         for (const record of [before, fleet.records("a"), fleet.records("b")])
           if (record) finals.push(record);
       });
@@ -378,9 +387,10 @@ program
   .option("--sites <n>", "number of sites", Number, 1000)
   .option("--parallel <n>", "sites at once of each runner", Number, 2)
   .option("--alerts", "with alert rules, as real sites have them; it takes about twice as long")
-  .action(async ({ sites, parallel, alerts = false }) => {
+  .option("--records <folder>", "keep the runners' records there, for bess fleet report")
+  .action(async ({ sites, parallel, alerts = false, records }) => {
     if (!(await setUp("rehearse"))) process.exit(1);
-    await benchmark(sites, parallel, alerts);
+    await benchmark(sites, { parallel, alerts, records });
     process.exit(0);
   })
   .parseAsync()

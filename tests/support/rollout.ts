@@ -102,6 +102,7 @@ async function main({
     report: ({ site, text, wave }: { site?: string; text: string; wave: string }) =>
       console.log(`${wave} ${site ?? ""} ${text}`),
     stop: stopOnInterrupt(),
+    label: share?.name,
   };
   const refresh = () =>
     forEachSite(sites, parallel, (site) =>
