@@ -32,6 +32,7 @@ export {
   type Values,
   withRenderedFiles,
 } from "./plan";
+export { isAlive } from "./cut-off";
 export { isWatched, showProgress } from "./progress";
 export { revisionLabel, revisionText, revisionUnder } from "./revisions";
 export { describePart, docker, environment, locate, type Part, setUp } from "./programs";

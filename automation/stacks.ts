@@ -7,6 +7,7 @@ import { withSecretPlaceholders } from "../configs/secret-placeholders";
 import { findSite, readStackFile, siteKey, type StackFile } from "../configs/sites";
 import { Engine, type Fault, type RehearsalArgs } from "../rehearsal";
 import { localBackend, pulumiEnvironment, root } from "./backend";
+import { cutOff } from "./cut-off";
 import type {
   ChangeCounts,
   EngineArgs,
@@ -49,12 +50,14 @@ export class SiteStack {
   previewRefresh = (options: EngineOptions = {}): Promise<void> =>
     this.engine("previewRefresh", options);
   destroy = (options: EngineOptions = {}): Promise<void> => this.engine("destroy", options);
+  /** Whether work on it that this checkout began was killed, so that a lock may be left of it. */
+  wasCutOff = (): boolean => cutOff(this.reference.workDir).length > 0;
   /** Takes away a lock that another run has left. */
   cancel = (): Promise<void> => this.run("cancel", {});
   /** The stack's outputs, secrets in plain. */
   outputs = (): Promise<Record<string, unknown>> => this.run("outputs", {});
-  /** Undefined where it was never updated. */
   history = (): Promise<PastUpdate[]> => this.run("history", {});
+  /** Undefined where it was never updated. */
   lastUpdate = (): Promise<StackUpdate | undefined> => this.run("lastUpdate", {});
   /** The stack's state. */
   exportState = (): Promise<unknown> => this.run("exportState", {});

@@ -15,6 +15,7 @@ import type {
 import { bundledSources } from "../components/bundles";
 import { InputError } from "../configs/validation";
 import { rehearse } from "../rehearsal";
+import { forgetCutOff, marked } from "./cut-off";
 import { eventLog, readEvents } from "./events";
 import { ProgramServer } from "./program-server";
 import { renderedPlan } from "./rendered";
@@ -76,7 +77,10 @@ const operations: { [Name in keyof Operations]: Operate<Name> } = {
   refresh: async (opened, args) => void (await (await select(opened)).refresh(args)),
   previewRefresh: async (opened, args) => void (await (await select(opened)).previewRefresh(args)),
   destroy: async (opened, args) => void (await (await select(opened)).destroy(args)),
-  cancel: async (opened) => (await select(opened)).cancel(),
+  cancel: async (opened) => {
+    await (await select(opened)).cancel();
+    forgetCutOff(opened.reference.workDir);
+  },
   lastUpdate: async (opened) => (await (await select(opened)).history(1)).at(0),
   history: async (opened) =>
     (await (await select(opened)).history(undefined, undefined, false)).map(
@@ -95,8 +99,8 @@ const operations: { [Name in keyof Operations]: Operate<Name> } = {
   exportState: async ({ workspace, reference }) =>
     (await workspace.exportStack(reference.name)).deployment,
   tags: ({ workspace, reference }) => workspace.listTags(reference.name),
-  setTag: ({ workspace, reference }, { key, value }) =>
-    workspace.setTag(reference.name, key, value),
+  setTag: (opened, { key, value }) =>
+    creating(opened, () => opened.workspace.setTag(opened.reference.name, key, value)),
   removeTag: ({ workspace, reference }, { key }) => workspace.removeTag(reference.name, key),
 };
 
@@ -208,14 +212,17 @@ async function operate<Name extends keyof Operations>(task: StackTask<Name>): Pr
         stackSettings: { [name]: settings.stack },
       }),
     });
-    return await operations[operation](
-      { reference, workspace, environment },
-      {
-        ...args,
-        ...(wants.output && { onOutput: (text) => send({ kind: "output", text }) }),
-        ...(wants.events && { onEvent: (event) => send({ kind: "event", event }) }),
-      },
-    );
+    const operated = () =>
+      operations[operation](
+        { reference, workspace, environment },
+        {
+          ...args,
+          ...(wants.output && { onOutput: (text) => send({ kind: "output", text }) }),
+          ...(wants.events && { onEvent: (event) => send({ kind: "event", event }) }),
+        },
+      );
+    // A folder whose settings are written is the stack's own.
+    return await (settings && asksProviders(operation) ? marked(workDir, operated) : operated());
   } finally {
     providers?.close();
   }

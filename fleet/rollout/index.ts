@@ -1,9 +1,11 @@
+import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import pLimit from "p-limit";
 import {
   type DeployedArgs,
   deployedStack,
+  isAlive,
   type RehearsedArgs,
   rehearsals,
   rehearsedStack,
@@ -15,7 +17,7 @@ import { siteKey } from "../../configs/sites";
 import type { Fault } from "../../rehearsal";
 import type { Bringing } from "../images";
 import type { GateLimits } from "./gate";
-import { isAlive, Records, type RolloutRecord } from "./record";
+import { Records, type RolloutRecord } from "./record";
 import type { Revision } from "./revision";
 import { type Report, Rollout, type RolloutOptions, type Sharing, type Target } from "./rollout";
 import { failureReason, StackSession } from "./session";
@@ -188,7 +190,7 @@ export const rollback = (args: RolloutArgs): Promise<RolloutRecord> =>
  * @param name what all of them call the rollout.
  */
 export function sharing(name: string): Sharing {
-  const [host, label] = [hostname(), name].map((text) =>
+  const [host, label] = [`${hostname().slice(0, 30)}-${bootId()}`, name].map((text) =>
     text.replace(/[^\w.-]+/g, "-").slice(0, 40),
   );
   const by = `${label}/${host}:${process.pid}`;
@@ -197,6 +199,15 @@ export function sharing(name: string): Sharing {
     return of === host && !isAlive(Number(pid));
   };
   return { by, isGone, settleSeconds: 3, claimSeconds: 1800 };
+}
+
+/** What tells this machine from others of its name, as those of CI; empty where no kernel tells. */
+function bootId(): string {
+  try {
+    return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").slice(0, 8);
+  } catch {
+    return "";
+  }
 }
 
 /** Works with one site's stack. Gate limits: a minute, and no restart. */

@@ -1,6 +1,8 @@
+import { randomUUID } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { hostname, userInfo } from "node:os";
 import { join } from "node:path";
+import { isAlive } from "../../automation";
 
 /**
  * How a site came out of a rollout: `verified` by its gate; `up-to-date` before the rollout came to
@@ -42,6 +44,8 @@ export interface SiteRecord {
   /** Marked messages that were published while it was updated, and those that were not stored. */
   messages?: { sent: number; lost: number };
   gate?: GateFigures;
+  /** Another runner that shares the rollout, and under whose hands it failed: its record has the rest. */
+  toldBy?: string;
   /** What became of it after it failed, where the rollout took it back by itself. */
   rolledBack?: RolledBack;
 }
@@ -82,6 +86,8 @@ export interface RolledBack {
  */
 export interface RolloutRecord {
   id: string;
+  /** Tells records apart that runners begin at the same time. Records of before release 0.2 have none. */
+  uuid?: string;
   /** `up`, `resume` or `rollback`. */
   kind: "up" | "resume" | "rollback";
   /** What CI calls it. */
@@ -122,6 +128,7 @@ export class Records {
     const started = now();
     const record: RolloutRecord = {
       id: `${started.replace(/\D/g, "").slice(0, 14)}-${kind}`,
+      uuid: randomUUID(),
       kind,
       ...(label && { label }),
       by: `${process.env.GITHUB_ACTOR ?? process.env.GITLAB_USER_LOGIN ?? userInfo().username}@${hostname()}`,
@@ -225,15 +232,5 @@ export class Records {
       };
     }
     return { release: () => rmSync(file, { force: true }) };
-  }
-}
-
-/** Whether a process of this machine runs. */
-export function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
   }
 }

@@ -23,7 +23,8 @@ export interface Target {
 
 /** The revision that a site was brought to last, as its stack's tag says. */
 export interface DeployedRevision {
-  revision: string;
+  /** Undefined at a new site, at which a rollout has begun. */
+  revision?: string;
   /** Revision that it had before that one. */
   previous?: string;
   /** Whether its gate found the revision working, and nothing has been done to the site since. */
@@ -410,7 +411,7 @@ export class Rollout {
         return { result: "up-to-date", ...previousOf(deployed) };
       if (!this.closed(site, true)) await this.fetch(site, session);
       const kept =
-        (await this.lockedOut(site, session, deadline, deployed === undefined)) ??
+        (await this.lockedOut(site, session, deadline, deployed?.revision === undefined)) ??
         (await this.claimedByAnother(session, deployed, revision));
       if (kept) return kept;
       this.update(site, {
@@ -436,16 +437,19 @@ export class Rollout {
     revision: string,
   ): Promise<Outcome | Waiting | undefined> {
     const { sharing } = this.options;
-    // A new site has no tag yet: its stack's lock alone keeps others away.
-    if (!sharing || !deployed) return undefined;
-    const { updating, failed } = deployed;
+    if (!sharing) return undefined;
+    const { updating, failed } = deployed ?? {};
     const nameOf = (by: Runner) => by.slice(0, by.lastIndexOf("/"));
     if (
       failed?.revision === revision &&
       failed.by !== sharing.by &&
       nameOf(failed.by) === nameOf(sharing.by)
     )
-      return { result: "failed", reason: `${failed.by} failed there; its record tells why` };
+      return {
+        result: "failed",
+        toldBy: failed.by,
+        reason: `${failed.by} failed there; its record tells why`,
+      };
     const isAnothers = ({ by, since }: NonNullable<typeof updating>) =>
       by !== undefined &&
       by !== sharing.by &&
@@ -688,7 +692,7 @@ const previousOf = ({ previous }: { previous?: string }): Previous =>
  * never worked.
  */
 function previousRevision(deployed: DeployedRevision | undefined, revision: string): Previous {
-  if (!deployed) return {};
+  if (deployed?.revision === undefined) return {};
   const goesFurtherBack =
     deployed.revision === revision || (!deployed.proven && deployed.previous !== undefined);
   return goesFurtherBack ? previousOf(deployed) : { previous: deployed.revision };

@@ -2,6 +2,7 @@ import { hostname } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import {
   type EngineOptions,
+  isAlive,
   RehearsedStack,
   shareTunnel,
   type SiteStack,
@@ -33,7 +34,7 @@ import { endMute, muteSite } from "../mute";
 import { toRepeat } from "../services";
 import { begunContainers, type StackState } from "../state";
 import { gate, type GateLimits, markedSeries, publish, unhealthyContainers } from "./gate";
-import { type GateFigures, isAlive, type Prefetch, type SiteRecord } from "./record";
+import type { GateFigures, Prefetch, SiteRecord } from "./record";
 import type { Revision } from "./revision";
 import { type DeployedRevision, type Session, SiteError, type Target } from "./rollout";
 import {
@@ -50,6 +51,9 @@ import { StoringWatch } from "./storing";
 const revisionTag = "bess-telemetry:deployed-revision";
 /** Name of the tag before release 0.2; read until 0.3. */
 const formerRevisionTag = "bess-telemetry:standing";
+
+/** Stands in the tag for the revision of a new site; Pulumi takes a value that begins with `-` for an option. */
+const noRevision = "none";
 
 /** Stands in the tag before a revision at which the site has failed. */
 const failedMark = "failed:";
@@ -177,7 +181,7 @@ export class StackSession implements Session {
     ).split(" ");
     if (!revision) return undefined;
     return {
-      revision,
+      ...(revision !== noRevision && { revision }),
       ...(previous !== undefined && previous !== "-" && { previous }),
       verified: word === "verified",
       proven: word !== "unverified",
@@ -186,7 +190,7 @@ export class StackSession implements Session {
   }
 
   recordRevision({
-    revision,
+    revision = noRevision,
     previous = "-",
     verified,
     proven,
@@ -551,7 +555,8 @@ export class StackSession implements Session {
       if (cause instanceof StackError && cause.kind === "not-found")
         throw new SiteError("failed", "never deployed");
       const holder = lockHolder(cause);
-      if (holder && again && holder.host === hostname() && !isAlive(holder.pid)) {
+      const isGone = holder?.host === hostname() && !isAlive(holder.pid);
+      if (isGone && again && this.stack.wasCutOff()) {
         await this.stack.cancel();
         return this.unlocked(work, false);
       }

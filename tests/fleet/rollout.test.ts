@@ -1,11 +1,13 @@
 import { spawn } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { hostname } from "node:os";
 import { join } from "node:path";
 import { Engine } from "../../rehearsal";
 import { Records, type RolloutRecord } from "../../fleet/rollout";
 import { failureReason } from "../../fleet/rollout/session";
 import { begunContainers } from "../../fleet/state";
-import { rehearsedStack, root } from "../../automation";
+import { rehearsedStack, root, StackError } from "../../automation";
+import { withSession, workingTree } from "../../fleet/rollout";
 import { processTree } from "../../bench/processes";
 import { temporaryFolder, until } from "../support/programs";
 import type { RolloutCase } from "../support/rollout";
@@ -22,7 +24,12 @@ let folder: ReturnType<typeof temporaryFolder>;
 let deployed: ReturnType<typeof temporaryFolder>;
 beforeAll(async () => {
   folder = deployed = temporaryFolder();
-  const { record } = await rollout({ waves: { all: ["aachen", "kiel", "luebeck"] }, parallel: 3 });
+  const { record } = await rollout({
+    waves: { all: ["aachen", "kiel", "luebeck"] },
+    parallel: 3,
+    // New sites are claimed as well.
+    share: { name: "first", claimSeconds: 600 },
+  });
   expect(record.outcome).toBe("done");
 }, 120_000);
 beforeEach(() => (folder = temporaryFolder()));
@@ -386,6 +393,44 @@ test("a container that a killed update had begun to make is not one that the sta
     held: new Set(["a", "b"]),
   });
   expect(begunContainers({})).toEqual({ names: [], held: new Set() });
+});
+
+describe("a lock whose holder has this host's name, and is not here", () => {
+  const gone = 4_194_304;
+  /** A stack that is locked until its lock is taken away. */
+  function lockedStack() {
+    const stack = rehearsedStack("kiel", { folder: folder.path, config: {} });
+    let isLocked = true;
+    stack.tags = async () => {
+      if (!isLocked) return {};
+      throw new StackError(
+        "command",
+        "error: the stack is currently locked by 1 lock(s). Either wait for the other process(es) to " +
+          "end or delete the lock file with `pulumi cancel`.\n" +
+          `  file:///locks/kiel/1.json: created by ci@${hostname()} (pid ${gone}) at 2026-11-28`,
+      );
+    };
+    stack.cancel = async () => void (isLocked = false);
+    return stack;
+  }
+  const workDir = () => join(folder.path, "stacks/kiel");
+  const lookAt = () =>
+    withSession(
+      { name: "kiel", stack: "kiel", wave: "all" },
+      workingTree(),
+      lockedStack,
+      (session) => session.deployedRevision(),
+    );
+  beforeEach(() => mkdirSync(workDir(), { recursive: true }));
+
+  test("is another machine's, where nothing that began here was killed", async () => {
+    await expect(lookAt()).rejects.toThrow(`its stack is locked by ci@${hostname()}`);
+  });
+
+  test("is taken away, where something was", async () => {
+    writeFileSync(join(workDir(), `engine-${gone}`), "");
+    await expect(lookAt()).resolves.toBeUndefined();
+  });
 });
 
 test("a failure is told without what the provider and Pulumi say around it", () => {

@@ -558,11 +558,12 @@ describe("two runners", () => {
   async function together(
     broken: string[] = [],
     tags = new Map<string, DeployedRevision>(),
-    onFailure?: "rollback",
+    { onFailure, added = [] }: { onFailure?: "rollback" | undefined; added?: string[] } = {},
   ) {
     const clock = new SteppedClock(Date.parse("2026-11-27T12:00:00Z"));
     for (const name of names)
-      if (!tags.has(name)) tags.set(name, { revision: "one", verified: true });
+      if (!tags.has(name) && !added.includes(name))
+        tags.set(name, { revision: "one", verified: true });
     const ups: string[] = [];
     const run = (runner: string) =>
       rollOut(
@@ -624,10 +625,20 @@ describe("two runners", () => {
     ["", undefined],
     [", not where it went back by itself either", "rollback"],
   ] as const)("both halt by a failure of either; the other does not try it%s", async (_, after) => {
-    const { a, b, ups } = await together(["site-0"], undefined, after);
+    const { a, b, ups } = await together(["site-0"], undefined, { onFailure: after });
     expect(ups.filter((up) => up.startsWith("site-0 "))).toHaveLength(1);
     expect([a.outcome, b.outcome]).toEqual(["halted", "halted"]);
     expect(ups).toHaveLength(1);
+    // Evidence takes the record of the one that knows.
+    expect([a, b].map(({ sites }) => sites["site-0"]?.toldBy).filter(Boolean)).toHaveLength(1);
+  });
+
+  test("claim new sites too, which have no revision yet", async () => {
+    const added = ["site-0", "site-7", "site-8"];
+    const { a, b, ups, tags } = await together([], undefined, { added });
+    expect(ups.map((up) => up.split(" ")[0]).sort()).toEqual([...names].sort());
+    expect([a.outcome, b.outcome]).toEqual(["done", "done"]);
+    for (const name of added) expect(tags.get(name)).toEqual({ revision: "two", verified: true });
   });
 
   test("take over from one that is known to be gone, or has been silent for too long", async () => {
