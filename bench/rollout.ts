@@ -13,13 +13,14 @@ import {
 } from "node:fs";
 import { once } from "node:events";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { program } from "commander";
 import { rehearsedStack, renderSite, root, setUp, WorkerPool } from "../automation";
 import { images } from "../configs/images";
 import { siteKey } from "../configs/sites";
 import { type UpdateLock, updateSchema } from "../configs/update-locks";
+import { gatherRecords, rolloutEvidence } from "../fleet";
 import { Engine, type Fault } from "../rehearsal";
 import {
   Records,
@@ -283,7 +284,6 @@ async function benchmark(
       share: { name: "night", claimSeconds },
       alerts,
     };
-    const finals: RolloutRecord[] = [];
     let seconds = 0;
     let killedAt = 0;
     const memory = await peakMemory(async () => {
@@ -295,17 +295,14 @@ async function benchmark(
         if (a.pid !== undefined && a.exitCode === null) process.kill(-a.pid, "SIGKILL");
         await ended(a);
         killedAt = doneBy(fleet.records("a"));
-        const before = fleet.records("a");
         const again = fleet.start("a", { ...told, kind: "resume" });
         await Promise.all([ended(again), ended(b)]);
-        for (const runner of ["a", "b"])
-          if (records !== undefined)
-            cpSync(fleet.recordsOf(runner), join(records, runner), { recursive: true });
-        for (const record of [before, fleet.records("a"), fleet.records("b")])
-          if (record) finals.push(record);
       });
     });
-    report(fleet, finals, { seconds, killedAt, locks, peak: memory.all });
+    const folders = ["a", "b"].map(fleet.recordsOf);
+    if (records !== undefined)
+      for (const from of folders) cpSync(from, join(records, basename(from)), { recursive: true });
+    report(fleet, gatherRecords(folders), { seconds, killedAt, locks, peak: memory.all });
   } finally {
     fleet.remove();
   }
@@ -321,20 +318,9 @@ function report(
     peak,
   }: { seconds: number; killedAt: number; locks: Record<string, UpdateLock>; peak: number },
 ): void {
-  // Of several runners' results the one tells that did something.
-  const order = ["verified", "failed", "locked", "unreachable", "deferred", "up-to-date"];
-  const found = new Map<string, RolloutRecord["sites"][string]>();
-  for (const { sites } of records)
-    for (const [name, site] of Object.entries(sites)) {
-      const other = found.get(name);
-      // Whoever has worked there knows more than who has heard of it.
-      const rank = ({ result, rolledBack, changes }: typeof site) =>
-        (order.indexOf(result) + 1 || order.length + 1) - (rolledBack || changes ? 0.5 : 0);
-      if (!other || rank(site) < rank(other)) found.set(name, site);
-    }
-  const counts = new Map<string, number>();
-  for (const { result } of found.values()) counts.set(result, (counts.get(result) ?? 0) + 1);
-  const results = [...counts].map(([result, many]) => `${many} ${result}`).join(", ");
+  const evidence = rolloutEvidence(records, "night");
+  const found = new Map(evidence.sites.map((site) => [site.site, site]));
+  const results = Object.entries(evidence.results).map(([result, many]) => `${many} ${result}`);
   const updates = fleet.updates();
   const updated = [...updates].filter(([, times]) => times > 0).length;
   const rolledBack = [...found].filter(([, site]) => site.rolledBack);
@@ -362,7 +348,7 @@ function report(
   );
   const waited = [...found.values()].filter((site) => site.waited).length;
   const outcomes = records.map(({ outcome, reason = "" }) => `${outcome} ${reason}`.trim());
-  console.log(`outcomes: ${outcomes.join(", ")}; ${results}`);
+  console.log(`outcomes: ${outcomes.join(", ")}; ${results.join(", ")}`);
   console.log(
     `one runner killed after ${killedAt} sites, and resumed; updated ${updated} sites, ` +
       `${rolledBack.length} went back, ${waited} waited`,

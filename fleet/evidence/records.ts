@@ -48,7 +48,7 @@ export function gatherRecords(folders: readonly string[]): RolloutRecord[] {
     );
     for (const place of places)
       for (const record of new Records(join(folder, place)).all()) {
-        const key = `${record.id} ${record.by}`;
+        const key = record.uuid ?? `${record.id} ${record.by}`;
         // A copy that was taken earlier has no end yet.
         if (!found.get(key)?.finished) found.set(key, record);
       }
@@ -60,15 +60,27 @@ const distinct = <T>(values: readonly (T | undefined)[]): T[] => [
   ...new Set(values.filter((value) => value !== undefined)),
 ];
 
+/** How much a record knows of what came of a site; a result under `running` is of a killed runner. */
+function knowledge({ result, toldBy }: SiteRecord): number {
+  if (result === "skipped") return 0;
+  if (result === "running" || toldBy !== undefined) return 1;
+  if (result === "up-to-date") return 3;
+  return result === "verified" || result === "failed" ? 4 : 2;
+}
+
 /**
  * What a rollout did.
- * @param name id of a record, or what CI calls the rollout. Default: the last one.
+ * @param name id of a record, or what CI calls the rollout: all of it, or its part before a dot.
+ *   Default: the last one.
  * @throws InputError where there is none.
  */
 export function rolloutEvidence(records: readonly RolloutRecord[], name?: string): RolloutEvidence {
   const last = records.at(-1);
   const wanted = name ?? last?.label ?? last?.id;
-  const own = records.filter(({ id, label }) => id === wanted || label === wanted);
+  // The attempts of a run at GitHub are 17.1, 17.2 and so on.
+  const own = records.filter(
+    ({ id, label }) => id === wanted || label === wanted || label?.startsWith(`${wanted}.`),
+  );
   const [first] = own;
   if (!first || wanted === undefined)
     throw new InputError(name === undefined ? "--records" : `--rollout ${name}`, [
@@ -82,12 +94,11 @@ export function rolloutEvidence(records: readonly RolloutRecord[], name?: string
   const sites = new Map<string, SiteEvidence>();
   for (const record of own)
     for (const [site, part] of Object.entries(record.sites)) {
-      // Of several records the last one tells that did something at the site: of runners that share a
-      // rollout, one did it, and the others found it done.
-      const { result: former = "skipped" } = sites.get(site) ?? {};
-      const isIdle = part.result === "skipped" || part.result === "up-to-date";
-      if (isIdle && former !== "skipped") continue;
-      sites.set(site, { site, record: record.id, ...part });
+      // Of several records the last one tells that knows most: of runners that share a rollout, one
+      // did it, and the others found it done.
+      const former = sites.get(site);
+      if (!former || knowledge(part) >= knowledge(former))
+        sites.set(site, { site, record: record.id, ...part });
     }
   const all = [...sites.values()];
   const results: RolloutEvidence["results"] = {};

@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { rehearsedStack } from "../../automation";
 import { evidencePage, gatherRecords, rolloutEvidence, siteAudit } from "../../fleet";
@@ -74,6 +74,17 @@ const rest = record({
     "aachen-1": { wave: "rest", result: "deferred", waited: { seconds: 3600, why: "held: audit" } },
   },
 });
+/** Another runner that began with the one of `rest`, and has only heard of its failure. */
+const beside = record({
+  ...rest,
+  uuid: "2",
+  finished: "2026-11-28T02:31:00.000Z",
+  sites: {
+    "kiel-2": { wave: "rest", result: "failed", toldBy: "17/runner-2:4", reason: "it tells why" },
+    "aachen-1": { wave: "rest", result: "up-to-date" },
+    "kiel-1": { wave: "canary", result: "running" },
+  },
+});
 const other = record({
   id: "20261127010000-up",
   label: "16",
@@ -97,6 +108,27 @@ function artifacts(): string {
 }
 
 describe("what a rollout did", () => {
+  test("is told by the runner that did it, where several shared it", () => {
+    mkdirSync(join(folder.path, "shared", "2"), { recursive: true });
+    new Records(join(folder.path, "shared")).write({
+      ...rest,
+      uuid: "1",
+      sites: { ...rest.sites, "kiel-1": verified },
+    });
+    new Records(join(folder.path, "shared", "2")).write(beside);
+    const records = gatherRecords([join(folder.path, "shared")]);
+    const { sites, finished } = rolloutEvidence(records);
+    expect(finished).toBe(beside.finished);
+    expect(sites).toMatchObject([
+      { site: "kiel-1", result: "verified" },
+      { site: "kiel-2", result: "failed", rolledBack: { result: "verified" } },
+      { site: "aachen-1", result: "up-to-date" },
+    ]);
+    const attempts = records.map((one, i) => ({ ...one, label: `9.${i + 1}` }));
+    expect(rolloutEvidence(attempts, "9").sites).toEqual(sites);
+    rmSync(join(folder.path, "shared"), { recursive: true });
+  });
+
   const records = gatherRecords([artifacts()]);
 
   test("is told of all its records, each once, by the name that CI gave it", () => {
