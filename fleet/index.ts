@@ -36,7 +36,6 @@ export {
   switchWriters,
   type Unconverted,
 } from "./migrate";
-export { type Shard, splitIntoShards } from "./matrix";
 export {
   commentLimit,
   commentMarker,

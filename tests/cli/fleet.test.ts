@@ -104,12 +104,11 @@ describe("add", () => {
 });
 
 test("matrix is what GitHub Actions takes", () => {
-  expect(JSON.parse(fleet("matrix", "--wave", "rest", "--shards", "2").stdout)).toEqual({
-    include: [
-      { shard: 1, shards: 2, sites: "juelich-1,kiel-2" },
-      { shard: 2, shards: 2, sites: "luebeck-1" },
-    ],
-  });
+  const matrix = (runners: number) =>
+    JSON.parse(fleet("matrix", "--wave", "rest", "--runners", String(runners)).stdout);
+  expect(matrix(2)).toEqual({ include: [{ runner: 1 }, { runner: 2 }] });
+  // The wave has three sites.
+  expect(matrix(9).include).toHaveLength(3);
 });
 
 test("preview plans from the states of the stacks, and all of a site that was never deployed", () => {

@@ -695,7 +695,7 @@ const fleets: Row[] = [
     "fleet down kiel-1 --yes-destroy kiel-2",
     "it is kiel-2: to remove kiel-1, write kiel-1",
   ],
-  ["no runner", "fleet matrix --shards 0", "Write a whole number from 1 to 256."],
+  ["no runner", "fleet matrix --runners 0", "Write a whole number from 1 to 256."],
   [
     "no folder to render into",
     "fleet render",

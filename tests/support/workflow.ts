@@ -20,7 +20,7 @@ export interface Job {
   if?: string;
   uses?: string;
   needs?: string | string[];
-  with?: { wave: string; shards?: number };
+  with?: { wave: string; runners?: number };
   permissions?: Record<string, string>;
   concurrency?: { group: string };
   environment?: string;
