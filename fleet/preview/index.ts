@@ -110,7 +110,11 @@ export async function previewFleet(args: PreviewArgs): Promise<SiteGroup[]> {
       return renders ? [member(site, renders, found[i], pairs, fleet)] : [];
     });
     const groups = await previewClasses(classesOf(members), args, rendering);
-    return [...groups, ...leaving(gone)];
+    const inOrder = (waves: readonly string[]) => fleet.waves.filter((one) => waves.includes(one));
+    return [
+      ...groups.map((group) => ({ ...group, waves: inOrder(group.waves) })),
+      ...leaving(gone),
+    ];
   } finally {
     rendering.workers.close();
     rmSync(folder, { recursive: true, force: true });

@@ -84,7 +84,13 @@ beforeEach(() => {
   answers.set(runs, { workflow_runs: [{ status: "completed" }] });
 });
 
-const github = { token: "run-token", run_id: "17", run_attempt: "1", actor: "ann", repository: "bess/sites" };
+const github = {
+  token: "run-token",
+  run_id: "17",
+  run_attempt: "1",
+  actor: "ann",
+  repository: "bess/sites",
+};
 const secrets = () => ({ PULUMI_CONFIG_PASSPHRASE: "word", FLEET_SSH_KEY: key });
 const vars = () => ({
   PULUMI_BACKEND_URL: `file://${home.path}/states`,
