@@ -271,7 +271,8 @@ async function work(task: Task): Promise<void> {
 }
 
 process.on("message", (task: Task) => void work(task));
-process.on("disconnect", () => process.exit());
+// With an error: after a success, Pulumi lists on standard error what a program that was cut off left undone.
+process.on("disconnect", () => process.exit(1));
 // A program that has failed goes on calling an engine that has ended. Nobody needs to hear of that:
 // the engine has told its failure, and another process takes the place of this one.
 process.on("unhandledRejection", (error) => void programServer?.report(error));

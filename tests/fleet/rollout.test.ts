@@ -210,6 +210,8 @@ test("a killed rollout is resumed without doing a site twice", async () => {
     luebeck: [{ resource: "Container:luebeck-telegraf", kind: "slow", seconds: 30 } as const],
   };
   const child = begin({ faults: slow, parallel: 1 });
+  let complaints = "";
+  child.stderr.on("data", (data) => (complaints += data));
   const state = join(folder.path, ".pulumi/stacks/bess-telemetry/luebeck.json");
   const telegrafIsBegun = () =>
     existsSync(state) &&
@@ -217,6 +219,7 @@ test("a killed rollout is resumed without doing a site twice", async () => {
   await until("luebeck's Telegraf is being made", telegrafIsBegun, 90);
   child.kill("SIGKILL");
   await new Promise((done) => child.on("close", done));
+  expect(complaints).toBe("");
   const killed = lastRecord();
   expect(killed.outcome).toBe("running");
   expect(results(killed)).toEqual({ kiel: "verified", aachen: "verified", luebeck: "running" });
