@@ -178,7 +178,7 @@ describe("preview --rendered", () => {
     expect(stdout).toBe("");
     const made = readFileSync(checkout.at("comment.md"), "utf8");
     expect(made).toBe(readFileSync(checkout.at("report.md"), "utf8"));
-    expect(made).toMatch(/^\| 1 \| `juelich-1`, `kiel-1`, `kiel-2` \| rest, canary \|/m);
+    expect(made).toMatch(/^\| 1 \| `juelich-1`, `kiel-1`, `kiel-2` \| canary, rest \|/m);
     expect(made).toContain("**Not planned**: `it leaves the inventory");
     expect(preview("--site", "aachen-*").stdout).toContain("## No change at 2 sites");
   });
