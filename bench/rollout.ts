@@ -291,7 +291,7 @@ async function benchmark(
         const [a, b] = [fleet.start("a", told), fleet.start("b", told)];
         // The first is killed once a third of the sites is done, with all that it has started.
         const isDue = () => doneBy(fleet.records("a")) + doneBy(fleet.records("b")) >= count / 3;
-        while (!isDue() && a.exitCode === null) await sleep(500);
+        while (!isDue() && a.exitCode === null) await sleep(5000);
         if (a.pid !== undefined && a.exitCode === null) process.kill(-a.pid, "SIGKILL");
         await ended(a);
         killedAt = doneBy(fleet.records("a"));

@@ -17,6 +17,7 @@ export { type HubAccess, hubAccess, type SiteAtHub, sitesAtHub } from "./hub";
 export {
   evidencePage,
   gatherRecords,
+  needsPerson,
   partDetails,
   type RolloutEvidence,
   rolloutEvidence,

@@ -5,6 +5,7 @@ import { loadFleet } from "../../configs/inventory";
 import {
   evidencePage,
   gatherRecords,
+  needsPerson,
   partDetails,
   type RolloutEvidence,
   rolloutEvidence,
@@ -39,7 +40,8 @@ const recordsOf = ({ records }: Recorded) =>
 function shown(evidence: RolloutEvidence): string {
   const { rollout, outcomes, by, revisions, started, finished, messages, sites } = evidence;
   const seconds = (value: { seconds: number } | undefined) => (value ? `${value.seconds} s` : "");
-  const rows = sites.map((site) => [
+  const inOrder = [...sites].sort((a, b) => Number(needsPerson(b)) - Number(needsPerson(a)));
+  const rows = inOrder.map((site) => [
     site.site,
     site.wave,
     site.result,

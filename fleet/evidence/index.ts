@@ -2,6 +2,7 @@
 export { evidencePage } from "./page";
 export {
   gatherRecords,
+  needsPerson,
   partDetails,
   type RolloutEvidence,
   rolloutEvidence,

@@ -1,4 +1,4 @@
-import { type RolloutEvidence, partDetails, type SiteEvidence } from "./records";
+import { needsPerson, type RolloutEvidence, partDetails, type SiteEvidence } from "./records";
 
 /** Text that no value can leave. */
 const escaped = (value: unknown) =>
@@ -17,13 +17,6 @@ export function duration(seconds: number | undefined): string {
   if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
   return `${Math.round(seconds / 360) / 10} h`;
 }
-
-const trouble = ["failed", "locked", "unreachable", "deferred", "running"];
-const isTrouble = ({ result, rolledBack, messages, gate }: SiteEvidence) =>
-  trouble.includes(result) ||
-  rolledBack !== undefined ||
-  (messages?.lost ?? 0) > 0 ||
-  (gate?.findings.length ?? 0) > 0;
 
 /** What a gate measured, row by row. */
 function gateRows({ gate }: SiteEvidence): [string, string, string][] {
@@ -187,12 +180,12 @@ export function evidencePage(evidence: RolloutEvidence): string {
     .filter(([, value]) => value)
     .map(([name, value]) => `<dt>${name}</dt><dd>${escaped(value)}</dd>`)
     .join("")}</dl>
-${section("To look at", sites.filter(isTrouble))}
+${section("To look at", sites.filter(needsPerson))}
 ${waves
   .map((wave) =>
     section(
       `Wave ${wave}`,
-      sites.filter((site) => site.wave === wave && !isTrouble(site)),
+      sites.filter((site) => site.wave === wave && !needsPerson(site)),
     ),
   )
   .join("\n")}

@@ -2,7 +2,8 @@ import { existsSync, readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { PastUpdate } from "../../automation";
 import { InputError } from "../../configs/validation";
-import { Records, type Result, type RolloutRecord, type SiteRecord } from "../rollout";
+import { plural } from "../plural";
+import { Records, type Result, resultOrder, type RolloutRecord, type SiteRecord } from "../rollout";
 
 /** A site's part in a rollout, with the record that tells of it. */
 export interface SiteEvidence extends SiteRecord {
@@ -101,8 +102,10 @@ export function rolloutEvidence(records: readonly RolloutRecord[], name?: string
         sites.set(site, { site, record: record.id, ...part });
     }
   const all = [...sites.values()];
-  const results: RolloutEvidence["results"] = {};
-  for (const { result } of all) results[result] = (results[result] ?? 0) + 1;
+  const count = (wanted: Result) => all.filter(({ result }) => result === wanted).length;
+  const results = Object.fromEntries(
+    resultOrder.map((result) => [result, count(result)] as const).filter(([, many]) => many > 0),
+  );
   const downtimes = all.flatMap(({ downtime }) => downtime?.seconds ?? []);
   const ends = own.map(({ finished }) => finished);
   return {
@@ -140,7 +143,14 @@ export interface SiteEvent {
   details: string;
 }
 
-/** Sentences on a site's part in a rollout: why it waited, what was measured, what failed. */
+/** Whether a person should look at what came of a site. */
+export const needsPerson = ({ result, rolledBack, messages, gate }: SiteRecord): boolean =>
+  ["failed", "locked", "unreachable", "deferred", "running"].includes(result) ||
+  rolledBack !== undefined ||
+  (messages?.lost ?? 0) > 0 ||
+  (gate?.findings.length ?? 0) > 0;
+
+/** Sentences on a site's part in a rollout: what failed first, then what was measured. */
 export function partDetails({
   previous,
   waited,
@@ -152,14 +162,9 @@ export function partDetails({
   reason,
 }: SiteRecord): string[] {
   return [
-    ...(previous ? [`before: ${previous.slice(0, 12)}`] : []),
-    ...(waited ? [`waited ${waited.seconds} s: ${waited.why}`] : []),
-    ...(prefetch ? [`${prefetch.images} images brought in ${prefetch.seconds} s`] : []),
-    ...(downtime ? [`nothing stored for ${downtime.seconds} s at most`] : []),
-    ...(messages ? [`${messages.lost} of ${messages.sent} marked messages lost`] : []),
-    ...(gate?.findings ?? []),
-    ...(gate?.alerts?.length ? [`alerts that began: ${gate.alerts.join(", ")}`] : []),
     ...(reason ? [reason] : []),
+    ...(gate?.findings ?? []).filter((finding) => !reason?.includes(finding)),
+    ...(gate?.alerts?.length ? [`alerts that began: ${gate.alerts.join(", ")}`] : []),
     ...(rolledBack
       ? [
           `taken back to ${rolledBack.revision.slice(0, 12)} in ${rolledBack.seconds} s: ` +
@@ -167,6 +172,11 @@ export function partDetails({
             (rolledBack.data?.length ? `; data of ${rolledBack.data.join(", ")} put back` : ""),
         ]
       : []),
+    ...(waited ? [`waited ${waited.seconds} s: ${waited.why}`] : []),
+    ...(downtime ? [`nothing stored for ${downtime.seconds} s at most`] : []),
+    ...(messages ? [`${messages.lost} of ${messages.sent} marked messages lost`] : []),
+    ...(prefetch ? [`${plural(prefetch.images, "image")} brought in ${prefetch.seconds} s`] : []),
+    ...(previous ? [`before: ${previous.slice(0, 12)}`] : []),
   ];
 }
 

@@ -28,6 +28,7 @@ export {
   type Prefetch,
   Records,
   type Result,
+  resultOrder,
   type RolledBack,
   type RolloutRecord,
   type SiteRecord,

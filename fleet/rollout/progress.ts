@@ -1,5 +1,5 @@
 import { MultiBar, Presets, type SingleBar } from "cli-progress";
-import type { Result, RolloutRecord } from "./record";
+import { type Result, resultOrder, type RolloutRecord } from "./record";
 import type { Report } from "./rollout";
 
 /**
@@ -46,23 +46,12 @@ const nextSteps: Record<RolloutRecord["outcome"], string> = {
   stopped: "npx bess fleet resume goes on, npx bess fleet rollback goes back.",
 };
 
-/** Results in the order of a summary. */
-const told: readonly Result[] = [
-  "verified",
-  "up-to-date",
-  "failed",
-  "locked",
-  "unreachable",
-  "deferred",
-  "skipped",
-];
-
 /** What a rollout did, and what to do now. */
 export function summary(record: RolloutRecord, file: string): string {
   const entries = Object.entries(record.sites);
   const named = (result: Result) =>
     entries.filter(([, site]) => site.result === result).map(([name]) => name);
-  const counted = told.flatMap((result) => {
+  const counted = resultOrder.flatMap((result) => {
     const names = named(result);
     const shown =
       names.length > 10 || result === "verified" || result === "up-to-date"

@@ -10,15 +10,19 @@ import { isAlive } from "../../automation";
  * time, likewise; `locked` by another run; `failed` in its update or its gate; `running` while it is
  * worked on; `skipped` where the rollout did not touch it.
  */
-export type Result =
-  | "verified"
-  | "up-to-date"
-  | "unreachable"
-  | "deferred"
-  | "locked"
-  | "failed"
-  | "running"
-  | "skipped";
+export type Result = (typeof resultOrder)[number];
+
+/** Results in the order of a summary. */
+export const resultOrder = [
+  "verified",
+  "up-to-date",
+  "failed",
+  "locked",
+  "unreachable",
+  "deferred",
+  "running",
+  "skipped",
+] as const;
 
 /** One site's part in a rollout. */
 export interface SiteRecord {
