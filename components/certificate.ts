@@ -24,11 +24,11 @@ export function selfSigned(
 ): MadeCertificate {
   const alternatives = names.map((it) => `${isIP(it) ? "IP" : "DNS"}:${it}`).join(",");
   const line =
-    "openssl req -x509 -nodes -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 " +
+    // A pipe can be opened by its name, which not each stdout can; its exit code is OpenSSL's.
+    "made=$(openssl req -x509 -nodes -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 " +
     `-days ${days} -subj ${quoted(`/CN=${names[0]}`)} ` +
     `-addext ${quoted(`subjectAltName=${alternatives}`)} ` +
-    // A pipe can be opened by its name, which not each stdout can.
-    "-keyout /dev/stdout -out /dev/stdout 2>/dev/null | cat";
+    "-keyout /dev/stdout -out /dev/stdout) && printf '%s\\n' \"$made\"";
   const made = new command.local.Command(
     name,
     {

@@ -1,7 +1,10 @@
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { X509Certificate, createPrivateKey } from "node:crypto";
 import * as pulumi from "@pulumi/pulumi";
 import { selfSigned } from "../../components/certificate";
+
+/** The command lines that were run. */
+const lines: string[] = [];
 
 /** Runs commands as the provider does, which trims what they print. */
 beforeAll(() =>
@@ -13,12 +16,17 @@ beforeAll(() =>
         type === "command:local:Command"
           ? {
               ...inputs,
-              stdout: execFileSync("sh", ["-c", inputs.create], { encoding: "utf8" }).trimEnd(),
+              stdout: run(inputs.create),
             }
           : inputs,
     }),
   }),
 );
+
+function run(line: string): string {
+  lines.push(line);
+  return execFileSync("sh", ["-c", line], { encoding: "utf8", stdio: "pipe" }).trimEnd();
+}
 
 const valueOf = <T>(output: pulumi.Output<T>) =>
   new Promise<T>((resolve) => void output.apply((value) => resolve(value)));
@@ -34,4 +42,11 @@ test("a certificate that OpenSSL makes is whole, for its names, and fits its key
   expect([certificate, key].map((pem) => pem.endsWith("-----\n"))).toEqual([true, true]);
   expect(await pulumi.isSecret(made.key)).toBe(true);
   expect(await pulumi.isSecret(made.certificate)).toBe(false);
+});
+
+test("without OpenSSL the command fails, and no empty certificate is kept", async () => {
+  const parent = new pulumi.ComponentResource("bess:index:Test", "test");
+  await valueOf(selfSigned("hub-certificate", ["hub.example"], parent).certificate);
+  const { status } = spawnSync("/bin/sh", ["-c", lines.at(-1) ?? ""], { env: { PATH: "/none" } });
+  expect(status).toBe(127);
 });
