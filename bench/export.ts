@@ -4,8 +4,8 @@ import { loadavg } from "node:os";
 import { delimiter, join } from "node:path";
 import { InvalidArgumentError, Option, program } from "commander";
 import { loadModel } from "../configs/model";
-import { Influx, influxdbMissing } from "../tests/support/influxdb";
-import { temporaryFolder } from "../tests/support/programs";
+import { Influx } from "../tests/support/influxdb";
+import { influxdbMissing, temporaryFolder } from "../tests/support/programs";
 import { secondsOf } from "./measuring";
 import { processorSeconds, residentMiB } from "./processes";
 

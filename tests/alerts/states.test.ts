@@ -8,7 +8,7 @@ import { sources } from "../../dashboards";
 import { RuleEvaluation, type State } from "../support/alerting";
 import { ask, InfluxDb3, InfluxQlEngine } from "../support/influxql";
 import { pipelineRows } from "../support/pipeline-rows";
-import { influxdb3 } from "../support/programs";
+import { influxdbMissing } from "../support/programs";
 
 const number = { type: "float", meaning: "A number." };
 
@@ -853,19 +853,22 @@ describe("points in, state out, on InfluxQL of InfluxDB 1", () => {
   );
 });
 
-(influxdb3() ? describe : describe.skip)("points in, state out, on the real InfluxDB 3", () => {
-  test.each(named)(
-    "%s %s",
-    async (_name, _does, row) => {
-      // It takes five databases at most.
-      const engine = await InfluxDb3.start();
-      try {
-        await engine.write("row", row.lines);
-        await follow(row, engine.url, "row");
-      } finally {
-        await engine.stop();
-      }
-    },
-    60_000,
-  );
-});
+(influxdbMissing ? describe.skip : describe)(
+  `points in, state out, on the real InfluxDB 3${influxdbMissing ? `: ${influxdbMissing}` : ""}`,
+  () => {
+    test.each(named)(
+      "%s %s",
+      async (_name, _does, row) => {
+        // It takes five databases at most.
+        const engine = await InfluxDb3.start();
+        try {
+          await engine.write("row", row.lines);
+          await follow(row, engine.url, "row");
+        } finally {
+          await engine.stop();
+        }
+      },
+      60_000,
+    );
+  },
+);

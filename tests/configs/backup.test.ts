@@ -17,13 +17,13 @@ import { loadModel } from "../../configs/model";
 import { retentionOf } from "../../configs/retention";
 import { tierNames, tiers, windowOf } from "../../configs/rollups";
 import { BackedUpSite, sqlite, Writer } from "../support/backup";
-import { influxdbMissing } from "../support/influxdb";
 import * as made from "../support/influxdb-files";
 import { RolledSite } from "../support/rolled-site";
 import { Sshd } from "../support/sshd";
 import {
   freePort,
   listens,
+  influxdbMissing,
   optionalProgram,
   Running,
   temporaryFolder,

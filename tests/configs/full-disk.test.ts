@@ -4,11 +4,10 @@ import { diskMissing } from "../support/machine/disk";
 import { type DataService, Machine } from "../support/machine/machine";
 import { Reader } from "../support/machine/reader";
 import { inDatabase, SiteUnderLoad } from "../support/machine/under-load";
-import { influxdb3, until } from "../support/programs";
+import { influxdbMissing, until } from "../support/programs";
 
 const noDisk = diskMissing();
-const noSite =
-  noDisk ?? (influxdb3() ? undefined : "InfluxDB 3 is missing: BESS_INFLUXDB3 names it");
+const noSite = noDisk ?? influxdbMissing;
 if (noSite) console.warn(`not all of a full disk can be tested here: ${noSite}`);
 const ifPossible = (missing?: string) => (missing ? describe.skip : describe);
 

@@ -14,12 +14,11 @@ import { diskMissing } from "../support/machine/disk";
 import { Machine } from "../support/machine/machine";
 import { inDatabase, random, SiteUnderLoad } from "../support/machine/under-load";
 import { Reader } from "../support/machine/reader";
-import { freePort, influxdb3, until } from "../support/programs";
+import { freePort, influxdbMissing, until } from "../support/programs";
 import { linesOf, rowsOf } from "../support/stand-in-site";
 
 const noDisk = diskMissing();
-const noSite =
-  noDisk ?? (influxdb3() ? undefined : "InfluxDB 3 is missing: BESS_INFLUXDB3 names it");
+const noSite = noDisk ?? influxdbMissing;
 if (noSite) console.warn(`not all faults can be tested here: ${noSite}`);
 const ifPossible = (missing?: string) => (missing ? describe.skip : describe);
 

@@ -6,7 +6,8 @@ import { type Model, modelSchema } from "../../configs/model";
 import { retentionOf } from "../../configs/retention";
 import { compareTables } from "../../configs/tables";
 import { Migration } from "../../fleet";
-import { Influx, influxdbMissing as missing } from "../support/influxdb";
+import { Influx } from "../support/influxdb";
+import { influxdbMissing as missing } from "../support/programs";
 
 const onReal = missing ? describe.skip : describe;
 if (missing) test.skip(`the real database: ${missing}`, () => undefined);

@@ -9,7 +9,7 @@ import { retentionOf } from "../../configs/retention";
 import { Database } from "../../rollup/database";
 import { Logbook } from "../../rollup/logbook";
 import { InfluxDb3 } from "../support/influxql";
-import { influxdb3, temporaryFolder } from "../support/programs";
+import { influxdbMissing, temporaryFolder } from "../support/programs";
 
 const model = loadModel("configs/telemetry.yaml");
 const began = Date.UTC(2026, 10, 27, 12) / 1000;
@@ -76,6 +76,35 @@ function followed({ url }: StandInGrafana, folder: string) {
 }
 
 type Row = Record<string, string | number>;
+
+/** A logbook whose service begins. @param kept where it is written. @param notes its folder. */
+const logbookOf = (
+  kept: Pick<Kept, "database">,
+  grafana: StandInGrafana,
+  notes: string,
+  {
+    alerts = true,
+    zone,
+    log = () => undefined,
+    now,
+  }: { alerts?: boolean; zone?: string; log?: (line: string) => void; now: () => number },
+) =>
+  new Logbook({
+    config: {
+      model,
+      retention: retentionOf({ profile: "pi", retention: "90d" }),
+      influxdb: "",
+      relay: "",
+      tokenFile: "",
+      notes,
+      ...(zone !== undefined && { zone }),
+    },
+    logbook: { grafana: grafana.url, ...(alerts && { alerts: followed(grafana, notes) }) },
+    database: kept.database,
+    authorization: "Bearer none",
+    log,
+    now,
+  });
 
 /** A stand-in for InfluxDB: the lines of each table, in memory. */
 class StandInDatabase extends Database {
@@ -163,7 +192,11 @@ async function onInfluxDb(): Promise<Kept> {
 
 const kinds: [string, typeof describe, () => Promise<Kept>][] = [
   ["a database in memory", describe, inMemory],
-  ["the real InfluxDB 3", influxdb3() ? describe : describe.skip, onInfluxDb],
+  [
+    `the real InfluxDB 3${influxdbMissing ? `: ${influxdbMissing}` : ""}`,
+    influxdbMissing ? describe.skip : describe,
+    onInfluxDb,
+  ],
 ];
 
 for (const [name, described, make] of kinds)
@@ -177,23 +210,8 @@ for (const [name, described, make] of kinds)
 
     /** The service starts anew: what was in its memory is gone. */
     const start = (more: { zone?: string; alerts?: boolean } = {}) => {
-      const { zone, alerts = true } = more;
-      logbook = new Logbook({
-        config: {
-          model,
-          retention: retentionOf({ profile: "pi", retention: "90d" }),
-          influxdb: "",
-          relay: "",
-          tokenFile: "",
-          notes: notes.path,
-          ...(zone !== undefined && { zone }),
-        },
-        logbook: {
-          grafana: grafana.url,
-          ...(alerts && { alerts: followed(grafana, notes.path) }),
-        },
-        database: kept.database,
-        authorization: "Bearer none",
+      logbook = logbookOf(kept, grafana, notes.path, {
+        ...more,
         log: (line) => log.push(line),
         now: () => now,
       });
@@ -420,21 +438,7 @@ test("keeps what a database that is away could not take", async () => {
   const notes = temporaryFolder();
   try {
     let now = began;
-    const logbook = new Logbook({
-      config: {
-        model,
-        retention: retentionOf({ profile: "pi", retention: "90d" }),
-        influxdb: "",
-        relay: "",
-        tokenFile: "",
-        notes: notes.path,
-      },
-      logbook: { grafana: grafana.url, alerts: followed(grafana, notes.path) },
-      database: kept.database,
-      authorization: "",
-      log: () => undefined,
-      now: () => now,
-    });
+    const logbook = logbookOf(kept, grafana, notes.path, { now: () => now });
     grafana.alerts = [{ id: "a", at: began }];
     await logbook.pass();
     kept.database.answers = false;

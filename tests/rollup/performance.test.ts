@@ -16,10 +16,9 @@ import { parseFigureQuery } from "../../rollup/influxql";
 import type { UnitDay } from "../../rollup/performance";
 import { m5batByHand, m5batDay, m5batUnit, noM5bat } from "../support/m5bat";
 import { isMade, madeFigures, madeRow, madeUnit } from "../support/made-week";
-import { influxdb3, until } from "../support/programs";
+import { influxdbMissing as missing, until } from "../support/programs";
 import { RolledSite } from "../support/rolled-site";
 
-const missing = influxdb3() ? undefined : "InfluxDB 3 is missing: BESS_INFLUXDB3 names it";
 const day = 86_400;
 /** M5BAT's table under another name than the made one's. */
 const m5bat = { ...m5batUnit, name: "m5bat" };

@@ -2,11 +2,10 @@ import { spawnSync } from "node:child_process";
 import { databases } from "../../configs/databases";
 import { loadModel, type Measurement } from "../../configs/model";
 import { rolledOf, rollupsTable, type Tier, tiers, windowOf } from "../../configs/rollups";
-import { influxdb3, until } from "../support/programs";
+import { influxdb3, influxdbMissing as missing, until } from "../support/programs";
 import { RolledSite } from "../support/rolled-site";
 import { differenceIn, type Expected, expectedOf, keyOf, type Row } from "./expected";
 
-const missing = influxdb3() ? undefined : "InfluxDB 3 is missing: BESS_INFLUXDB3 names it";
 /** Why points cannot be written over; undefined where they can. */
 const old = overwrites() ? undefined : "until InfluxDB 3.11.4 either of two rows of one time won";
 const model = loadModel("configs/telemetry.yaml");

@@ -21,12 +21,15 @@ import { retentionOf } from "../../configs/retention";
 import type { Retention } from "../../configs/rollups";
 import { Database, scriptsBeside } from "../../fleet";
 import { withOptions } from "./machine/container";
-import { freePort, influxdb3, listens, Running, temporaryFolder, until } from "./programs";
-
-/** Why there is no real InfluxDB 3 here; undefined where there is. */
-export const influxdbMissing = influxdb3()
-  ? undefined
-  : "InfluxDB 3 is missing: BESS_INFLUXDB3 names it";
+import {
+  freePort,
+  influxdb3,
+  influxdbMissing,
+  listens,
+  Running,
+  temporaryFolder,
+  until,
+} from "./programs";
 
 /** What is other than at a site of profile `pi` that keeps its rows for ten years. */
 export interface InfluxChoices {

@@ -1,6 +1,6 @@
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { freePort, influxdb3, Running, temporaryFolder, until } from "./programs";
+import { freePort, influxdb3, influxdbMissing, Running, temporaryFolder, until } from "./programs";
 
 /** A real InfluxQL engine: Debian's InfluxDB 1.x. */
 export class InfluxQlEngine {
@@ -59,7 +59,7 @@ export class InfluxDb3 {
   /** @throws Error where the machine has none. */
   static async start(): Promise<InfluxDb3> {
     const command = influxdb3();
-    if (!command) throw new Error("InfluxDB 3 is missing: BESS_INFLUXDB3 names it");
+    if (!command) throw new Error(influxdbMissing);
     const folder = temporaryFolder();
     const port = await freePort();
     const influxdb = new Running(command, [

@@ -49,6 +49,11 @@ export const optionalProgram = (
 export const influxdb3 = (): string | undefined =>
   process.env.BESS_INFLUXDB3 ?? optionalProgram("influxdb3");
 
+/** Why there is no real InfluxDB 3 here; undefined where there is. */
+export const influxdbMissing = influxdb3()
+  ? undefined
+  : "InfluxDB 3 is missing: BESS_INFLUXDB3 names it";
+
 /** A port of the loopback address that nobody listens on. */
 export function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {

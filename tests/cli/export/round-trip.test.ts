@@ -10,8 +10,8 @@ import {
 import { delimiter, join } from "node:path";
 import { loadModel } from "../../../configs/model";
 import { Checkout } from "../../support/checkout";
-import { Influx, influxdbMissing } from "../../support/influxdb";
-import { temporaryFolder, until } from "../../support/programs";
+import { Influx } from "../../support/influxdb";
+import { influxdbMissing, temporaryFolder, until } from "../../support/programs";
 
 const title = influxdbMissing ? `(skipped: ${influxdbMissing})` : "on the real database";
 const onReal = influxdbMissing ? describe.skip : describe;
