@@ -4,7 +4,7 @@ import * as z from "zod";
 import * as backup from "../configs/backup";
 import * as explorer from "../configs/explorer";
 import * as grafana from "../configs/grafana";
-import type { Service as ServiceName } from "../configs/images";
+import { type Service as ServiceName, services } from "../configs/images";
 import * as own from "../configs/interface";
 import * as influxdb from "../configs/influxdb";
 import * as mosquitto from "../configs/mosquitto";
@@ -135,19 +135,9 @@ const serviceSchema = (service: ServiceName) =>
     })
     .optional();
 
-const transformSchema = z.strictObject({
-  mosquitto: serviceSchema("mosquitto"),
-  telegraf: serviceSchema("telegraf"),
-  influxdb: serviceSchema("influxdb"),
-  rollup: serviceSchema("rollup"),
-  explorer: serviceSchema("explorer"),
-  grafana: serviceSchema("grafana"),
-  simulator: serviceSchema("simulator"),
-  backup: serviceSchema("backup"),
-  copier: serviceSchema("copier"),
-  interface: serviceSchema("interface"),
-  proxy: serviceSchema("proxy"),
-} satisfies Record<ServiceName, z.ZodType>);
+const transformSchema = z.strictObject(
+  Object.fromEntries(services.map((service) => [service, serviceSchema(service)])),
+);
 
 /** @throws InputError naming a service or a file that there is not, with those that there are. */
 export function checkTransform(transform: SiteTransform = {}): void {

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import * as pulumi from "@pulumi/pulumi";
 import type { SiteArgs, SiteTransform } from "../../components";
 import { transformableFiles, transformText } from "../../components/transform";
@@ -177,4 +178,13 @@ describe("is refused before anything is made, with what is allowed:", () => {
   ])("%s", async (_, transform, message) => {
     await expect(deploy(transform)).rejects.toThrow(message);
   });
+});
+
+test("docs/transform.md lists every file that may be changed", () => {
+  const rows = Object.entries(transformableFiles).map(([service, files]) => {
+    const listed = files.map((path) => `\`${path}\``).join(", ") || "none";
+    return `| \`${service}\` | ${listed} |`;
+  });
+  const page = readFileSync("docs/transform.md", "utf8").split("\n");
+  expect(page.filter((line) => line.startsWith("| `"))).toEqual(rows);
 });
