@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import { Option } from "commander";
 import { openStack } from "../automation";
 import { type BackupConfig, backupSchema, kindOf } from "../configs/backup-schema";
@@ -7,6 +6,7 @@ import { findSite, siteConfig, siteSource } from "../configs/sites";
 import { validate } from "../configs/validation";
 import { backUpNow, type BackupRepository, type BackupSnapshot, backupsOf } from "../fleet";
 import { acting, bessCommand, jsonOption, printJson, refuse, stackOption, table } from "./command";
+import { secretIn } from "./options";
 
 /** Options that tell where a repository is, and what opens it. */
 export interface RepositoryOptions {
@@ -23,14 +23,6 @@ export const passwordFileOption = () =>
     "file with the backups' password, if the stack's secrets cannot be opened here",
   );
 
-function passwordIn(file: string): string {
-  try {
-    return readFileSync(file, "utf8").trim();
-  } catch (error) {
-    return refuse(`--password-file is ${file}: ${(error as Error).message}`);
-  }
-}
-
 /** What a stack's state still holds of the site's passwords. */
 export interface KnownPasswords {
   /** Whether the stack has a state here. */
@@ -43,16 +35,15 @@ export interface KnownPasswords {
  */
 export function repositoryOf(asked: RepositoryOptions): BackupRepository & KnownPasswords {
   const found = findSite(asked.stack);
+  const given =
+    asked.passwordFile === undefined ? undefined : secretIn("--password-file", asked.passwordFile);
   const { settings, outputs } = openStack(found);
   const site: SiteConfig = settings ? parseSite(settings) : siteConfig(found);
   if (!settings && (site.backup?.login || site.backup?.ssh))
     refuse(
       `--stack is ${found.stack}: its secrets cannot be opened here: log in to Pulumi's backend`,
     );
-  const password =
-    asked.passwordFile === undefined
-      ? settings && site.backup?.password
-      : passwordIn(asked.passwordFile);
+  const password = given ?? (settings && site.backup?.password);
   if (password === undefined)
     return refuse(
       `--stack is ${found.stack}: the password of its backups cannot be read here: ` +

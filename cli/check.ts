@@ -53,6 +53,8 @@ async function check(options: Options): Promise<number> {
     refuse("give one of --topic with --payload, --recording, and --listen with --stack");
   if ((topic === undefined) !== (payload === undefined))
     refuse("--topic and --payload go together");
+  if (topic !== undefined && /[+#]/.test(topic))
+    refuse(`--topic is ${topic}: a message's topic has no + and #`);
   const site = stack === undefined ? undefined : siteConfig(findSite(stack));
   if (listen && !site) refuse("--stack is missing: it tells whose broker is listened to");
   const model = loadModel(options.model ?? site?.model ?? defaultModel);

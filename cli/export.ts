@@ -59,6 +59,8 @@ function wantedOf({ name: site }: SiteConfig, options: Options): Wanted {
     options.to === undefined ? Math.floor(Date.now() / 1000) : instant("--to", options.to, zone);
   if (options.indicators && (every !== undefined || format !== "csv"))
     refuse("--indicators is given: they are reckoned of all rows, and written as CSV");
+  if (options.headerUnits && format !== "csv")
+    refuse(`--header-units is given: a ${format} file has no header that could name them`);
   if (to <= from) refuse(`--to is ${options.to ?? "now"}: it is not after --from, ${options.from}`);
   if (zone !== "UTC" && from < zonesKnownFrom)
     refuse(`--zone is ${zone}: its clock changes are known here from 2020 on; use UTC before`);

@@ -13,7 +13,13 @@ import {
   pinnedImage,
   type Service,
 } from "../configs/images";
-import { chosenImage, type SiteConfig, siteImages, siteServices } from "../configs/site";
+import {
+  chosenImage,
+  type SiteConfig,
+  siteImages,
+  siteSchema,
+  siteServices,
+} from "../configs/site";
 import { findSite, siteConfig } from "../configs/sites";
 import { quoted, remoteLine } from "../configs/ssh";
 import { InputError } from "../configs/validation";
@@ -21,6 +27,7 @@ import { pullHere } from "../fleet";
 import { acting, bessCommand, refuse, stackOption, writable } from "./command";
 import { Registries } from "./images/registry";
 import { sbomOf } from "./images/sbom";
+import { asKey } from "./options";
 
 /** The images that a site runs, by their tags, each with its services. */
 function imagesOf(site: SiteConfig): Map<string, Service[]> {
@@ -125,13 +132,17 @@ async function load(stack: string, file: string): Promise<void> {
   });
 }
 
+const mirrorSchema = siteSchema.shape.images.unwrap().shape.mirror;
+
 const recordsFile = "configs/registry.json";
 
 /** Asks registries for digests, and records them. @returns 1 where something is left to decide. */
 async function pin(own: string[], { mirror, renew }: { mirror?: string; renew?: true }) {
   for (const image of own)
     if (!pinnedImage.test(image) || image.includes("@"))
-      refuse(`${image} has no tag, or a digest already: write it such as telegraf:1.39.3-alpine`);
+      refuse(
+        `the image is ${image}: write it with a tag other than latest, such as telegraf:1.39.3-alpine`,
+      );
   const path = join(root, recordsFile);
   const records = JSON.parse(readFileSync(path, "utf8")) as { images: Record<string, ImageRecord> };
   const registries = new Registries();
@@ -152,12 +163,12 @@ async function pin(own: string[], { mirror, renew }: { mirror?: string; renew?: 
         continue;
       }
       records.images[image] = found;
+      writeFileSync(path, `${JSON.stringify(records, null, 2)}\n`);
       told(former?.digest === found.digest ? "same" : "recorded", found.digest ?? "");
     } catch (error) {
       open.failed++;
       told("FAILED", (error as Error).message);
     }
-    writeFileSync(path, `${JSON.stringify(records, null, 2)}\n`);
   }
   if (open.differing > 0)
     console.error(
@@ -215,7 +226,7 @@ export function imagesCommand() {
       `Asks the registry for the digests of the pinned images, and records them in ${recordsFile}.`,
     )
       .argument("[images...]", "images of your own to record too, by their tags")
-      .option("--mirror <registry>", "ask this mirror of Docker Hub")
+      .option("--mirror <registry>", "ask this mirror of Docker Hub", asKey(mirrorSchema))
       .option("--renew", "take a digest that differs from the recorded one")
       .addHelpText(
         "after",

@@ -1,5 +1,6 @@
 import { performance } from "node:perf_hooks";
 import { Option } from "commander";
+import { timeSchema } from "../configs/payload";
 import { loadModel } from "../configs/model";
 import { retentionOf } from "../configs/retention";
 import { findSite, siteConfig } from "../configs/sites";
@@ -12,9 +13,16 @@ import { FormerTable, formerToken } from "./import/former";
 import { Import, type Outcome, type Progress } from "./import/run";
 import { type Choices, CsvSource, LineSource, type Source, type Targets } from "./import/source";
 import { targetsOf } from "./import/target";
-import { delimiterOf, encodingName, instant, list, zoneName } from "./options";
+import { asKey, delimiterOf, encodingName, instant, list, urlOf, zoneName } from "./options";
 import { type Decimal, decimals } from "./replay/messages";
 import { Skipped } from "./replay/skipped";
+import { requireFile } from "./replay/text";
+
+/** From when to when rows are taken, in s since 1970. */
+interface Span {
+  from: number;
+  to: number;
+}
 
 interface Options extends Omit<Choices, "tags" | "note" | "values"> {
   stack: string;
@@ -45,35 +53,36 @@ host and topic, are left out.
 
 Exit code 0: all rows are in the database, with equal counts and sums. 1: not so; the reason is printed.`;
 
-/** @throws InputError where files and a database are named, or none. */
-async function sourcesOf(
-  files: string[],
-  options: Options,
-  targets: Targets,
-  choices: Choices,
-  span: { from: number; to: number },
-): Promise<Source[]> {
-  const { database, url } = options;
+/** Opens the sources, once it is known which tables the site has. */
+type Opening = (targets: Targets, choices: Choices, span: Span) => Promise<Source[]>;
+
+/** @throws InputError where files and a database are named, or none, or one that cannot be read. */
+function sourcesOf(files: string[], { database, url, tokenFile }: Options): Opening {
   if (database !== undefined) {
     if (files.length > 0) refuse("--database is given: name no files beside it");
     const at =
       url ?? refuse("--url is missing: write the other database's, such as http://127.0.0.1:8181");
-    const former = new HttpDatabase(at, formerToken(options.tokenFile), database);
-    return FormerTable.all(former, targets, choices, span);
+    const former = new HttpDatabase(at, formerToken(tokenFile), database);
+    return (...known) => FormerTable.all(former, ...known);
   }
+  if (url !== undefined || tokenFile !== undefined)
+    refuse("--url and --token-file go with --database");
   if (files.length === 0) refuse("there is no file: name files, or a database with --database");
-  const sources: Source[] = [];
-  for (const file of files)
-    sources.push(
-      /\.(lp|line|txt)(\.gz)?$/i.test(file)
-        ? new LineSource(file, targets, choices)
-        : /\.csv(\.gz)?$/i.test(file)
-          ? await CsvSource.open(file, targets, choices)
-          : refuse(
-              `${file}: its ending is unknown; .lp, .line, .txt and .csv are read, also with .gz`,
-            ),
+  const opens = files.map((file) => {
+    requireFile(file);
+    if (/\.(lp|line|txt)(\.gz)?$/i.test(file))
+      return (targets: Targets, choices: Choices) => new LineSource(file, targets, choices);
+    if (/\.csv(\.gz)?$/i.test(file))
+      return (targets: Targets, choices: Choices) => CsvSource.open(file, targets, choices);
+    return refuse(
+      `${file}: its ending is unknown; .lp, .line, .txt and .csv are read, also with .gz`,
     );
-  return sources;
+  });
+  return async (targets, choices) => {
+    const sources: Source[] = [];
+    for (const open of opens) sources.push(await open(targets, choices));
+    return sources;
+  };
 }
 
 /** Most days that are named. */
@@ -122,7 +131,7 @@ function summarize(
 async function importInto(files: string[], options: Options): Promise<number> {
   const site = siteConfig(findSite(options.stack));
   const { zone, from, to, dryRun = false } = options;
-  const span = {
+  const span: Span = {
     from: from === undefined ? -Infinity : instant("--from", from, zone),
     to: to === undefined ? Infinity : instant("--to", to, zone),
   };
@@ -132,6 +141,8 @@ async function importInto(files: string[], options: Options): Promise<number> {
     values: options.values ?? (options.database === undefined ? "stored" : "sent"),
     note: console.error,
   };
+  if (span.to <= span.from) refuse(`--to is ${to}: it is not after --from, ${from}`);
+  const open = sourcesOf(files, options);
   const kept = durationSeconds(retentionOf(site).raw);
   const database = Database.at(site);
   const interrupt = new AbortController();
@@ -148,7 +159,7 @@ async function importInto(files: string[], options: Options): Promise<number> {
   const began = performance.now();
   try {
     const targets = await targetsOf(database, loadModel(site.model));
-    const sources = await sourcesOf(files, options, targets, choices, span);
+    const sources = await open(targets, choices, span);
     const end = followWork(
       () => progress.share,
       () => `${progress.step}, ${progress.rows} rows read, ${progress.written} written`,
@@ -214,7 +225,12 @@ export const importCommand = () =>
     )
     .option("--from <time>", "leave out rows before this day or time")
     .option("--to <time>", "leave out rows from this day or time on")
-    .option("--time <format>", "how a CSV file's times are written", "iso8601")
+    .option(
+      "--time <format>",
+      "how a CSV file's times are written",
+      asKey(timeSchema.shape.format),
+      "iso8601",
+    )
     .option("--zone <zone>", "time zone of times that name none", zoneName, "UTC")
     .option("--delimiter <character>", "between two cells (default: by the header)", delimiterOf)
     .addOption(new Option("--decimal <mark>", "before a fraction").choices(decimals).default("."))
@@ -222,7 +238,7 @@ export const importCommand = () =>
     .option("--skip-bad <path>", "go on at a bad row, and keep it in this new file")
     .option("--dry-run", "read and compare alone; write nothing")
     .option("--database <name>", "database of another InfluxDB 3, in place of files")
-    .option("--url <url>", "its address, such as http://127.0.0.1:8181")
+    .option("--url <url>", "its address, such as http://127.0.0.1:8181", urlOf("http", "https"))
     .option("--token-file <path>", "file with its token (default: INFLUXDB3_AUTH_TOKEN)")
     .example("What bess export has written", "import --stack kiel-1 exports/kiel-1/battery-*.csv")
     .example(

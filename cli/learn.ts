@@ -1,9 +1,10 @@
 import { Document, isMap, isSeq, visit } from "yaml";
 import { type Model, modelSchema } from "../configs/model";
-import { validate } from "../configs/validation";
+import { InputError, validate } from "../configs/validation";
 import { acting, bessCommand, refuse, stackOption } from "./command";
 import { type Heard, Topics } from "./learn/heard";
 import { type Draft, propose } from "./learn/propose";
+import { asKey } from "./options";
 import { listeningTime, Messages, type MessageSource } from "./recording";
 
 interface Options extends MessageSource {
@@ -26,7 +27,12 @@ export const learnCommand = () =>
     .option("--recording <file>", "recorded messages, also with .gz")
     .option("--listen", "messages that the broker of --stack gets now")
     .option("--for <duration>", "how long to listen", listeningTime, 60)
-    .option("--name <name>", "name of the proposed model", "my-gateway")
+    .option(
+      "--name <name>",
+      "name of the proposed model",
+      asKey(modelSchema.shape.name),
+      "my-gateway",
+    )
     .addOption(stackOption().default("dev"))
     .example("From a recording", "learn --recording plant.ndjson > my-model.yaml")
     .example("What a site gets", "learn --listen --for 5m --stack kiel-1 > my-model.yaml")
@@ -40,7 +46,8 @@ async function learn(options: Options): Promise<void> {
   const topics = new Topics();
   for await (const message of messages.read()) topics.add(message);
   const { drafts, unused } = propose(topics.all);
-  if (drafts.length === 0) refuse("no message with a value was heard");
+  if (drafts.length === 0)
+    throw new InputError(recording ?? "the broker", ["it has no message with a value"]);
   const text = proposalText(name, drafts);
   const heard = topics.all.reduce((sum, { count }) => sum + count, 0);
   console.log(

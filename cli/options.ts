@@ -1,9 +1,44 @@
 import { InvalidArgumentError } from "commander";
+import type * as z from "zod";
+import { readText } from "../configs/files";
 import { timeSchema } from "../configs/payload";
 import { timeReader } from "../configs/reading";
+import { InputError } from "../configs/validation";
 import { isZone } from "../configs/zones";
 import { refuse } from "./command";
 import { parseDelimiter } from "./replay/csv";
+
+/** The secret in a file that an option names. @throws InputError if it cannot be read, or is empty. */
+export function secretIn(option: string, file: string): string {
+  const source = `${option} ${file}`;
+  const secret = readText(file, source).trimEnd();
+  if (secret === "") throw new InputError(source, ["it is empty"]);
+  return secret;
+}
+
+/** Takes as an option what a key of a configuration takes. */
+export const asKey =
+  (schema: z.ZodType) =>
+  (text: string): string => {
+    const [issue] = schema.safeParse(text).error?.issues ?? [];
+    if (issue) throw new InvalidArgumentError(`${sentence(issue.message)}.`);
+    return text;
+  };
+
+const sentence = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
+
+/** An address with one of some schemes, as an option takes it. */
+export const urlOf = (...schemes: string[]) => {
+  const form = new RegExp(`^(${schemes.join("|")})://[^\\s@]+$`);
+  const some = schemes.map((scheme) => `${scheme}://`);
+  return (text: string): string => {
+    if (!form.test(text) || !URL.canParse(text))
+      throw new InvalidArgumentError(
+        `Write ${some.slice(0, -1).join(", ")} or ${some.at(-1)}, a host and a port, and no user.`,
+      );
+    return text;
+  };
+};
 
 /** Collects the values of a repeatable option. */
 export const list = (text: string, previous: string[]): string[] => [...previous, text];

@@ -9,6 +9,7 @@ import {
   readEvents,
   runPulumi,
 } from "../automation";
+import { hubKey, requireSites } from "../configs/hub";
 import { hubSites } from "../configs/hub-sites";
 import { inventoryFile } from "../configs/inventory";
 import { findSite, type StackSite } from "../configs/sites";
@@ -26,7 +27,7 @@ export interface PulumiOptions {
 }
 
 /** Whether output is to have no colours: https://no-color.org. */
-export const noColor = () => Boolean(process.env.NO_COLOR);
+const noColor = () => Boolean(process.env.NO_COLOR);
 
 /** The same options, as Pulumi's command line takes them. */
 const pulumiFlags = ({ yes, refresh, diff, only = [] }: PulumiOptions): string[] => [
@@ -106,7 +107,9 @@ export async function printMeaning(
 export function checkedStack(name: string): Pick<StackSite, "stack"> {
   const hub = hubConfig(name);
   if (hub) {
-    if (hubSites().length === 0)
+    const sites = hubSites();
+    requireSites(hub, sites, `${hubKey} of ${name}`);
+    if (sites.length === 0)
       console.error(`no site is in ${inventoryFile}: this hub takes values of none`);
     return { stack: name };
   }

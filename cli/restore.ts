@@ -4,13 +4,14 @@ import { InvalidArgumentError, Option } from "commander";
 import { stringify } from "yaml";
 import { localVariables, root } from "../automation";
 import { retentionOf } from "../configs/retention";
-import type { SiteConfig } from "../configs/site";
+import { type SiteConfig, siteSchema } from "../configs/site";
 import { findSite, newStackFile, siteKey, stackFile, stackFileSchema } from "../configs/sites";
 import { localPorts, quoted } from "../configs/ssh";
 import { durationSeconds } from "../configs/units";
 import { type BackupSnapshot, backupsOf, restoreSite } from "../fleet";
 import { fromOption, passwordFileOption, repositoryOf, type RepositoryOptions } from "./backup";
 import { acting, bessCommand, refuse, stackOption } from "./command";
+import { asKey } from "./options";
 
 interface Options extends RepositoryOptions {
   at?: string;
@@ -32,7 +33,7 @@ function moment(text: string): string {
 }
 
 /** The backup to take: the last one, that of an id, or the last one until a time. */
-export function chosen(found: readonly BackupSnapshot[], at: string | undefined): BackupSnapshot {
+function chosen(found: readonly BackupSnapshot[], at: string | undefined): BackupSnapshot {
   const last = found.at(-1);
   if (!last) return refuse("there is no backup of this site");
   if (at === undefined) return last;
@@ -44,14 +45,6 @@ export function chosen(found: readonly BackupSnapshot[], at: string | undefined)
     found.filter(({ time }) => Date.parse(time) <= until).at(-1) ??
     refuse(`--at is ${at}: the oldest backup is of ${found[0]?.time}; npx bess backups lists all`)
   );
-}
-
-function siteName(name: string): string {
-  if (!/^[a-z][a-z0-9-]{0,30}$/.test(name))
-    throw new InvalidArgumentError(
-      "Write lower case letters, digits and -, starting with a letter, at most 31.",
-    );
-  return name;
 }
 
 /** The site under another name, to be looked at: with nothing that reaches devices, people or backups. */
@@ -84,6 +77,8 @@ function writeStack(name: string, site: object): void {
 }
 
 async function restore(asked: Options): Promise<void> {
+  if (asked.as !== undefined && asked.as === findSite(asked.stack).settings.name)
+    refuse(`--as is ${asked.as}: that is the site itself; write another name, or leave --as out`);
   const repository = repositoryOf(asked);
   const { site, hasState } = repository;
   const as = asked.as ?? site.name;
@@ -138,7 +133,7 @@ export const restoreCommand = () =>
       new Option(
         "--as <name>",
         "restore at this machine's engine under another name, to look at it; the site is not touched",
-      ).argParser(siteName),
+      ).argParser(asKey(siteSchema.shape.name)),
     )
     .addOption(fromOption())
     .addOption(passwordFileOption())

@@ -9,6 +9,7 @@ import {
   hubMemory,
   hubServiceImages,
   parseHub,
+  requireSites,
   uplinkUrl,
 } from "../configs/hub";
 import type { HubSite, HubShownSite } from "../configs/hub-sites";
@@ -55,6 +56,7 @@ export class Hub extends pulumi.ComponentResource {
     opts?: pulumi.ComponentResourceOptions,
   ) {
     const config = parseHub(args.config);
+    requireSites(config, args.sites);
     const sites = args.sites.map(siteShown);
     const { engine, ssh } = config;
     const provider = new docker.Provider(name, {

@@ -17,71 +17,80 @@ const line = (most: number) =>
 /** A bridge's topics stand in a line of words. */
 const bridged = topicPattern.regex(/^\S+$/, "write a topic pattern without spaces");
 
-const bridgeSchema = z.strictObject({
-  address: z
-    .string()
-    .regex(
-      /^[A-Za-z0-9][\w.-]*(:\d{1,5})?$/,
-      "write a host name or IPv4 address, with :port if needed",
-    )
-    .meta({
-      description:
-        "Host and port of the other broker. Default of the port: 1883, or 8883 where `ca` is given.",
-      examples: ["192.168.1.30", "plant.example:8883"],
-    }),
-  topics: z
-    .array(bridged)
-    .min(1)
-    .meta({ description: "Topic patterns that are fetched.", examples: [["N/+/battery/#"]] }),
-  prefix: z
-    .string()
-    .regex(/^[^$\s#+][^\s#+]*\/$/, "write levels that end with /, such as north/")
-    .optional()
-    .meta({
-      description: "What is put before the topics at the site's broker. Default: nothing.",
-      examples: ["north/"],
-    }),
-  username: line(128)
-    .optional()
-    .meta({ description: "User at the other broker. Default: none.", examples: ["telemetry"] }),
-  password: line(256)
-    .optional()
-    .meta({
-      description: "Its password. Set it with `pulumi config set --secret`.",
-      examples: ["made-by-the-plant"],
-    }),
-  ca: z
-    .string()
-    .regex(/-----BEGIN CERTIFICATE-----[^]+-----END CERTIFICATE-----/, "paste it in PEM form")
-    .optional()
-    .meta({
-      description:
-        "Certificate in PEM form by which the other broker's is checked. Without it: no TLS.",
-      examples: ["-----BEGIN CERTIFICATE-----\n…\n-----END CERTIFICATE-----"],
-    }),
-  keepalive: z
-    .strictObject({
-      topic: bridged
-        .refine((topic) => !/[+#]/.test(topic), "write a topic without + and #")
-        .meta({
-          description: "Topic of the message that the device wants, at its own broker.",
-          examples: ["R/c0619ab12345/keepalive"],
-        }),
-      payload: z
-        .string()
-        .regex(/^[^\p{Cc}]*$/u, "write it in one line")
-        .default("")
-        .meta({ description: "Its text.", examples: ['{ "keepalive-options": [] }'] }),
-      interval: z
-        .string()
-        .regex(durationPattern, "write a duration such as 30s")
-        .refine(durationWithin("1s", "1d"), "write 1s to 1d")
-        .default("30s")
-        .meta({ description: "Time between two of them.", unit: durationUnit, examples: ["50s"] }),
-    })
-    .optional()
-    .describe("A message that the device wants regularly, or it ends to publish."),
-});
+const bridgeSchema = z
+  .strictObject({
+    address: z
+      .string()
+      .regex(
+        /^[A-Za-z0-9][\w.-]*(:\d{1,5})?$/,
+        "write a host name or IPv4 address, with :port if needed",
+      )
+      .meta({
+        description:
+          "Host and port of the other broker. Default of the port: 1883, or 8883 where `ca` is given.",
+        examples: ["192.168.1.30", "plant.example:8883"],
+      }),
+    topics: z
+      .array(bridged)
+      .min(1)
+      .meta({ description: "Topic patterns that are fetched.", examples: [["N/+/battery/#"]] }),
+    prefix: z
+      .string()
+      .regex(/^[^$\s#+][^\s#+]*\/$/, "write levels that end with /, such as north/")
+      .optional()
+      .meta({
+        description: "What is put before the topics at the site's broker. Default: nothing.",
+        examples: ["north/"],
+      }),
+    username: line(128)
+      .optional()
+      .meta({ description: "User at the other broker. Default: none.", examples: ["telemetry"] }),
+    password: line(256)
+      .optional()
+      .meta({
+        description: "Its password. Set it with `pulumi config set --secret`.",
+        examples: ["made-by-the-plant"],
+      }),
+    ca: z
+      .string()
+      .regex(/-----BEGIN CERTIFICATE-----[^]+-----END CERTIFICATE-----/, "paste it in PEM form")
+      .optional()
+      .meta({
+        description:
+          "Certificate in PEM form by which the other broker's is checked. Without it: no TLS.",
+        examples: ["-----BEGIN CERTIFICATE-----\n…\n-----END CERTIFICATE-----"],
+      }),
+    keepalive: z
+      .strictObject({
+        topic: bridged
+          .refine((topic) => !/[+#]/.test(topic), "write a topic without + and #")
+          .meta({
+            description: "Topic of the message that the device wants, at its own broker.",
+            examples: ["R/c0619ab12345/keepalive"],
+          }),
+        payload: z
+          .string()
+          .regex(/^[^\p{Cc}]*$/u, "write it in one line")
+          .default("")
+          .meta({ description: "Its text.", examples: ['{ "keepalive-options": [] }'] }),
+        interval: z
+          .string()
+          .regex(durationPattern, "write a duration such as 30s")
+          .refine(durationWithin("1s", "1d"), "write 1s to 1d")
+          .default("30s")
+          .meta({
+            description: "Time between two of them.",
+            unit: durationUnit,
+            examples: ["50s"],
+          }),
+      })
+      .optional()
+      .describe("A message that the device wants regularly, or it ends to publish."),
+  })
+  .refine(({ username, password }) => username !== undefined || password === undefined, {
+    path: ["username"],
+    error: "a password goes with a user; write it too",
+  });
 
 /** Brokers of devices or plants that the site's broker fetches from, by a name. */
 export const bridgesSchema = z.record(

@@ -12,7 +12,7 @@ import {
 import { hostPort, secretKeys, siteSchema } from "./site";
 import { pairFindings } from "./tls";
 import { durationPattern, durationSeconds, durationUnit, durationWithin } from "./units";
-import { text, validate } from "./validation";
+import { InputError, text, validate } from "./validation";
 
 /** Key of a stack's configuration that makes it a hub. */
 export const hubKey = "bess-telemetry:hub";
@@ -303,6 +303,28 @@ export type HubConfig = z.output<typeof hubSchema>;
  */
 export const parseHub = (input: unknown, source = hubKey): HubConfig =>
   validate(hubSchema, input, source, secretKeys);
+
+/**
+ * Refuses names of sites that the inventory does not have: a slip would leave the token that was meant.
+ * @throws InputError with each of them.
+ */
+export function requireSites(
+  { revoked, rotate }: Pick<HubConfig, "revoked" | "rotate">,
+  sites: readonly { name: string }[],
+  source = hubKey,
+): void {
+  const names = sites.map(({ name }) => name);
+  const isKnown = (name: string) => names.includes(name);
+  const findings = [
+    ...revoked
+      .filter((name) => !isKnown(name))
+      .map((name) => `revoked has "${name}": no site of the inventory has this name`),
+    ...Object.keys(rotate)
+      .filter((name) => name !== "grafana" && !isKnown(name))
+      .map((name) => `rotate.${name} is no site of the inventory, and not grafana`),
+  ];
+  if (findings.length > 0) throw new InputError(source, findings);
+}
 
 const services = ["grafana", ...Object.keys(hubImages)] as HubService[];
 

@@ -52,7 +52,7 @@ export const nearestNames = (name: string, names: readonly string[]): string[] =
   [...names].sort((a, b) => distance(name, a) - distance(name, b)).slice(0, 3);
 
 /** A stack that has no site. */
-export class UnknownStackError extends InputError {
+class UnknownStackError extends InputError {
   constructor(stack: string, names: readonly string[]) {
     const nearest = nearestNames(stack, names);
     const finding = `no site in ${stackFile(stack)} or ${inventoryFile}`;
@@ -92,6 +92,8 @@ const ownKeys = [siteKey, hubKey, "bess-telemetry:commit"];
 /** Slips in a stack's configuration: keys that the program would never read. */
 function configFindings(config: Settings): string[] {
   const [namespace = ""] = siteKey.split(":");
+  if (siteKey in config && hubKey in config)
+    return [`config has ${siteKey} and ${hubKey}: a stack is a site, or the hub`];
   return Object.keys(config).flatMap((key) => {
     const [before = "", after] = key.split(":");
     const isOwn = after === undefined || distance(before, namespace) <= 3;

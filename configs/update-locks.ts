@@ -61,7 +61,10 @@ export const updateSchema = z.strictObject({
         .meta({ description: "Why.", examples: ["acceptance test of the inverter"] }),
       until: z
         .string()
-        .regex(/^\d{4}-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d(Z|[+-][01]\d:[0-5]\d)?$/, aTime)
+        .regex(/^\d{4}-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d(Z|[+-][01]\d:[0-5]\d)?$/, {
+          error: aTime,
+          abort: true,
+        })
         .refine((time) => !Number.isNaN(Date.parse(`${time.slice(0, 16)}Z`)), aTime)
         .meta({ description: "When it ends.", examples: ["2026-12-03T18:00"] }),
     })

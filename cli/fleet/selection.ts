@@ -55,6 +55,14 @@ export const isSelected = ({ site, label: wanted }: Selection) => {
     isNamed(name) && Object.entries(wanted).every(([key, value]) => labels[key] === value);
 };
 
+/** A selection as the command line has it. */
+const textOf = ({ site = [], label, wave }: Selection): string =>
+  [
+    ...site.map((glob) => `--site ${glob}`),
+    ...Object.entries(label).map(([name, value]) => `--label ${name}=${value}`),
+    ...(wave === undefined ? [] : [`--wave ${wave}`]),
+  ].join(" ");
+
 /**
  * The sites that were asked for.
  * @throws InputError if there are none: a slip in a glob must not look like success.
@@ -67,7 +75,7 @@ export function selected({ waves, sites }: Fleet, selection: Selection): FleetSi
     (site) => isSelected(selection)(site) && (wave === undefined || site.wave === wave),
   );
   if (found.length === 0)
-    refuse(`no site of ${inventoryFile} fits; npx bess fleet list shows them`);
+    refuse(`no site of ${inventoryFile} fits ${textOf(selection)}: npx bess fleet list shows them`);
   return found;
 }
 

@@ -1,14 +1,7 @@
-import { readFileSync } from "node:fs";
-import { InputError } from "../../configs/validation";
+import { sqlName } from "../../configs/databases";
 import type { Queries } from "../../fleet";
-import {
-  type Column,
-  describeTable,
-  type Row,
-  rowsQuery,
-  sqlName,
-  tableNames,
-} from "../export/table";
+import { type Column, describeTable, type Row, rowsQuery, tableNames } from "../export/table";
+import { secretIn } from "../options";
 import { refuse } from "../replay/messages";
 import { type Choices, type Item, itemOf, type Source, type Targets } from "./source";
 import { readerOf, targetNames } from "./target";
@@ -140,22 +133,13 @@ async function limitsOf(
 
 /** The token of the other database: from a file, else from the environment. */
 export function formerToken(file: string | undefined): string {
-  if (file === undefined) {
-    const token = process.env.INFLUXDB3_AUTH_TOKEN;
-    return (
-      token ??
-      refuse(
-        "the command line",
-        "--token-file is missing: name a file with the other database's token, or put it into " +
-          "INFLUXDB3_AUTH_TOKEN",
-      )
-    );
-  }
-  try {
-    return readFileSync(file, "utf8").trim();
-  } catch (error) {
-    throw new InputError("the command line", [
-      `--token-file is ${file}: ${(error as Error).message}`,
-    ]);
-  }
+  if (file !== undefined) return secretIn("--token-file", file);
+  return (
+    process.env.INFLUXDB3_AUTH_TOKEN ??
+    refuse(
+      "the command line",
+      "--token-file is missing: name a file with the other database's token, or put it into " +
+        "INFLUXDB3_AUTH_TOKEN",
+    )
+  );
 }

@@ -1,10 +1,10 @@
 import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
 import { openTunnel, pulumiEnvironment, sshTargetOf, type Tunnel } from "../../automation";
 import { hostPort, type SiteConfig } from "../../configs/site";
 import { InputError } from "../../configs/validation";
 import { refuse } from "../command";
+import { secretIn } from "../options";
 
 export const loopback = "127.0.0.1";
 
@@ -54,14 +54,6 @@ function stackPassword(stack: string): string {
   }
 }
 
-function filePassword(file: string): string {
-  try {
-    return readFileSync(file, "utf8").trimEnd();
-  } catch (error) {
-    return refuse(`--password-file is ${file}: ${(error as Error).message}`);
-  }
-}
-
 /** The password of the broker's user; undefined where nobody names one. */
 export function readPassword({
   passwordFile,
@@ -70,6 +62,6 @@ export function readPassword({
   passwordFile?: string;
   stack?: string;
 }): string | undefined {
-  if (passwordFile !== undefined) return filePassword(passwordFile);
+  if (passwordFile !== undefined) return secretIn("--password-file", passwordFile);
   return stack !== undefined ? stackPassword(stack) : process.env.MQTT_PASSWORD;
 }

@@ -1,5 +1,5 @@
 import { isAscii, isUtf8 } from "node:buffer";
-import { closeSync, createReadStream, openSync, readSync, statSync } from "node:fs";
+import { closeSync, createReadStream, openSync, readSync, type Stats, statSync } from "node:fs";
 import { pipeline } from "node:stream";
 import { createGunzip } from "node:zlib";
 import { InputError } from "../../configs/validation";
@@ -155,6 +155,14 @@ const isGzip = (file: string): boolean => {
   }
 };
 
+/** What is known of a file. @throws InputError if there is no such file. */
+export function requireFile(file: string): Stats {
+  const info = statSync(file, { throwIfNoEntry: false });
+  if (!info) return refuse(file, "there is no such file");
+  if (!info.isFile()) return refuse(file, "it is no file");
+  return info;
+}
+
 /**
  * Opens a file of text, plain or gzipped; its content tells which.
  * @param encoding how its bytes are read. Default: UTF-8, UTF-16 or Latin-1, as they show.
@@ -166,9 +174,7 @@ export function openText(
   encoding: string | undefined,
   note: (text: string) => void,
 ): Lines {
-  const info = statSync(file, { throwIfNoEntry: false });
-  if (!info) return refuse(file, "there is no such file");
-  if (!info.isFile()) return refuse(file, "it is no file");
+  const info = requireFile(file);
   const stream = createReadStream(file, { highWaterMark: 128 * 1024 });
   const input = isGzip(file) ? pipeline(stream, createGunzip(), () => undefined) : stream;
   return {

@@ -69,7 +69,7 @@ describe("npx bess images pin, from a real registry", () => {
   test("refuses a name that is not to be asked for", async () => {
     const { code, stderr } = await pin("own/x");
     expect(code).toBe(1);
-    expect(stderr).toContain("own/x has no tag, or a digest already");
+    expect(stderr).toContain("the image is own/x: write it with a tag");
   });
 });
 
