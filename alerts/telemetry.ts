@@ -48,7 +48,7 @@ const recent = (m: Measurement) => Math.max(30, Math.ceil(3 * durationSeconds(m.
 const silent = { intervals: 10, seconds: 30 };
 
 /** Seconds after which a unit is silent. */
-export const silentAfter = (m: Measurement): number =>
+const silentAfter = (m: Measurement): number =>
   Math.max(silent.seconds, Math.ceil(silent.intervals * durationSeconds(m.interval)));
 
 /** A rule that is not made yet. */

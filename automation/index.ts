@@ -56,12 +56,5 @@ export {
   type StackUpdate,
   type UpResult,
 } from "./tasks";
-export {
-  openTunnel,
-  sshTargetOf,
-  shareTunnel,
-  type SharedTunnel,
-  type Tunnel,
-  withTunnel,
-} from "./tunnel";
+export { openTunnel, sshTargetOf, shareTunnel, type SharedTunnel, type Tunnel } from "./tunnel";
 export { type WorkerLimits, WorkerPool } from "./workers";

@@ -25,7 +25,7 @@ import { type Listeners, WorkerPool } from "./workers";
 const sharedWorkers = new WorkerPool();
 
 /** The program of this checkout. */
-export const ownProgram = join(root, "index.ts");
+const ownProgram = join(root, "index.ts");
 
 /** What an operation may be told, and who hears of it as it runs. */
 export type EngineOptions = EngineArgs & Listeners;

@@ -1,8 +1,7 @@
 import { createHash } from "node:crypto";
 import { type BackupConfig, kindOf } from "./backup-schema";
-import { paths as grafana } from "./grafana";
 import { paths as influxdb } from "./influxdb";
-import { database as queue, paths as mosquitto } from "./mosquitto";
+import { database as queue } from "./mosquitto";
 import type { Profile } from "./profiles";
 import { renderScript } from "./scripts";
 import { quoted } from "./ssh";
@@ -56,13 +55,6 @@ export const python = "/usr/lib/influxdb3/python/bin/python3";
 /** Folder of InfluxDB's volume with second names of its files, and rows that its container writes. */
 const linksFolder = ".backup";
 export const rowsFolder = `${influxdb.data}/${linksFolder}/rows`;
-
-/** Volumes that a backup holds, with the paths where the services have them. */
-export const backedUp = {
-  influxdb: influxdb.data,
-  mosquitto: mosquitto.data,
-  grafana: grafana.data,
-};
 
 /** What a site backs up, and where to. */
 export interface BackupOptions {

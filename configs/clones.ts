@@ -6,7 +6,7 @@ export const clonedServices = ["influxdb", "grafana", "mosquitto"] as const sati
 export type ClonedService = (typeof clonedServices)[number];
 
 /** How many clones of a service's data are kept, and for how many days. */
-export const clonesKept = { clones: 2, days: 30 } as const;
+const clonesKept = { clones: 2, days: 30 } as const;
 
 /** Percentage of the disk from which a clone gives way whose files InfluxDB has removed. */
 export const fullest = 90;

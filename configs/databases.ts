@@ -3,6 +3,12 @@ import { durationSeconds } from "./units";
 /** The site's databases: the battery's telemetry, and the pipeline's own metrics. */
 export const databases = { telemetry: "bess", pipeline: "pipeline" } as const;
 
+/** A name, as SQL takes it. */
+export const sqlName = (name: string): string => `"${name.replaceAll('"', '""')}"`;
+
+/** A text, as SQL takes it. */
+export const sqlText = (text: string): string => `'${text.replaceAll("'", "''")}'`;
+
 /** How long the pipeline's own metrics are kept. */
 export const pipelineRetention = "30d";
 

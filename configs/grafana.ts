@@ -117,7 +117,7 @@ export const startScript = (
 };
 
 /** Where a script of Grafana's container finds its files and the API. */
-export const placeholders: Record<"marker" | "seed" | "password", string> & { port: number } = {
+const placeholders: Record<"marker" | "seed" | "password", string> & { port: number } = {
   marker: paths.marker,
   seed: paths.seed,
   password: paths.password,

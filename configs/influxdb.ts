@@ -184,7 +184,7 @@ const walFlush = 0.1;
  * snapshot comes when there are one and a half times as many.
  * @param flush how long Telegraf gathers, in seconds.
  */
-export const walFilesPerSnapshot = ({ flush }: Pick<Profile, "flush">): number =>
+const walFilesPerSnapshot = ({ flush }: Pick<Profile, "flush">): number =>
   Math.ceil(blockSeconds / flush);
 
 /** Seconds between two syncs of the volume, for what is made from the write-ahead log. */

@@ -1,3 +1,4 @@
+import { sqlName, sqlText } from "./databases";
 import {
   apiPlaceholders,
   blockSeconds,
@@ -78,9 +79,6 @@ export interface MigrationPlan {
   kept: { db: string; table: string }[];
 }
 
-const quote = (name: string) => `"${name.replaceAll('"', '""')}"`;
-const text = (value: string) => `'${value.replaceAll("'", "''")}'`;
-
 const greatest = "1.7976931348623157e308";
 
 /**
@@ -121,7 +119,7 @@ const conversions: Record<string, Partial<Record<ColumnKind, (value: string) => 
 
 /** How a column becomes one of another kind; undefined where it cannot. A tag is a text. */
 function conversion(column: string, from: ColumnKind, to: ColumnKind): string | undefined {
-  const value = quote(column);
+  const value = sqlName(column);
   if (from === to) return value;
   const asText = (kind: ColumnKind) => (kind === "tag" ? "string" : kind);
   const plain = from === "tag" ? `CAST(${value} AS VARCHAR)` : value;
@@ -152,7 +150,7 @@ const mirrored = ({ db, table, columns }: StandingTable, to: string): CopiedTabl
   db,
   from: table,
   to,
-  columns: [...columns].map(([name, kind]) => ({ name, kind, expression: quote(name) })),
+  columns: [...columns].map(([name, kind]) => ({ name, kind, expression: sqlName(name) })),
   left: [],
   rules: {},
 });
@@ -206,7 +204,7 @@ function reshaped(planning: Planning, source: StandingTable, wanted: Table): Cop
     const rule = isNewTag ? ruleFor(planning, source, wanted.table, name) : undefined;
     if (rule) rules[name] = rule;
     if (rule && "constant" in rule)
-      return [{ name, kind, expression: rule.constant === "" ? "NULL" : text(rule.constant) }];
+      return [{ name, kind, expression: rule.constant === "" ? "NULL" : sqlText(rule.constant) }];
     const column = rule ? rule.from : name;
     const from = source.columns.get(column);
     if (rule && from !== "tag" && isTier(source.db)) return [];
@@ -319,10 +317,10 @@ export function planMigration(
 
 /** SQL that counts values of a copied column which have no counterpart, by value. */
 export const unconvertedSql = ({ from }: CopiedTable, { expression, converts }: CopiedColumn) => {
-  const value = quote(converts?.column ?? "");
+  const value = sqlName(converts?.column ?? "");
   return (
     `SELECT CAST(${value} AS VARCHAR) AS value, count(*) AS count, min(time) AS first, ` +
-    `max(time) AS last FROM ${quote(from)} WHERE ${value} IS NOT NULL AND (${expression}) IS NULL ` +
+    `max(time) AS last FROM ${sqlName(from)} WHERE ${value} IS NOT NULL AND (${expression}) IS NULL ` +
     "GROUP BY 1 ORDER BY count DESC, value"
   );
 };

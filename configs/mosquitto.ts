@@ -17,7 +17,7 @@ export const ports = { mqtt: 1883, websocket: 9001, tls: 8883 } as const;
 const migrationPort = 1884;
 
 /** Whether the broker tells its time: a model has messages without a time of their own. */
-export const hasClock = (model: Model): boolean => subscriptionsOf(model).some(hearsClock);
+const hasClock = (model: Model): boolean => subscriptionsOf(model).some(hearsClock);
 
 /** The users of a model's broker. */
 export const usersOf = (model: Model, bridges: Bridges = {}): User[] => [

@@ -43,7 +43,7 @@ export const escapedKey = (key: string): string =>
   key.replaceAll(/[.\\[\]]/g, "\\$&").replace(/^[$@^]$/, "\\$&");
 
 /** Schema of a JSON path. */
-export const jsonPath = z
+const jsonPath = z
   .string()
   .regex(
     pathPattern,

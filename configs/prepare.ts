@@ -6,10 +6,10 @@ import { quoted } from "./ssh";
  * Fingerprint of the key that signs Docker's packages, from
  * https://docs.docker.com/engine/install/debian/.
  */
-export const dockerFingerprint = "9DC858229FC7DD38854AE2D88D81803C0EBFCD88";
+const dockerFingerprint = "9DC858229FC7DD38854AE2D88D81803C0EBFCD88";
 
 /** Settings that a host's daemon.json must have; its other settings stay. */
-export const daemonSettings = {
+const daemonSettings = {
   "live-restore": true,
   "log-opts": { "max-size": "10m", "max-file": "3" },
 } as const;
@@ -40,7 +40,7 @@ export const bootScript = (): string =>
   renderScript("host-boot.sh", { ...bootLines, rebootMarker });
 
 /** Longest time that Docker waits for a synchronised clock at a start, in seconds. */
-export const clockWaitSeconds = 180;
+const clockWaitSeconds = 180;
 
 /**
  * Has Docker wait at a start until the host's clock is synchronised, by the service that waits for

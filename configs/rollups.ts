@@ -102,7 +102,7 @@ export const mostStates = 32;
 export const otherState = "other";
 
 /** What a rollup holds of a number, in the order in which it is written. */
-export const aggregates = ["count", "sum", "min", "max", "last"] as const;
+const aggregates = ["count", "sum", "min", "max", "last"] as const;
 
 /** One of a number's {@link aggregates}. */
 export type Aggregate = (typeof aggregates)[number];
@@ -182,7 +182,7 @@ export const measuresPower = (m: Measurement): boolean =>
  * Powers that are rolled up because a mean of products cannot be had from means: each circuit's, and the
  * sum of the AC ones.
  */
-export function derivedPowers(m: Measurement): Rolled[] {
+function derivedPowers(m: Measurement): Rolled[] {
   if (measuresPower(m)) return [];
   const power = (name: string, of: PoweredCircuit[]): Rolled => ({
     name: `_power_${name}`,

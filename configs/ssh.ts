@@ -76,7 +76,7 @@ export function engineKey(engine: string): string {
 }
 
 /** Seconds after which a site that no longer answers counts as gone. */
-export const silenceSeconds = 20;
+const silenceSeconds = 20;
 
 /** Options of every ssh: it asks for nothing, takes no unknown host, and notices a dead link. */
 function options({ ssh }: SshTarget): string[] {

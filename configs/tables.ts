@@ -37,7 +37,7 @@ export interface MigrationNote {
 }
 
 /** Databases and columns that InfluxDB 3 Core takes. */
-export const most = { databases: 5, columns: 500 } as const;
+const most = { databases: 5, columns: 500 } as const;
 
 /** InfluxDB's own database, which does not count. */
 const internal = "_internal";

@@ -288,7 +288,7 @@ export interface VoltageFiles {
 }
 
 /** As in the container. A Raspberry Pi's driver tells of its supply there. */
-export const voltageFiles: VoltageFiles = {
+const voltageFiles: VoltageFiles = {
   sensors: "/sys/class/hwmon/hwmon*/in*_lcrit_alarm",
   voltage: paths.voltage,
 };

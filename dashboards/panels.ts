@@ -55,7 +55,7 @@ export const steps = (base: string, ...others: [value: number, color: string][])
     .steps([{ value: null, color: base }, ...others.map(([value, color]) => ({ value, color }))]);
 
 /** Green within a field's normal range and red outside; green throughout without one. */
-export function normal(f: Field) {
+function normal(f: Field) {
   if (!f.range) return steps("green");
   // A step begins at its value, and the highest normal value is still normal.
   return steps("red", [f.range[0], "green"], [f.range[1] + 1e-9, "red"]);
@@ -161,7 +161,7 @@ export const paced = (m: Measurement) =>
   lines().legend(legend()).interval(pace(m).interval).spanNulls(pace(m).gap);
 
 /** States over time that follow a measurement's messages. */
-export const states = (m: Measurement) =>
+const states = (m: Measurement) =>
   new StateTimeline()
     .interval(pace(m).interval)
     .spanNulls(pace(m).gap)

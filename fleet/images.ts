@@ -28,7 +28,7 @@ export interface Bringing {
 }
 
 /** Which images an engine lacks. @throws Error where it is not reached. */
-export async function lackedImages(place: EnginePlace, images: string[]): Promise<string[]> {
+async function lackedImages(place: EnginePlace, images: string[]): Promise<string[]> {
   const script =
     "docker version > /dev/null || exit\n" +
     'for image; do docker image inspect "$image" > /dev/null 2>&1 || echo "$image"; done\n';

@@ -37,14 +37,7 @@ export {
   switchWriters,
   type Unconverted,
 } from "./migrate";
-export {
-  commentLimit,
-  commentMarker,
-  type CommentOptions,
-  formatComment,
-  groupSites,
-  type SiteGroup,
-} from "./report";
+export { type CommentOptions, formatComment, type SiteGroup } from "./report";
 export {
   confirm,
   type Operating,

@@ -47,7 +47,7 @@ export async function pendingChanges({ stack, settings }: StackSite): Promise<Da
  * Changes of a plan that lose data, and that nothing confirms.
  * @param given what the command line confirms. Default: nothing.
  */
-export function unconfirmedAt(
+function unconfirmedAt(
   found: StackSite,
   changes: readonly DataChange[],
   given: readonly string[] = [],
@@ -59,7 +59,7 @@ export function unconfirmedAt(
 }
 
 /** The command line that confirms changes. */
-export const confirmingLine = ({ stack }: StackSite, changes: readonly DataChange[]): string =>
+const confirmingLine = ({ stack }: StackSite, changes: readonly DataChange[]): string =>
   [
     "npx bess up --stack",
     stack,

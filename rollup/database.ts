@@ -25,9 +25,6 @@ export interface Call {
 /** Names and types of a database's columns, by table. */
 export type TableColumns = Map<string, Map<string, Field["type"] | "tag">>;
 
-/** A double-quoted identifier of SQL. */
-export const quote = (name: string): string => `"${name.replaceAll('"', '""')}"`;
-
 /** A time of SQL. @param seconds since 1970. */
 export const sqlTime = (seconds: number): string => `'${new Date(seconds * 1000).toISOString()}'`;
 
@@ -136,7 +133,7 @@ export class Database {
 }
 
 /** The whole body of a response. */
-export async function textOf(response: IncomingMessage): Promise<string> {
+async function textOf(response: IncomingMessage): Promise<string> {
   let text = "";
   response.setEncoding("utf8");
   for await (const part of response) text += String(part);

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { blockSeconds, databases, noting } from "../configs/databases";
+import { blockSeconds, databases, noting, sqlName } from "../configs/databases";
 import { watchdog } from "../configs/grafana";
 import {
   eventsTable,
@@ -13,7 +13,7 @@ import {
 import type { RollupConfig, Span } from "../configs/rollups";
 import { startTable } from "../configs/influxdb";
 import { severities, type Severity } from "../configs/watch";
-import { type Database, quote, sqlTime } from "./database";
+import { type Database, sqlTime } from "./database";
 import { rowLine } from "./lines";
 import { type Note, Notes } from "./notes";
 import { joined } from "./spans";
@@ -273,7 +273,7 @@ export class Logbook {
     const columns = await database.columns(authorization, db);
     for (const days of columns.has(table) ? [0.1, 1, 31] : []) {
       const sql =
-        `SELECT "open" FROM ${quote(table)} WHERE time >= ${sqlTime(this.now() - days * 86_400)} ` +
+        `SELECT "open" FROM ${sqlName(table)} WHERE time >= ${sqlTime(this.now() - days * 86_400)} ` +
         `ORDER BY time DESC LIMIT 1`;
       const [row] = await database.all(authorization, db, sql);
       if (!row) continue;
@@ -293,14 +293,14 @@ export class Logbook {
         ? database.all(
             authorization,
             databases.pipeline,
-            `SELECT CAST(time AS BIGINT) / 1000000000${select} FROM ${quote(table)} ` +
+            `SELECT CAST(time AS BIGINT) / 1000000000${select} FROM ${sqlName(table)} ` +
               `WHERE time >= ${sqlTime(since)} AND time <= ${sqlTime(now)}${where} ORDER BY 1`,
           )
         : [];
     for (const [time] of await rows("", startTable)) this.started("InfluxDB", Number(time));
     for (const { of, table, field, where } of counters) {
       let last = 0;
-      for (const [time, value] of await rows(`, ${quote(field)}`, table, where)) {
+      for (const [time, value] of await rows(`, ${sqlName(field)}`, table, where)) {
         if (Number(value) < last) this.started(of, Number(time));
         last = Number(value);
       }

@@ -1,3 +1,4 @@
+import { sqlName } from "../configs/databases";
 import { createHash } from "node:crypto";
 import { powerOf, UnitIndicators, type UnitRow } from "../configs/indicators";
 import type { Measurement, Model } from "../configs/model";
@@ -14,7 +15,7 @@ import {
 } from "../configs/performance";
 import { atColumn, chunkSeconds, holdSeconds, type Span, tiers } from "../configs/rollups";
 import type { Day } from "../configs/zones";
-import { type Database, quote, sqlTime, type TableColumns } from "./database";
+import { type Database, sqlTime, type TableColumns } from "./database";
 import { type Point, seriesOf, type TagValues } from "./lines";
 import { type RawRow, rawRows } from "./raw-rows";
 import { parse, selected, tagValues } from "./tier-rows";
@@ -167,7 +168,7 @@ export async function storedDays(
   const table = performanceTable(m);
   const has = columns.get(table);
   if (!has) return [];
-  const tags = m.tags.map(({ name }) => (has.has(name) ? quote(name) : "''"));
+  const tags = m.tags.map(({ name }) => (has.has(name) ? sqlName(name) : "''"));
   const own = performanceColumns.filter(([name]) => has.has(name));
   const select = [
     ...tags,
@@ -182,7 +183,7 @@ export async function storedDays(
     ...where,
   ];
   const sql =
-    `SELECT ${select.join(", ")} FROM ${quote(table)} ` +
+    `SELECT ${select.join(", ")} FROM ${sqlName(table)} ` +
     `WHERE ${conditions.join(" AND ")} ORDER BY time`;
   const found: UnitDay[] = [];
   const db = tiers.day.database;

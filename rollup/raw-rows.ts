@@ -1,7 +1,8 @@
+import { sqlName } from "../configs/databases";
 import { databases } from "../configs/influxdb";
 import type { Measurement } from "../configs/model";
 import type { Span } from "../configs/rollups";
-import { type Database, quote, sqlTime, type TableColumns } from "./database";
+import { type Database, sqlTime, type TableColumns } from "./database";
 import type { TagValues } from "./lines";
 import type { Value } from "./roll";
 import { parse, selected, tagValues } from "./tier-rows";
@@ -37,16 +38,16 @@ export async function* rawRows(
     const fits = stored === type || (stored === "int" && type === "float");
     return fits ? [{ name, type, index }] : [];
   });
-  const tags = m.tags.map(({ name }) => (has.get(name) === "tag" ? quote(name) : "''"));
+  const tags = m.tags.map(({ name }) => (has.get(name) === "tag" ? sqlName(name) : "''"));
   const order = m.tags.filter(({ name }) => has.get(name) === "tag");
   const sql =
     `SELECT ${[
       ...tags,
       `CAST(time AS BIGINT) - ${span.start}000000000`,
       ...fields.map(({ name, type }) => selected(name, type)),
-    ].join(", ")} FROM ${quote(m.name)} ` +
+    ].join(", ")} FROM ${sqlName(m.name)} ` +
     `WHERE time >= ${sqlTime(span.start - before)} AND time < ${sqlTime(span.end)} ` +
-    `ORDER BY ${[...order.map(({ name }) => quote(name)), "time"].join(", ")}`;
+    `ORDER BY ${[...order.map(({ name }) => sqlName(name)), "time"].join(", ")}`;
   const count = tags.length;
   for await (const rows of database.rows(authorization, databases.telemetry, sql))
     yield rows.map((row) => {

@@ -1,3 +1,4 @@
+import { sqlName } from "../configs/databases";
 import { databases } from "../configs/influxdb";
 import {
   aggregatesOf,
@@ -12,7 +13,7 @@ import {
   tierTables,
 } from "../configs/rollups";
 import { durationSeconds } from "../configs/units";
-import { type Database, quote, type TableColumns } from "./database";
+import { type Database, type TableColumns } from "./database";
 import { type Condition, type Expression, neededBy, type Query } from "./influxql";
 import { type Asked, type Column, Gathered, type Take } from "./gathered";
 import { inSpan, selected } from "./tier-rows";
@@ -105,7 +106,7 @@ type Units = Map<string, { tags: string[]; buckets: Map<number, Bucket> }>;
 const text = (value: string) => `'${value.replaceAll("'", "''")}'`;
 
 export function condition({ tag, operator, value }: Condition): string {
-  const column = `coalesce(${quote(tag)}, '')`;
+  const column = `coalesce(${sqlName(tag)}, '')`;
   const sql = { "=": "=", "!=": "!=", "=~": "~", "!~": "!~" }[operator];
   return `${column} ${sql} ${text(value)}`;
 }
@@ -280,7 +281,9 @@ export class Reader {
       if (!has.has(column)) return [];
       const type = columnType(cell.rolled, aggregate);
       const how = { count: "sum", sum: "sum", min: "min", max: "max", last: "" }[aggregate];
-      return [{ cell, type, sql: how === "" ? lastOf(column, type) : `${how}(${quote(column)})` }];
+      return [
+        { cell, type, sql: how === "" ? lastOf(column, type) : `${how}(${sqlName(column)})` },
+      ];
     });
     const span = { start: Number(start / second), end: Number(end / second) };
     const bucket = `_at / ${BigInt(query.interval) * second}`;
@@ -302,8 +305,10 @@ export class Reader {
       if (!(fields ?? [rolled.name]).every((each) => has.has(each))) return [];
       const value =
         rolled.terms
-          ?.map(({ voltage, current, sign }) => `${quote(voltage)} * ${quote(current)} * ${sign}`)
-          .join(" + ") ?? quote(rolled.name);
+          ?.map(
+            ({ voltage, current, sign }) => `${sqlName(voltage)} * ${sqlName(current)} * ${sign}`,
+          )
+          .join(" + ") ?? sqlName(rolled.name);
       const type = name === "count" ? "int" : name === "sum" ? "float" : rolled.type;
       const sql =
         name === "last"
@@ -356,9 +361,9 @@ interface TableQuery {
 /** Least part of a range that is answered from tiers, in ns: the rows of less are quick to read. */
 const leastRolled = 3600n * second;
 
-const lastOf = (column: string, type: Rolled["type"], value = quote(column)): string => {
+const lastOf = (column: string, type: Rolled["type"], value = sqlName(column)): string => {
   const last = `selector_last(${value}, time)['value']`;
-  return type === "string" ? selected(column, type).replace(quote(column), last) : last;
+  return type === "string" ? selected(column, type).replace(sqlName(column), last) : last;
 };
 
 function sqlOf(
@@ -373,10 +378,10 @@ function sqlOf(
   if (columns.length === 0) return undefined;
   const conditions = query.conditions.filter((each) => !isAlways(each));
   if (conditions.some(({ tag }) => !has.has(tag))) return undefined;
-  const groups = [...tags.map((name) => (has.has(name) ? quote(name) : "''")), bucket];
+  const groups = [...tags.map((name) => (has.has(name) ? sqlName(name) : "''")), bucket];
   const where = [range, ...conditions.map(condition)];
   const numbers = groups.map((_, i) => i + 1);
-  const rest = `FROM ${quote(table)} WHERE ${where.join(" AND ")} GROUP BY ${numbers.join(", ")}`;
+  const rest = `FROM ${sqlName(table)} WHERE ${where.join(" AND ")} GROUP BY ${numbers.join(", ")}`;
   return { sql: { groups, rest }, columns };
 }
 

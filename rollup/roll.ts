@@ -17,7 +17,7 @@ export interface Aggregates {
 const unsigned = <T extends Value>(value: T): T => (value === 0 ? (0 as T) : value);
 
 /** Makes {@link Aggregates} of values, or of the aggregates of parts, in any order. */
-export class Roll {
+class Roll {
   private count = 0;
   private readonly sum: ExactSum | undefined;
   private min: Value | undefined;

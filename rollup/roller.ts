@@ -1,3 +1,4 @@
+import { sqlName } from "../configs/databases";
 import { createHash } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { blockSeconds, databases } from "../configs/influxdb";
@@ -20,7 +21,7 @@ import {
 import { dayAt, performanceTable } from "../configs/performance";
 import { durationSeconds } from "../configs/units";
 import type { Day } from "../configs/zones";
-import { type Database, quote, sqlTime, type TableColumns } from "./database";
+import { type Database, sqlTime, type TableColumns } from "./database";
 import { line, type Point, type TagValues, TierLines } from "./lines";
 import { type Unit, unitMinutes } from "./minutes";
 import { type Note, Notes } from "./notes";
@@ -331,7 +332,7 @@ export class Roller {
     if (!columns.has(name)) return false;
     const { database, authorization } = this.options;
     const sql =
-      `SELECT 1 FROM ${quote(name)} WHERE time >= ${sqlTime(start)} ` +
+      `SELECT 1 FROM ${sqlName(name)} WHERE time >= ${sqlTime(start)} ` +
       `AND time < ${sqlTime(end)} LIMIT 1`;
     return (await database.all(authorization, db, sql)).length > 0;
   }
@@ -523,11 +524,11 @@ export class Roller {
     if (!columns.has(rollupsTable)) return undefined;
     const has = columns.get(rollupsTable);
     const names = ["until", "noted", "again", "layout", "reckoned", "reckoning"].map((name) =>
-      has?.has(name) ? quote(name) : `NULL AS ${quote(name)}`,
+      has?.has(name) ? sqlName(name) : `NULL AS ${sqlName(name)}`,
     );
     for (const days of [0.1, 1, 31]) {
       const sql =
-        `SELECT ${names.join(", ")} FROM ${quote(rollupsTable)} ` +
+        `SELECT ${names.join(", ")} FROM ${sqlName(rollupsTable)} ` +
         `WHERE time >= ${sqlTime(this.now() - days * 86_400)} ORDER BY time DESC LIMIT 1`;
       const [row] = await database.all(authorization, databases.pipeline, sql);
       if (!row) continue;

@@ -36,7 +36,7 @@ const textOf = (matchers: Silence["matchers"]): string =>
     .join();
 
 /** What Grafana's answers tell of a site. */
-export function siteAlerts(
+function siteAlerts(
   site: string,
   alerts: readonly Alert[],
   silences: readonly Silence[],

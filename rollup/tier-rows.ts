@@ -1,4 +1,5 @@
 import type { Field, Measurement } from "../configs/model";
+import { sqlName } from "../configs/databases";
 import {
   aggregatesOf,
   atColumn,
@@ -13,7 +14,7 @@ import {
   tiers,
   tierTables,
 } from "../configs/rollups";
-import { type Database, quote, sqlTime, type TableColumns } from "./database";
+import { type Database, sqlTime, type TableColumns } from "./database";
 import type { TagValues } from "./lines";
 import type { Aggregates, Value } from "./roll";
 
@@ -29,7 +30,7 @@ export function parse(text: string, type: Field["type"]): Value | undefined {
 
 /** How a column is selected, so that an empty text is not none. */
 export const selected = (column: string, type: Field["type"]): string =>
-  type === "string" ? `'=' || ${quote(column)}` : quote(column);
+  type === "string" ? `'=' || ${sqlName(column)}` : sqlName(column);
 
 /** Tags of a row as CSV has them, where an empty one is none. */
 export const tagValues = (row: readonly string[], count: number): TagValues =>
@@ -61,7 +62,7 @@ export async function* tierRows(
   const db = tiers[tier].database;
   const rolled = rolledOf(m);
   const tags = (has: ReadonlyMap<string, unknown>) =>
-    m.tags.map(({ name }) => (has.has(name) ? quote(name) : "''"));
+    m.tags.map(({ name }) => (has.has(name) ? sqlName(name) : "''"));
   for (const { table, rolled: own } of tierTables(m, columns)) {
     const has = columns.get(table);
     if (!has) continue;
@@ -79,7 +80,7 @@ export async function* tierRows(
       `${atColumn} / 1000000000`,
       ...parts.map(({ column, type }) => selected(column, type)),
     ];
-    const sql = `SELECT ${select.join(", ")} FROM ${quote(table)} WHERE ${inSpan(tier, span)}`;
+    const sql = `SELECT ${select.join(", ")} FROM ${sqlName(table)} WHERE ${inSpan(tier, span)}`;
     for await (const rows of database.rows(authorization, db, sql))
       for (const row of rows) {
         const values: ({ count?: number; last?: Value } | undefined)[] = rolled.map(
@@ -105,7 +106,7 @@ export async function* tierRows(
   if (!has) return;
   const { field, state, seconds } = statesColumns;
   const select = [...tags(has), `${atColumn} / 1000000000`, field, state, seconds];
-  const sql = `SELECT ${select.join(", ")} FROM ${quote(table)} WHERE ${inSpan(tier, span)}`;
+  const sql = `SELECT ${select.join(", ")} FROM ${sqlName(table)} WHERE ${inSpan(tier, span)}`;
   for await (const rows of database.rows(authorization, db, sql))
     for (const row of rows) {
       const [at, name = "", value = "", time] = row.slice(m.tags.length);

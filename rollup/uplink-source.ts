@@ -1,4 +1,4 @@
-import { databases, pipelineRetention } from "../configs/databases";
+import { databases, pipelineRetention, sqlName } from "../configs/databases";
 import type { Measurement } from "../configs/model";
 import {
   rolledOf,
@@ -10,7 +10,7 @@ import {
 } from "../configs/rollups";
 import { pipelineMetrics, type UplinkConfig, uplinkTable } from "../configs/uplink";
 import { durationSeconds } from "../configs/units";
-import { type Database, quote, sqlTime, type TableColumns } from "./database";
+import { type Database, sqlTime, type TableColumns } from "./database";
 import type { TagValues } from "./lines";
 import { type Unit, unitMinutes } from "./minutes";
 import { type Note, Notes } from "./notes";
@@ -114,7 +114,7 @@ export class DatabaseSource implements UplinkSource {
     if (!this.minute.has(table)) return [];
     const { field, state } = statesColumns;
     const since = sqlTime(this.now() - stateDays * 86_400);
-    const sql = `SELECT DISTINCT ${field}, ${state} FROM ${quote(table)} WHERE time >= ${since} ORDER BY 1, 2`;
+    const sql = `SELECT DISTINCT ${field}, ${state} FROM ${sqlName(table)} WHERE time >= ${since} ORDER BY 1, 2`;
     const rows = await this.database.all(this.authorization, tiers.minute.database, sql);
     return rows.flatMap(([name, value]) => (name && value ? [[name, value]] : []));
   }
@@ -125,11 +125,11 @@ export class DatabaseSource implements UplinkSource {
     const parts = pipelineMetrics.flatMap(({ metric, table, field, where, sum }) => {
       const has = this.pipeline.get(table);
       if (!has?.has(field) || (where && !has.has(where[0]))) return [];
-      const only = where ? ` AND ${quote(where[0])} = '${where[1]}'` : "";
+      const only = where ? ` AND ${sqlName(where[0])} = '${where[1]}'` : "";
       return [
         `SELECT '${metric}' AS metric, date_bin(INTERVAL '1 minute', time) AS minute, ` +
-          `CAST(${sum ? "sum" : "max"}(${quote(field)}) AS DOUBLE) AS value ` +
-          `FROM ${quote(table)} WHERE ${range}${only} GROUP BY 2`,
+          `CAST(${sum ? "sum" : "max"}(${sqlName(field)}) AS DOUBLE) AS value ` +
+          `FROM ${sqlName(table)} WHERE ${range}${only} GROUP BY 2`,
       ];
     });
     if (parts.length === 0 || start >= span.end) return [];
@@ -149,7 +149,7 @@ export class DatabaseSource implements UplinkSource {
     if (!this.pipeline.has(uplinkTable)) return undefined;
     for (const days of [0.1, 1, 31]) {
       const sql =
-        `SELECT until, noted, revised FROM ${quote(uplinkTable)} ` +
+        `SELECT until, noted, revised FROM ${sqlName(uplinkTable)} ` +
         `WHERE time >= ${sqlTime(this.now() - days * 86_400)} ORDER BY time DESC LIMIT 1`;
       const [row] = await this.database.all(this.authorization, databases.pipeline, sql);
       if (!row) continue;

@@ -102,7 +102,7 @@ export class Manifest {
 }
 
 /** Name of an export's manifest. */
-export const manifestName = ({ measurement, format }: Pick<Settings, "measurement" | "format">) =>
+const manifestName = ({ measurement, format }: Pick<Settings, "measurement" | "format">) =>
   `${measurement}.${format}.manifest.json`;
 
 /** Name of the file that tells units and types of a table's columns. */

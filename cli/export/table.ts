@@ -1,3 +1,4 @@
+import { sqlName, sqlText } from "../../configs/databases";
 import type { Measurement } from "../../configs/model";
 import type { Queries } from "../../fleet";
 import { InputError } from "../../configs/validation";
@@ -23,14 +24,8 @@ export interface Table {
   columns: Column[];
 }
 
-/** A name, as SQL takes it. */
-export const sqlName = (name: string): string => `"${name.replaceAll('"', '""')}"`;
-
-/** A text, as SQL takes it. */
-export const sqlText = (text: string): string => `'${text.replaceAll("'", "''")}'`;
-
 /** An instant in s since 1970, as SQL takes it. */
-export const sqlTime = (seconds: number): string =>
+const sqlTime = (seconds: number): string =>
   `TIMESTAMP '${new Date(seconds * 1000).toISOString()}'`;
 
 const typeOf: Partial<Record<string, ColumnType>> = {

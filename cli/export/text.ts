@@ -63,7 +63,7 @@ export interface TextWriter {
 }
 
 /** A column's name with its unit, as a header has it. */
-export const withUnit = ({ name, unit }: Pick<Column, "name" | "unit">): string =>
+const withUnit = ({ name, unit }: Pick<Column, "name" | "unit">): string =>
   unit ? `${name} [${unit}]` : name;
 
 /** Rows as a CSV file. @param units whether they stand in the header. */

@@ -50,7 +50,7 @@ function writtenOf(found: string): Written {
  * Reads a line, as InfluxDB 3 does.
  * @throws InputError with what is wrong with it.
  */
-export function parseLine(line: string): Point {
+function parseLine(line: string): Point {
   let at = 0;
   const take = (pattern: RegExp, what: string): string => {
     pattern.lastIndex = at;

@@ -1,13 +1,7 @@
+import { sqlName } from "../../configs/databases";
 import { InputError } from "../../configs/validation";
 import type { Database } from "../../fleet";
-import {
-  type Column,
-  columnNames,
-  type Row,
-  sqlName,
-  type Table,
-  totalsQuery,
-} from "../export/table";
+import { type Column, columnNames, type Row, type Table, totalsQuery } from "../export/table";
 import { lineWriter } from "../export/text";
 import { differences, type StoredTotals, type TotalsAnswer, totalsOf } from "../export/totals";
 import type { Skipped } from "../replay/skipped";

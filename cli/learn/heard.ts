@@ -30,7 +30,7 @@ export const isObject = (value: unknown): value is Record<string, unknown> =>
 const isScalar = (value: unknown): boolean => typeof value !== "object" || value === null;
 
 /** The key by which an object carries one value. */
-export function wrapper(value: unknown): string | undefined {
+function wrapper(value: unknown): string | undefined {
   if (!isObject(value)) return undefined;
   const keys = Object.keys(value);
   const [key] = valueKeys.filter((name) => name in value);

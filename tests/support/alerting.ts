@@ -24,7 +24,7 @@ const seconds = (text = "0s") =>
   );
 
 /** A query of a rule as Grafana sends it at a time, in ms. */
-export function sentAt(query: string, back: number, at: number): string {
+function sentAt(query: string, back: number, at: number): string {
   const time = (ms: number) => `'${new Date(ms).toISOString()}'`;
   return (
     query

@@ -154,7 +154,7 @@ export class Chromium {
 type Send = (method: string, params?: object) => Promise<Record<string, unknown>>;
 
 /** A page of the browser. */
-export class Page {
+class Page {
   constructor(
     private readonly send: Send,
     private readonly settled: () => Promise<void>,
