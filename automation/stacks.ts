@@ -6,7 +6,7 @@ import { hubKey } from "../configs/hub";
 import { withSecretPlaceholders } from "../configs/secret-placeholders";
 import { findSite, readStackFile, siteKey, type StackFile } from "../configs/sites";
 import { Engine, type Fault, type RehearsalArgs } from "../rehearsal";
-import { localBackend, pulumiEnvironment, root } from "./backend";
+import { homeWithoutLogs, localBackend, pulumiEnvironment, root } from "./backend";
 import { cutOff } from "./cut-off";
 import type {
   ChangeCounts,
@@ -157,7 +157,7 @@ export function rehearsedStack(name: string, args: RehearsedArgs = {}): Rehearse
       name: stack,
       program: args.program ?? ownProgram,
       workDir,
-      environment: { ...localBackend(folder), PULUMI_HOME: join(folder, "home") },
+      environment: { ...localBackend(folder), ...homeWithoutLogs(join(folder, "home")) },
       create: !args.existing,
     },
     { config, keysFrom: [workDir] },

@@ -2,6 +2,7 @@ import { execFile } from "node:child_process";
 import { cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { promisify } from "node:util";
+import { homeWithoutLogs } from "../../automation/backend";
 import { Engine, type Rehearsal, rehearse } from "../../rehearsal";
 import { keyPair } from "../support/key-pairs";
 import { deployOnMocks, type MockedContainer } from "../support/mocked-site";
@@ -56,7 +57,7 @@ const deploy = async (stack: string, program = "index"): Promise<Deployed> => {
       PATH: [join(root, ".cache/bin"), process.env.PATH].join(delimiter),
       PULUMI_BACKEND_URL: `file://${state}`,
       PULUMI_CONFIG_PASSPHRASE: "rehearsed",
-      PULUMI_HOME: join(folder.path, "home"),
+      ...homeWithoutLogs(join(folder.path, "home")),
       PULUMI_SKIP_UPDATE_CHECK: "true",
     },
     maxBuffer: 2 ** 26,

@@ -1,8 +1,8 @@
 import { spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { environment } from "../../automation/programs";
-import { localBackend } from "../../automation/backend";
+import { homeWithoutLogs, localBackend } from "../../automation/backend";
 import { modelWith, modelWithField } from "../support/models";
 import { RehearsedSite } from "../support/rehearsal";
 
@@ -190,6 +190,19 @@ test("no secret stands in the state's file, nor in what the simulated engine kee
   expect(secrets).toHaveLength(13);
   const kept = [base.stateFile, base.engine().file].map((file) => readFileSync(file));
   for (const secret of secrets) for (const file of kept) expect(file.includes(secret)).toBe(false);
+});
+
+test("Pulumi writes no log of a rehearsal, and an earlier one goes", () => {
+  const home = join(base.folder, "home");
+  const logs = () =>
+    readdirSync(home, { recursive: true }).filter((file) => /\.log$/.test(`${file}`));
+  expect(readdirSync(home)).toContain("workspaces");
+  expect(logs()).toEqual([]);
+  const other = join(RehearsedSite.empty().folder, "home");
+  mkdirSync(join(other, "logs"), { recursive: true });
+  writeFileSync(join(other, "logs/dev-20260101T000000.log"), "");
+  expect(homeWithoutLogs(other)).toEqual({ PULUMI_HOME: other });
+  expect(readdirSync(other, { recursive: true })).toEqual(["logs"]);
 });
 
 /** Every generated password and token of a state that was exported in plain. */

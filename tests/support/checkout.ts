@@ -2,6 +2,7 @@ import { execFileSync, spawn } from "node:child_process";
 import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { environment, localBackend } from "../../automation";
+import { homeWithoutLogs } from "../../automation/backend";
 import { providerPlugins } from "../../automation/programs";
 import { temporaryFolder } from "./programs";
 
@@ -56,7 +57,7 @@ export class Checkout {
     return {
       ...Object.fromEntries(own),
       PATH: environment().PATH,
-      PULUMI_HOME: this.at(".cache/home"),
+      ...homeWithoutLogs(this.at(".cache/home")),
     };
   }
 
