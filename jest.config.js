@@ -6,6 +6,7 @@ process.env.PULUMI_SKIP_CHECKPOINTS ??= "true";
 module.exports = {
   testEnvironment: "node",
   roots: ["<rootDir>/tests"],
+  testSequencer: "<rootDir>/tests/sequencer.js",
   transform: { "^.+\\.ts$": ["@swc/jest", { jsc: { target: "es2022" } }] },
   collectCoverageFrom: ["configs/**/*.ts", "components/**/*.ts", "fleet/**/*.ts", "policy/**/*.ts"],
   coverageReporters: ["text"],

@@ -90,7 +90,7 @@ interface JestReport {
 async function runJest(args: readonly string[]) {
   rmSync(jestReport, { force: true });
   const report = ["--json", `--outputFile=${jestReport}`];
-  const { code } = await run("jest", ["--coverage", ...report, ...args], "inherit");
+  const { code } = await run("jest", [...report, ...args], "inherit");
   const counted = existsSync(jestReport)
     ? (JSON.parse(readFileSync(jestReport, "utf8")) as JestReport)
     : undefined;

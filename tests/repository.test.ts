@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { Command } from "commander";
 import { bess } from "../cli/program";
@@ -88,4 +88,10 @@ describe("a command that a page shows is one, with options that it has", () => {
     const shown = words.filter((word) => word.startsWith("--")).map((word) => word.split("=")[0]);
     expect(options).toEqual(expect.arrayContaining(shown));
   });
+});
+
+const { longest } = require("./sequencer") as { longest: string[] };
+
+test.each(longest)("Jest finds tests/%s.test.ts, to begin with it", (name) => {
+  expect(existsSync(`tests/${name}.test.ts`)).toBe(true);
 });
