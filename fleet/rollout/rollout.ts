@@ -161,12 +161,20 @@ type Outcome = Partial<SiteRecord> & { result: Result };
 interface Waiting {
   why: string;
   until: number;
+  /** Where it stands when that time has come. */
+  place: Exclude<Place, "new">;
 }
 
 const isWaiting = (outcome: Outcome | Waiting): outcome is Waiting => "until" in outcome;
 
-/** Does work when its turn comes. @returns undefined where nothing further is to be started. */
-type Turn = <T>(work: () => Promise<T>) => Promise<T | undefined>;
+/** Which turn a site gets: one that is `new`, that `asks` again, or whose window has opened. */
+type Place = "new" | "asks" | "opened";
+
+/**
+ * Does work when its turn comes. @param place default: `new`.
+ * @returns undefined where nothing further is to be started.
+ */
+type Turn = <T>(work: () => Promise<T>, place?: Place) => Promise<T | undefined>;
 
 /** The revision that a site is brought to; undefined where none is known to go back to. */
 type RevisionOf = (site: Target) => string | undefined;
@@ -227,13 +235,20 @@ export class Rollout {
     return this.end("done");
   }
 
-  /** The sites in an order of this runner's own, where others do the same. */
+  /**
+   * The sites in the order in which they are begun. Runners that share a wave go through it together,
+   * so that each soon hears of what failed at another's; of the next few sites each has an order of
+   * its own, so that they seldom claim the same one.
+   */
   private ordered(targets: readonly Target[]): readonly Target[] {
-    const { sharing } = this.options;
+    const { sharing, parallel } = this.options;
     if (!sharing) return targets;
-    const place = ({ name }: Target) =>
+    const hash = ({ name }: Target) =>
       createHash("sha256").update(`${sharing.by} ${name}`).digest("hex");
-    return [...targets].sort((a, b) => (place(a) < place(b) ? -1 : 1));
+    return targets
+      .map((site, i) => ({ site, group: Math.floor(i / (4 * parallel)), place: hash(site) }))
+      .sort((a, b) => a.group - b.group || (a.place < b.place ? -1 : 1))
+      .map(({ site }) => site);
   }
 
   private async runWave(
@@ -252,10 +267,25 @@ export class Rollout {
     await Promise.all(targets.map((site) => this.bring(site, revisionOf(site), turn)));
   }
 
-  /** Gives each piece of work its turn; none any more once it `isOver`. */
+  /**
+   * Gives each piece of work its turn; none any more once it `isOver`. What waits for its first turn
+   * must not cost a site its window, and those that ask again and again get every other turn.
+   */
   private turns(isOver: () => boolean): Turn {
     const limit = pLimit(this.options.parallel);
-    return (work) => limit(async () => (isOver() ? undefined : work()));
+    const queues: Record<Place, (() => Promise<void>)[]> = { opened: [], asks: [], new: [] };
+    let turns = 0;
+    const next = () => {
+      const { opened, asks, new: begins } = queues;
+      const [first, second] = turns++ % 2 === 0 ? [asks, begins] : [begins, asks];
+      return (opened.shift() ?? first.shift() ?? second.shift())?.();
+    };
+    return <T>(work: () => Promise<T>, place: Place = "new") =>
+      new Promise<T | undefined>((done, failed) => {
+        const started = async () => (isOver() ? undefined : work());
+        queues[place].push(() => started().then(done, failed));
+        void limit(next);
+      });
   }
 
   /**
@@ -318,17 +348,19 @@ export class Rollout {
     done: (outcome: Outcome) => void,
   ): Promise<void> {
     let last: Outcome | undefined;
+    let place: Place | undefined;
     for (let attempt = 1; ;) {
-      const outcome = await turn(async () => {
+      const outcome: Outcome | Waiting | undefined = await turn(async () => {
         const found = await work(attempt);
         // The next turn goes by what is recorded of this one.
         if (isWaiting(found)) return found;
         last = { ...found, attempts: attempt };
         if (last.result !== "unreachable") done(last);
         return last;
-      });
+      }, place);
       if (outcome === undefined || this.stop.aborted) break;
       if (isWaiting(outcome)) {
+        place = outcome.place;
         await this.wait(site, outcome);
         continue;
       }
@@ -380,6 +412,7 @@ export class Rollout {
     const now = this.clock.now();
     const { condition } = this.lockOf(site) ?? {};
     let closed = this.closed(site);
+    let place: Waiting["place"] = "opened";
     if (!closed && condition && !isNew && this.options.urgent === undefined) {
       const why = await session.unmet?.(condition).catch((error: Error) => {
         if (error instanceof SiteError && error.kind !== "failed") throw error;
@@ -387,13 +420,16 @@ export class Rollout {
       });
       // The answer took its time.
       if (why === undefined) closed = this.closed(site);
-      else closed = { why, opens: now / 1000 + (this.options.pollSeconds ?? 60) };
+      else {
+        closed = { why, opens: now / 1000 + (this.options.pollSeconds ?? 60) };
+        place = "asks";
+      }
     }
     if (!closed) return undefined;
     const until = (closed.opens ?? Infinity) * 1000;
     return until > deadline
       ? { result: "deferred", reason: `${closed.why}; that is beyond its wait` }
-      : { why: closed.why, until };
+      : { why: closed.why, until, place };
   }
 
   private attempt(
@@ -465,7 +501,8 @@ export class Rollout {
 
   private waitFor = (by: Runner): Waiting => ({
     why: `${by} works there`,
-    until: this.clock.now() + (this.options.pollSeconds ?? 60) * 250,
+    place: "asks",
+    until: this.clock.now() + (this.options.pollSeconds ?? 60) * 500,
   });
 
   /** Brings a site that may be touched to a revision, and passes it through its gate. */

@@ -316,6 +316,36 @@ describe("update locks", () => {
     expect([...new Set(brought)]).toEqual(["far", "near", "free"]);
   });
 
+  test("a window that opens is used, however many sites have not begun yet", async () => {
+    const others = Array.from({ length: 40 }, (_, i) => `site-${i}`);
+    const clock = new SteppedClock(Date.parse("2026-11-27T12:00:00Z"));
+    const { record } = await clock.during(
+      rollOut(
+        { all: Object.fromEntries(["kiel", ...others].map((name) => [name, ["works"]])) },
+        {
+          clock,
+          parallel: 2,
+          // They ask again and again, and must not take all turns.
+          lockOf: ({ name }) =>
+            name === "kiel"
+              ? lock({ window: { from: "12:10", to: "12:40" }, wait: "20m" }, "UTC")
+              : lock({ condition: "not-discharging", wait: "1h" }),
+          session: (name) => ({
+            deployedRevision: async () => ({ revision: "one", verified: true }),
+            unmet: async () => (Number(name.slice(5)) < 20 ? "the battery discharges" : undefined),
+            up: async () => {
+              await clock.sleep(300);
+              return {};
+            },
+          }),
+        },
+      ),
+    );
+    expect(record.sites.kiel?.result).toBe("verified");
+    expect(record.sites.kiel?.started).toMatch(/T12:1\d:/);
+    for (const name of others.slice(20)) expect(record.sites[name]?.result).toBe("verified");
+  });
+
   test("a battery that discharges is waited for; one that never ends is deferred", async () => {
     const clock = new SteppedClock(Date.parse("2026-11-27T12:00:00Z"));
     const begin = clock.now();
@@ -631,6 +661,15 @@ describe("two runners", () => {
     expect(ups).toHaveLength(1);
     // Evidence takes the record of the one that knows.
     expect([a, b].map(({ sites }) => sites["site-0"]?.toldBy).filter(Boolean)).toHaveLength(1);
+  });
+
+  test("hear soon of a failure at the other's site", async () => {
+    // Six are under way at once, for 30 s each, and the other one asks again after 30 s.
+    for (const broken of ["site-2", "site-4", "site-11"]) {
+      const { a, b, ups } = await together([broken]);
+      expect([a.outcome, b.outcome]).toEqual(["halted", "halted"]);
+      expect(ups.length).toBeLessThan(20);
+    }
   });
 
   test("claim new sites too, which have no revision yet", async () => {
