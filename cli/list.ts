@@ -1,12 +1,15 @@
 import { checkStack } from "../automation";
 import { siteOf, stackNames } from "../configs/sites";
+import { hubConfig } from "../configs/stacks";
 import { InputError } from "../configs/validation";
 import { acting, bessCommand, jsonOption, printJson, table } from "./command";
 
-/** A stack's line; `problem` is what is wrong with its site. */
+/** A stack's line; `problem` is what is wrong with its site, or the hub. */
 interface ListedStack {
   stack: string;
   site?: string;
+  /** Name of the hub, where the stack is one. */
+  hub?: string;
   /** Default: the Docker engine of this environment. */
   engine?: string;
   profile?: string;
@@ -17,6 +20,11 @@ interface ListedStack {
 function listed(stack: string): ListedStack | undefined {
   let from: readonly string[] = [];
   try {
+    const hub = hubConfig(stack);
+    if (hub) {
+      const { name, engine } = hub;
+      return { stack, hub: name, ...(engine && { engine }), from: ["stack file"] };
+    }
     const found = siteOf(stack);
     if (!found) return undefined;
     from = found.sources;
@@ -30,9 +38,9 @@ function listed(stack: string): ListedStack | undefined {
 
 const head = ["STACK", "SITE", "ENGINE", "PROFILE", "FROM"];
 
-/** Lists the stacks that have a site. */
+/** Lists the stacks that are a site or a hub. */
 export const list = () =>
-  bessCommand("list", "Lists every stack with its site, and where that is written.")
+  bessCommand("list", "Lists every stack with its site, or the hub, and where that is written.")
     .addOption(jsonOption())
     .example("All of them", "list")
     .example("For a script", "list --json")
@@ -44,11 +52,11 @@ export const list = () =>
           printJson(stacks);
           return code;
         }
-        const rows = stacks.map(({ stack, site, engine, profile, from, problem }) => [
+        const rows = stacks.map(({ stack, site, hub, engine, profile, from, problem }) => [
           stack,
-          site ?? "-",
+          site ?? hub ?? "-",
           problem ? "-" : (engine ?? "this machine's"),
-          profile ?? "-",
+          profile ?? (hub === undefined ? "-" : "the hub"),
           [from.join(", "), problem && `refused: ${problem}`].filter(Boolean).join("; "),
         ]);
         console.log(table([head, ...rows]));

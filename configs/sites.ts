@@ -250,6 +250,8 @@ export function findSite(name: string, folder = root): StackSite {
       `it is the site of the stacks ${site.stack} and ${other.stack}: name one of these`,
     ]);
   if (site) return qualified(site);
+  if (hubSettings(stack, folder))
+    throw new InputError(`--stack ${name}`, ["it is the hub, and this is for a site: name a site"]);
   throw new UnknownStackError(
     stack,
     stacks.map((known) => known.stack),

@@ -74,6 +74,8 @@ export function selected({ waves, sites }: Fleet, selection: Selection): FleetSi
   const found = sites.filter(
     (site) => isSelected(selection)(site) && (wave === undefined || site.wave === wave),
   );
+  if (sites.length === 0)
+    refuse(`${inventoryFile} has no site: npx bess fleet add --help tells how to add one`);
   if (found.length === 0)
     refuse(`no site of ${inventoryFile} fits ${textOf(selection)}: npx bess fleet list shows them`);
   return found;

@@ -80,7 +80,7 @@ test("npx finds the program in a checkout, and leaves its packages alone", () =>
   }
 });
 
-test("list shows every stack, and where its site is written", async () => {
+test("list shows every stack, the hub too, and where its site is written", async () => {
   writeFileSync(
     checkout.at("Pulumi.kiel-2.yaml"),
     "config:\n  bess-telemetry:site:\n    retention: 9d\n",
@@ -89,8 +89,9 @@ test("list shows every stack, and where its site is written", async () => {
   rmSync(checkout.at("Pulumi.kiel-2.yaml"));
   expect(code).toBe(0);
   const stacks = JSON.parse(stdout) as { stack: string }[];
-  expect(stacks.filter(({ stack }) => ["dev", "kiel-1", "kiel-2"].includes(stack))).toEqual([
+  expect(stacks.filter(({ stack }) => ["dev", "hub", "kiel-1", "kiel-2"].includes(stack))).toEqual([
     { stack: "dev", site: "dev", profile: "dev", from: ["stack file"] },
+    { stack: "hub", hub: "hub", from: ["stack file"] },
     {
       stack: "kiel-1",
       site: "kiel-1",

@@ -1077,6 +1077,11 @@ const data: Row[] = [
   ],
   ["a mute without an end", "mute --stack dev", "- --for and --why are missing"],
   [
+    "strays at the hub",
+    "strays --stack hub",
+    "--stack hub is refused:\n  - it is the hub, and this",
+  ],
+  [
     "a rollback in two ways",
     "rollback-data --stack dev --service influxdb --to 3.0 --as-is",
     "- give one of --to, --as-is and --cancel",
