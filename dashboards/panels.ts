@@ -445,20 +445,28 @@ export function tagVariables({ measurements }: Model) {
   });
 }
 
-/** An empty dashboard with what all share: the links to each other, the time range, the refresh. */
-export const board = (uid: string, title: string, description: string) =>
+/**
+ * An empty dashboard with what all share: the links to each other, the time range, the refresh.
+ * @param family those that it links to. Default: a site's.
+ */
+export const board = (
+  uid: string,
+  title: string,
+  description: string,
+  family = { tag: "bess", title: "BESS" },
+) =>
   new dashboard.DashboardBuilder(title)
     .uid(uid)
     .description(description)
-    .tags(["bess"])
+    .tags([family.tag])
     .readonly()
     .time({ from: "now-15m", to: "now" })
     .refresh("5s")
     .tooltip(dashboard.DashboardCursorSync.Crosshair)
     .link(
-      new dashboard.DashboardLinkBuilder("BESS")
+      new dashboard.DashboardLinkBuilder(family.title)
         .type(dashboard.DashboardLinkType.Dashboards)
-        .tags(["bess"])
+        .tags([family.tag])
         .asDropdown(false)
         .keepTime(true),
     );
