@@ -33,6 +33,21 @@ export type Service = keyof typeof images | "interface";
 /** Every service of a site. The image of the interface is the user's own. */
 export const services = [...(Object.keys(images) as (keyof typeof images)[]), "interface"] as const;
 
+/** What each service is called where people read of it. */
+export const serviceTitles: Record<Service, string> = {
+  mosquitto: "Mosquitto",
+  telegraf: "Telegraf",
+  influxdb: "InfluxDB",
+  rollup: "Rollup",
+  explorer: "Explorer",
+  grafana: "Grafana",
+  simulator: "Simulator",
+  backup: "Backup",
+  copier: "Copier",
+  interface: "Interface",
+  proxy: "Proxy",
+};
+
 /** A service that a hub may run. */
 export type HubService = keyof typeof hubImages | "grafana";
 

@@ -1,5 +1,5 @@
 import { isCloned } from "../configs/clones";
-import { compareVersions, imageVersion, type Service } from "../configs/images";
+import { compareVersions, imageVersion, type Service, serviceTitles } from "../configs/images";
 import { databases } from "../configs/influxdb";
 import { tierNames, tiers } from "../configs/rollups";
 import { engineKey } from "../configs/ssh";
@@ -10,18 +10,13 @@ import type { Stored } from "./stored";
 import { tableChanges } from "./table-changes";
 
 /** Services whose data an older version may not read, and what that costs. */
-const keepsData: Partial<Record<Service, { title: string; older: string }>> = {
-  mosquitto: {
-    title: "Mosquitto",
-    older: "the queue, which no clone replaces without loss: what waits in it is delivered no more",
-  },
-  influxdb: { title: "InfluxDB", older: "the rows that were stored since the clone was taken" },
-  interface: { title: "Interface", older: "what its users have entered" },
-  explorer: { title: "Explorer", older: "what was saved there by hand" },
-  grafana: {
-    title: "Grafana",
-    older: "users, alerts and dashboards that were made by hand since the clone was taken",
-  },
+const keepsData: Partial<Record<Service, string>> = {
+  mosquitto:
+    "the queue, which no clone replaces without loss: what waits in it is delivered no more",
+  influxdb: "the rows that were stored since the clone was taken",
+  interface: "what its users have entered",
+  explorer: "what was saved there by hand",
+  grafana: "users, alerts and dashboards that were made by hand since the clone was taken",
 };
 
 /** What another version of a service's image does to its data. */
@@ -122,11 +117,11 @@ function purgeChanges(before: Stored, after: Stored): DataChange[] {
 /** Images of services that keep data. What another image does to the rest, its restart tells. */
 function imageChanges(before: Stored, after: Stored): DataChange[] {
   return (Object.keys(keepsData) as Service[]).flatMap((service) => {
-    const [data, from, to] = [keepsData[service], before.images[service], after.images[service]];
-    if (!data || from === undefined || to === undefined || from === to) return [];
+    const [older, from, to] = [keepsData[service], before.images[service], after.images[service]];
+    if (!older || from === undefined || to === undefined || from === to) return [];
     const order = compareVersions(imageVersion(from), imageVersion(to));
     if (order === 0) return [];
-    const { title, older } = data;
+    const title = serviceTitles[service];
     const { raised, lowered } = versionEffect(service, older);
     const between = `from ${code(from)} to ${code(to)}`;
     const effect =

@@ -1,12 +1,11 @@
 import { placeholders, type SitePlan, type Step, type Values } from "../../automation";
 import { code, codes, joined } from "../../configs/text";
-import type { Service } from "../../configs/images";
+import { type Service, serviceTitles } from "../../configs/images";
 import * as mosquitto from "../../configs/mosquitto";
 import type { DataChange } from "../../policy";
 
-/** A service's display name, and what its restart means for a site. */
+/** What a service's restart means for a site. */
 interface Restarts {
-  title: string;
   restart: string;
   /** The same where the plan loses data by something else. Default: as `restart`. */
   amidLoss?: string;
@@ -14,37 +13,32 @@ interface Restarts {
 
 const services: Record<Service, Restarts> = {
   mosquitto: {
-    title: "Mosquitto",
     restart:
       "gateways reconnect after some seconds and send again what was not acknowledged; " +
       "the broker keeps its queue",
     amidLoss: "gateways reconnect after some seconds and send again what was not acknowledged",
   },
   telegraf: {
-    title: "Telegraf",
     restart: "nothing is lost, the broker queues",
     amidLoss: "the broker queues meanwhile",
   },
   influxdb: {
-    title: "InfluxDB",
     restart: "nothing is lost: stored data is in its volume, and new data waits at the broker",
     amidLoss: "new data waits at the broker meanwhile",
   },
   rollup: {
-    title: "Rollup",
     restart:
       "long ranges are unavailable for some seconds; what is not rolled up yet is afterwards",
   },
-  explorer: { title: "Explorer", restart: "its pages are unavailable for some seconds" },
-  grafana: { title: "Grafana", restart: "dashboards are unavailable for some seconds" },
-  simulator: { title: "Simulator", restart: "simulated values pause for some seconds" },
-  backup: { title: "Backup", restart: "a backup that is being made is made anew" },
-  interface: { title: "Interface", restart: "its pages are unavailable for some seconds" },
+  explorer: { restart: "its pages are unavailable for some seconds" },
+  grafana: { restart: "dashboards are unavailable for some seconds" },
+  simulator: { restart: "simulated values pause for some seconds" },
+  backup: { restart: "a backup that is being made is made anew" },
+  interface: { restart: "its pages are unavailable for some seconds" },
   proxy: {
-    title: "Proxy",
     restart: "the interface and Grafana under it are unavailable for some seconds",
   },
-  copier: { title: "Copier", restart: "a backup that is being made is made anew" },
+  copier: { restart: "a backup that is being made is made anew" },
 };
 
 /** Last part of a type's token: `docker:index/container:Container` is a `Container`. */
@@ -65,7 +59,7 @@ function serviceOf({ name, old, new: now }: Step): Service | undefined {
 /** Display name of a resource's service; the resource's own name where it belongs to none. */
 function titleOf(step: Step): string {
   const service = serviceOf(step);
-  return service ? services[service].title : step.name;
+  return service ? serviceTitles[service] : step.name;
 }
 
 /** `uploads[0].content` belongs to the input `uploads`. */
