@@ -8,7 +8,7 @@ import {
   sourcesOf,
   type Tag,
 } from "../configs/model";
-import type { Place, Reading } from "../configs/payload";
+import type { Condition, Place, Reading, Text } from "../configs/payload";
 import { profiles } from "../configs/profiles";
 import { retentionOf } from "../configs/retention";
 import { scenarioNames, scenarios, scenariosOf } from "../configs/scenarios";
@@ -234,9 +234,12 @@ function sourceReference(m: Measurement, source: Source): string[] {
       "time",
       time ? `JSON path ${list([time.path].flat())}, ${code(time.format)}` : "that of its arrival",
     ],
+    ...(source.text ? [["the payload", textText(source.text)]] : []),
     ...(each.length > 0 ? [["a row for each element of", list(each)]] : []),
     ...(names ? [["a value's name", placeText(names)]] : []),
     ...(names ? [["the value", `JSON path ${code(value)}`]] : []),
+    ...source.where.map((condition) => ["where", conditionText(condition)]),
+    ...source.good.map((condition) => ["good where", conditionText(condition)]),
   ];
   const tags = source.tags.map(({ tag, place }) => [
     code(tag.name),
@@ -267,8 +270,26 @@ function tagSource({ optional, default: fallback }: Tag, place: Place | undefine
   return missing === undefined ? placeText(place) : `${placeText(place)}; else ${missing}`;
 }
 
+/** How a payload is read that is no JSON, in words. */
+function textText({ lines, split, pairs, header }: Text): string {
+  const keys = header
+    ? "; the first line has the keys"
+    : pairs
+      ? `, keys before ${code(pairs)}`
+      : "";
+  const line = split === undefined ? "JSON" : `split at ${code(split)}`;
+  return `${lines ? `lines, each ${line}` : `text, ${line}`}${keys}`;
+}
+
+/** What must be at a place, in words. */
+function conditionText({ is, ...place }: Condition): string {
+  const texts = [is ?? []].flat().map((text) => (text === null ? "nothing" : code(String(text))));
+  return `${placeText(place)} is ${texts.length > 0 ? texts.join(" or ") : "there"}`;
+}
+
 /** Where a text is, in words. */
-function placeText({ path, segment, key, index, split, part }: Place): string {
+function placeText({ path, segment, key, index, fixed, split, part }: Place): string {
+  if (fixed !== undefined) return `always ${code(fixed)}`;
   const whole =
     path !== undefined
       ? `JSON path ${code(path)}`
@@ -284,13 +305,16 @@ function placeText({ path, segment, key, index, split, part }: Place): string {
 
 /** How a payload's value becomes the stored one, in words. */
 function storedText(field: Field, reading: Reading): string {
-  const { scale = 1, offset = 0, sent = field.unit, bit, values } = reading;
+  const { scale = 1, offset = 0, sent = field.unit, bit, values, has, signed, exponent } = reading;
   const listed = Object.entries(values ?? {}).map(([from, to]) => `${from} → ${to}`);
   const steps = [
+    ...(signed === undefined ? [] : [`${signed} bits with sign`]),
+    ...(exponent === undefined ? [] : [`× 10 to the power of ${code(exponent)}`]),
     ...(scale === 1 ? [] : [`× ${scale}`]),
     ...(offset === 0 ? [] : [offset < 0 ? `− ${-offset}` : `+ ${offset}`]),
     ...(sent === field.unit ? [] : [sent]),
     ...(bit === undefined ? [] : [`bit ${bit}`]),
+    ...(has === undefined ? [] : [`has ${code(has)}`]),
   ];
   if (listed.length > 0) return listed.join(", ");
   const to = field.unit || (field.type === "bool" ? "true or false" : "no unit");

@@ -1,9 +1,11 @@
 import { first, sourcesOf, type Field, type Measurement, type Source, type Tag } from "./model";
 import {
+  hereKey,
   parsePath,
   partsOf,
   type Place,
   type Reading,
+  type Text,
   type Time,
   tokensOf,
   unescaped,
@@ -76,11 +78,15 @@ const namesUnits = ({ topics, tags }: Source): boolean =>
     );
   });
 
+/** Whether each tag of a form is the same for every message. */
+const isFixed = ({ tags }: Source): boolean =>
+  tags.every(({ place }) => place === undefined || place.fixed !== undefined);
+
 /** Units that a measurement's topics have room for. */
 export const mostUnits = (measurement: Measurement): number =>
   Math.min(
     ...sourcesOf(measurement).map((s) =>
-      namesUnits(s) ? s.topics.length : Number.POSITIVE_INFINITY,
+      namesUnits(s) ? s.topics.length : isFixed(s) ? 1 : Number.POSITIVE_INFINITY,
     ),
   );
 
@@ -126,21 +132,28 @@ class Writer {
       return place && text !== undefined ? [{ place, text: withoutSplit(place, text) }] : [];
     });
     const places = [...source.tags.map(({ place }) => place), source.names];
+    for (const { is, ...place } of [...source.where, ...source.good]) {
+      // A text that a tag has already is the tag's.
+      const text = [is ?? "1"].flat().find((each) => each !== null);
+      if (text !== undefined && !this.texts.some((other) => same(other.place, place)))
+        this.texts.push({ place, text: String(text) });
+    }
     this.taken = [
       ...(source.time ? [source.time.path].flat() : []),
-      ...places.flatMap((place) => place?.path ?? []),
+      ...[...places, ...source.where, ...source.good].flatMap((place) => place?.path ?? []),
+      ...source.fields.flatMap(({ reading }) => reading.exponent ?? []),
     ];
   }
 
   /** Takes a field into the message, if there is room for it beside the others. */
   take(entry: Entry): boolean {
-    const [field, { path, bit }] = entry;
+    const [field, { path }] = entry;
     const { names, value } = this.source;
     const at = names ? value : path;
     if (names && this.name !== undefined && this.name !== unescaped(path)) return false;
     const same = this.placed.find((placed) => placed.path === at);
-    if (same && (bit === undefined || same.entries.some(([, other]) => other.bit === undefined)))
-      return false;
+    const shares = (reading: Reading) => reading.bit !== undefined || reading.has !== undefined;
+    if (same && ![entry, ...same.entries].every(([, reading]) => shares(reading))) return false;
     const others = [...this.taken, ...this.placed.map((placed) => placed.path)];
     if (!same && others.some((other) => this.inTheWay(other, at))) return false;
     if (names) this.name = unescaped(path);
@@ -159,11 +172,15 @@ class Writer {
           place.path,
           this.textAt((other) => same(other, place)),
         );
-    for (const { path, entries } of this.placed) this.put(path, sentValue(entries));
+    for (const { path, entries } of this.placed) {
+      this.put(path, sentValue(entries));
+      for (const [, { exponent }] of entries) if (exponent !== undefined) this.put(exponent, 0);
+    }
     const { time } = source;
     if (time)
       [time.path].flat().forEach((path, i) => this.put(path, writeTime(content.time, time)[i]));
-    return { topic: this.topic(), payload: payloadText(this.root) };
+    const payload = source.text ? writeText(this.root, source.text) : payloadText(this.root);
+    return { topic: this.topic(), payload };
   }
 
   /** The text of the places that are wanted, which may be parts of it. */
@@ -241,7 +258,13 @@ class Writer {
 function absolute(path: string, elements: Step[][]): Step[] {
   const { up, keys } = parsePath(path);
   const around = up === -1 ? [] : (elements[elements.length - 1 - up] ?? []);
-  return [...around, ...keys.map((key) => ({ key, inList: /^[0-9]{1,4}$/.test(key) }))];
+  const here = elements.at(-1)?.at(-1);
+  return [
+    ...around,
+    ...keys.map((key) =>
+      key === hereKey && here ? here : { key, inList: /^[0-9]{1,4}$/.test(key) },
+    ),
+  ];
 }
 
 /** Whether two places are in one text. */
@@ -299,7 +322,24 @@ function payloadText(value: unknown): string {
   return /^\s*(?:[[{"]|null\s*$)|^\s|\s$/.test(value) ? JSON.stringify(value) : value;
 }
 
-/** What is sent for values at one path: bits of one number, or a single value. */
+/** The text that a list or an object is split from. */
+function writeText(root: unknown, { lines, split = "", pairs, header }: Text): string {
+  const rows = lines ? Object.values((root ?? []) as Json) : [root];
+  const record = (row: unknown): string =>
+    split === ""
+      ? JSON.stringify(row)
+      : pairs === undefined
+        ? Array.from(Array.isArray(row) ? row : Object.values((row ?? {}) as Json))
+            .map((value) => String(value ?? ""))
+            .join(split)
+        : Object.entries((row ?? {}) as Json)
+            .map(([key, value]) => `${key}${pairs}${String(value)}`)
+            .join(split);
+  const keys = header ? [Object.keys((rows[0] ?? {}) as Json).join(split)] : [];
+  return [...keys, ...rows.map(record)].join("\n");
+}
+
+/** What is sent for values at one path: bits of one number, what a list has, or a single value. */
 function sentValue(entries: Entry[]): unknown {
   const [[field, reading, value] = []] = entries;
   if (!field || !reading || value === undefined) return undefined;
@@ -308,8 +348,10 @@ function sentValue(entries: Entry[]): unknown {
     const bits = set.reduce((sum, [, { bit = 0 }]) => sum | (1n << BigInt(bit)), 0n);
     return numberText(bits, reading);
   }
+  if (reading.has !== undefined)
+    return entries.flatMap(([, { has }, there]) => (there === true ? [has] : []));
   if (typeof value === "number" || typeof value === "bigint")
-    return numberText(sentNumber(field, reading, value), reading);
+    return numberText(withoutSign(sentNumber(field, reading, value), reading), reading);
   const listed = Object.entries(reading.values ?? {}).find(([, text]) => text === value);
   return listed ? listed[0] : value;
 }
@@ -325,6 +367,12 @@ export function sentNumber(
     return Number(((Number(stored) * divisor - addend) / factor).toPrecision(15));
   const whole = BigInt(stored) * BigInt(divisor) - BigInt(addend);
   return whole / BigInt(factor);
+}
+
+/** A number as a register has it that knows no sign. */
+function withoutSign(value: number | bigint, { signed }: Reading): number | bigint {
+  if (signed === undefined || value >= 0) return value;
+  return BigInt(Math.round(Number(value))) + 2n ** BigInt(signed);
 }
 
 /** A number as a payload has it: as a number, or as the declared text. */

@@ -1,6 +1,10 @@
 import * as z from "zod";
 import { parseYaml, readText } from "./files";
 import {
+  type Condition,
+  hereKey,
+  onePlace,
+  parsePath,
   type Place,
   placesIn,
   placeShape,
@@ -9,6 +13,7 @@ import {
   shapeKeys,
   sourceSchema,
   splitNeedsPart,
+  type Text,
   type Time,
   timeSchema,
   topicPattern,
@@ -92,7 +97,7 @@ const tag = z
       examples: ["Identifier of the battery unit."],
     }),
   })
-  .refine((t) => placesIn(t) <= 1, "give one of path, segment, key and index")
+  .refine((t) => placesIn(t) <= 1, onePlace)
   .refine(splitNeedsPart, "split and part go together")
   .meta({
     examples: [{ name: "unit", segment: 1, meaning: "Identifier of the battery unit." }],
@@ -184,6 +189,8 @@ const field = z
         scale: { const: 1 },
         offset: false,
         sent: false,
+        signed: false,
+        exponent: false,
         range: false,
         unit: { const: "" },
         ...Object.fromEntries(numberKeys.map((key) => [key, false])),
@@ -191,13 +198,13 @@ const field = z
       onlyFor(["bool", "string"], { alarm: false }),
       onlyFor(["float", "int", "bool"], { number: false }),
       onlyFor(["string", "bool"], { values: false }),
-      onlyFor(["bool"], { bit: false }),
+      onlyFor(["bool"], { bit: false, has: false }),
     ],
   });
 
 /** What is wrong with a way of reading a field, by the key; nothing where it is right. */
 function readingFindings(type: FieldType, unit: Unit, reading: Reading): [string, string][] {
-  const { scale = 1, offset, sent, number, values, bit } = reading;
+  const { scale = 1, offset, sent, number, values, bit, has, signed, exponent } = reading;
   const isNumeric = isNumber({ type });
   const texts = Object.values(values ?? {});
   const kind = type === "bool" ? "boolean" : "string";
@@ -212,6 +219,10 @@ function readingFindings(type: FieldType, unit: Unit, reading: Reading): [string
     [texts.some((text) => typeof text !== kind), "values", `a ${type} needs values of its type`],
     [bit !== undefined && type !== "bool", "bit", "only a bool is a bit"],
     [bit !== undefined && values !== undefined, "bit", "a bit has no values"],
+    [has !== undefined && type !== "bool", "has", "only a bool says whether something is there"],
+    [has !== undefined && (bit ?? values) !== undefined, "has", "it goes with no bit or values"],
+    [signed !== undefined && !isNumeric, "signed", "only a number has a sign"],
+    [exponent !== undefined && !isNumeric, "exponent", "only a number has an exponent"],
   ];
   return found.flatMap(([wrong, key, message]) => (wrong ? [[key, message]] : []));
 }
@@ -433,7 +444,10 @@ export const modelSchema = z
       m.fields.forEach((f, j) => {
         const same = m.fields
           .slice(0, j)
-          .find((earlier) => pathOf(earlier) === pathOf(f) && earlier.bit === f.bit);
+          .find(
+            (earlier) =>
+              pathOf(earlier) === pathOf(f) && earlier.bit === f.bit && earlier.has === f.has,
+          );
         if (same)
           issue(
             ["fields", j, "path"],
@@ -518,6 +532,12 @@ export interface Source {
   names: Place | undefined;
   /** JSON path of the value that `names` is of. */
   value: string;
+  /** What makes a message or an element the measurement's. */
+  where: Condition[];
+  /** What makes its values good. */
+  good: Condition[];
+  /** How a payload is read that is no JSON. */
+  text: Text | undefined;
   /** Where each tag is, in the order of the measurement's. */
   tags: { tag: Tag; place: Place | undefined }[];
   /** How each field is read, in the order of the measurement's. */
@@ -528,29 +548,48 @@ export interface Source {
 const listed = <T>(value: T | T[] | undefined): T[] =>
   value === undefined ? [] : Array.isArray(value) ? value : [value];
 
+type OwnSource = NonNullable<Measurement["sources"]>[number];
+
 /** The forms in which a measurement's messages come. */
 export const sourcesOf = (m: Measurement): Source[] =>
-  (m.sources ?? [{ topic: m.topic ?? [], tags: {}, fields: {} }]).map((own) => {
+  (m.sources ?? [{ topic: m.topic ?? [], tags: {}, fields: {} }]).map((own: OwnSource) => {
     const { time = m.time, each = m.each, names = m.names, value = m.value ?? "@" } = own;
+    const { where = m.where ?? [], good = m.good ?? [], text: read = m.text } = own;
     return {
       topics: listed(own.topic),
       time: time === "arrival" ? undefined : time,
       each: listed(each),
       names,
       value,
+      where,
+      good,
+      text: read,
       tags: m.tags.map((t) => {
-        const { path, segment, key, index, of, split, part } = t;
-        const place = { path, segment, key, index, of, split, part };
+        const { path, segment, key, index, fixed, of, split, part } = t;
+        const place = { path, segment, key, index, fixed, of, split, part };
         return { tag: t, place: own.tags[t.name] ?? (placesIn(place) > 0 ? place : undefined) };
       }),
       fields: m.fields.map((f) => {
         const { path = pathOf(f), scale, offset, sent, number, values, bit } = f;
+        const { has, absent, signed, exponent } = f;
+        const declared = {
+          scale,
+          offset,
+          sent,
+          number,
+          values,
+          bit,
+          has,
+          absent,
+          signed,
+          exponent,
+        };
         const change = own.fields[f.name] ?? {};
         const { path: other = path, ...rest } =
           typeof change === "string" ? { path: change } : change;
         return {
           field: f,
-          reading: { scale, offset, sent, number, values, bit, ...rest, path: other },
+          reading: { ...declared, ...rest, path: other },
         };
       }),
     };
@@ -579,11 +618,21 @@ function checkSources(m: Measurement, issue: (path: PropertyKey[], message: stri
     source.tags.forEach(({ tag: t, place }, j) => {
       const path = own?.tags[t.name] ? [...at, "tags", t.name] : ["tags", j];
       if (place) checkPlace(place, source, path, issue);
-      else if (!t.optional && t.default === undefined)
-        issue(["tags", j], "give one of path, segment, key and index");
+      else if (!t.optional && t.default === undefined) issue(["tags", j], onePlace);
     });
     if (source.names) checkPlace(source.names, source, [...at, "names"], issue);
-    source.fields.forEach(({ field: f, reading }) => {
+    for (const key of ["where", "good"] as const)
+      for (const condition of source[key]) checkPlace(condition, source, [...at, key], issue);
+    source.fields.forEach(({ field: f, reading }, j) => {
+      if (
+        source.each.length === 0 &&
+        !source.names &&
+        parsePath(reading.path).keys.includes(hereKey)
+      )
+        issue(
+          own?.fields[f.name] === undefined ? ["fields", j, "path"] : [...at, "fields", f.name],
+          "only an element of each has a #; \\# is a key that is called so",
+        );
       if (own?.fields[f.name] === undefined) return;
       for (const [key, message] of readingFindings(f.type, f.unit, reading))
         issue([...at, "fields", f.name, key], message);

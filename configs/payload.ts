@@ -5,6 +5,7 @@ import { isZone } from "./zones";
 /**
  * Where a value is in a payload.
  * Keys are split by dots; `\.` is a dot in a key, `\[` a bracket. A number is a list's element, counted from 0.
+ * `#` is the key or the number of the element at hand, and `\#` a key that is called so.
  */
 const pathPattern = /^(?:[^.\\[\]]|\\[^])+(?:\.(?:[^.\\[\]]|\\[^])+)*$/;
 
@@ -14,6 +15,9 @@ export interface Path {
   up: number;
   keys: readonly string[];
 }
+
+/** In a path, the key or the number of the element at hand. JSON has no such character in a key. */
+export const hereKey = "\u0001#";
 
 /** Paths that were read: those of a few models, each for every message that is built. */
 const paths = new Map<string, Path>();
@@ -32,7 +36,7 @@ function readPath(text: string): Path {
   const [head] = keys;
   const from = head === "$" ? -1 : up;
   const rest = head === "$" || head === "@" ? keys.slice(1) : keys.slice(up);
-  return { up: from, keys: rest.map(unescaped) };
+  return { up: from, keys: rest.map((key) => (key === "#" ? hereKey : unescaped(key))) };
 }
 
 /** A path as the plain name of a value. */
@@ -40,7 +44,7 @@ export const unescaped = (text: string): string => text.replaceAll(/\\([^])/g, "
 
 /** The path of one key, whatever is in it. */
 export const escapedKey = (key: string): string =>
-  key.replaceAll(/[.\\[\]]/g, "\\$&").replace(/^[$@^]$/, "\\$&");
+  key.replaceAll(/[.\\[\]]/g, "\\$&").replace(/^[$@^#]$/, "\\$&");
 
 /** Schema of a JSON path. */
 const jsonPath = z
@@ -55,7 +59,8 @@ const placeKeys = {
     description:
       "JSON path in the payload. Keys are split by `.`, and `\\.` is a dot in a key; a number is an " +
       "element of a list, counted from 0. `$` is the whole payload, `@` the element of `each`, and " +
-      "`^` what is around it.",
+      "`^` what is around it. `#` is the element's own key or number, for values that stand in lists " +
+      "beside each other: `^.soc.#`.",
     examples: ["id"],
   }),
   segment: z
@@ -76,6 +81,11 @@ const placeKeys = {
     .min(0)
     .optional()
     .meta({ description: "The element's number in its list, counted from this.", examples: [1] }),
+  fixed: z
+    .string()
+    .min(1)
+    .optional()
+    .meta({ description: "A text that is the same for every message.", examples: ["rack-1"] }),
   of: z
     .int()
     .min(0)
@@ -104,7 +114,10 @@ const placeKeys = {
     }),
 };
 
-const kindsOfPlace = ["path", "segment", "key", "index"] as const;
+const kindsOfPlace = ["path", "segment", "key", "index", "fixed"] as const;
+
+/** What an error says of a place that names none of them, or several. */
+export const onePlace = `give one of ${kindsOfPlace.slice(0, -1).join(", ")} and ${kindsOfPlace.at(-1)}`;
 
 /** How many of the kinds a place names. */
 const placesIn = (place: Partial<Record<(typeof kindsOfPlace)[number], unknown>>): number =>
@@ -123,7 +136,7 @@ export function partsOf(part: number | string = 0): [from: number, to: number | 
 /** Schema of where a text is: in the payload, in the topic, or the element's key or number. */
 export const placeSchema = z
   .strictObject(placeKeys)
-  .refine((place) => placesIn(place) === 1, "give one of path, segment, key and index")
+  .refine((place) => placesIn(place) === 1, onePlace)
   .refine(splitNeedsPart, "split and part go together")
   .meta({ examples: [{ segment: 1 }] });
 
@@ -323,6 +336,39 @@ export const readingShape = {
       description: "Bit of a whole number, counted from 0. Only for a bool.",
       examples: [3],
     }),
+  has: z
+    .string()
+    .min(1)
+    .optional()
+    .meta({
+      description:
+        "What a list, or a text with commas, has while the value is true, such as an alarm's name. " +
+        "Only for a bool.",
+      examples: ["overvoltage"],
+    }),
+  absent: z
+    .array(z.union([z.string(), z.number()]))
+    .min(1)
+    .optional()
+    .meta({
+      description:
+        "Values as sent that mean *no reading*. They are passed over, as null is, and not counted.",
+      examples: [[65535, "unavailable"]],
+    }),
+  signed: z
+    .literal([8, 16, 32, 64])
+    .optional()
+    .meta({
+      description:
+        "Bits of a register whose number is sent without its sign: with 16, 65535 is -1. Only for a number.",
+      examples: [16],
+    }),
+  exponent: jsonPath.optional().meta({
+    description:
+      "JSON path of the power of ten that the value as sent is multiplied by, such as SunSpec's `W_SF`. " +
+      "A value without it is dropped. Only for a number.",
+    examples: ["W_SF"],
+  }),
 };
 
 const reading = z.strictObject(readingShape).meta({ examples: [{ path: "Soc", scale: 0.1 }] });
@@ -352,6 +398,63 @@ const each = z.union([jsonPath, z.array(jsonPath).min(1).max(3)]).meta({
   examples: ["modules"],
 });
 
+const conditionText = z.union([z.string(), z.number(), z.boolean(), z.null()]);
+
+const conditionSchema = z
+  .strictObject({
+    ...placeKeys,
+    is: z
+      .union([conditionText, z.array(conditionText).min(1)])
+      .optional()
+      .meta({
+        description: "The text that must be there, or several; null for none. Default: any.",
+        examples: ["battery"],
+      }),
+  })
+  .refine((place) => placesIn(place) === 1, onePlace)
+  .refine(splitNeedsPart, "split and part go together");
+
+/** What must be at a place of a message or an element. */
+export type Condition = z.output<typeof conditionSchema>;
+
+const conditions = z.array(conditionSchema).min(1);
+
+const textSchema = z
+  .strictObject({
+    lines: z
+      .boolean()
+      .default(false)
+      .describe("Whether the payload is a list of lines. Without `split` each of them is JSON."),
+    split: z
+      .string()
+      .min(1)
+      .optional()
+      .meta({ description: "What the payload, or a line, is split at.", examples: [";"] }),
+    pairs: z
+      .string()
+      .min(1)
+      .optional()
+      .meta({
+        description: "What stands between the key and the value of each part. Default: a list.",
+        examples: ["="],
+      }),
+    header: z
+      .boolean()
+      .default(false)
+      .describe("Whether the first line has the keys of the parts of the others."),
+  })
+  .refine(({ lines, split }) => lines || split !== undefined, "give lines, split or both")
+  .refine(({ pairs, split }) => pairs === undefined || split !== undefined, "pairs needs split")
+  .refine(({ header, lines, split }) => !header || (lines && split !== undefined), {
+    path: ["header"],
+    error: "header needs lines and split",
+  })
+  .refine(({ header, pairs }) => !header || pairs === undefined, "give pairs or header")
+  .meta({ examples: [{ split: ";" }] });
+
+/** How a payload is read that is no JSON. */
+export type Text = z.output<typeof textSchema>;
+
 /** What a source may say itself, and else takes from its measurement. */
 export const shapeKeys = {
   each: each.optional(),
@@ -363,6 +466,23 @@ export const shapeKeys = {
     default: "@",
     examples: ["value"],
   }),
+  where: conditions.optional().meta({
+    description:
+      "What a message or an element must say to be the measurement's: each entry must hold. Others are " +
+      "passed over.",
+    examples: [[{ path: "type", is: "battery" }]],
+  }),
+  good: conditions.optional().meta({
+    description:
+      "What a message or an element must say of its quality. Values of others are dropped and counted.",
+    examples: [[{ path: "quality", is: ["Good", null] }]],
+  }),
+  text: textSchema
+    .optional()
+    .describe(
+      "How a payload is read that is no JSON, but a text with several values. Its parts then have paths " +
+        "as those of a list or an object have.",
+    ),
 };
 
 /** Schema of one form in which a measurement's messages come. */

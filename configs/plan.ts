@@ -1,11 +1,13 @@
 import { createHash } from "node:crypto";
 import { type Field, type Measurement, type Model, type Source, sourcesOf } from "./model";
 import {
+  type Condition,
   type NumberText,
   parsePath,
   partsOf,
   type Place,
   type Reading,
+  type Text,
   type Time,
   tokensOf,
   unescaped,
@@ -33,7 +35,8 @@ export type PathPlan = [up: number, keys: string[]];
 
 /** Where a text is: its kind, what it needs, and the part of the text that is meant. */
 export type PlacePlan = [
-  kind: "path" | "segment" | "rest" | "key" | "index",
+  kind: "path" | "segment" | "rest" | "key" | "index" | "fixed",
+  /** Where it is; of a fixed text, the text as its one key. */
   path: PathPlan | null,
   /** Segment, level of `each`, or the pattern's level at which `#` begins. */
   number: number,
@@ -43,6 +46,21 @@ export type PlacePlan = [
   from: number,
   to: number | null,
 ];
+
+/** A place, and the texts of which it must have one; null for any. "" is that nothing is there. */
+export type ConditionPlan = [place: PlacePlan, texts: string[] | null];
+
+/** What few fields have. */
+export interface ExtraPlan {
+  /** Texts and numbers as sent that mean no reading. */
+  absent: [texts: string[], numbers: number[]] | null;
+  /** Bits of a register whose number is sent without its sign. */
+  signed: number | null;
+  /** What a list has while the value is true. */
+  has: string | null;
+  /** Where the power of ten is. */
+  exponent: PathPlan | null;
+}
 
 export interface FieldPlan {
   name: string;
@@ -55,6 +73,7 @@ export interface FieldPlan {
   number: [decimal: string, group: string | null, suffix: string | null, base: number] | null;
   values: Record<string, string | boolean> | null;
   bit: number | null;
+  extra: ExtraPlan | null;
 }
 
 export interface TimePlan {
@@ -82,6 +101,10 @@ export interface SourcePlan {
   time: TimePlan | null;
   tags: { name: string; place: PlacePlan | null; optional: boolean; fallback: string | null }[];
   fields: FieldPlan[];
+  where: ConditionPlan[];
+  good: ConditionPlan[];
+  /** How a text is split that is no JSON; null where it is JSON. */
+  text: [lines: boolean, split: string | null, pairs: string | null, header: boolean] | null;
   /** Whether a payload that is no JSON is a value as it stands. */
   bare: boolean;
 }
@@ -170,7 +193,13 @@ function sourcePlan(table: string, source: Source, pattern: string): SourcePlan 
     fallback: tag.default ?? null,
   }));
   const names = source.names ? place(source.names) : null;
-  const keys = [...tags.map((tag) => tag.place), names];
+  const where = source.where.map((condition) => conditionPlan(condition, place));
+  const good = source.good.map((condition) => conditionPlan(condition, place));
+  const keys = [
+    ...tags.map((tag) => tag.place),
+    ...[...where, ...good].map(([condition]) => condition),
+    names,
+  ];
   const value = pathPlan(source.value);
   const fields = source.fields.map(({ field, reading }): FieldPlan => {
     const path: PathPlan = names ? [0, [unescaped(reading.path)]] : pathPlan(reading.path);
@@ -185,13 +214,17 @@ function sourcePlan(table: string, source: Source, pattern: string): SourcePlan 
     time: source.time ? timePlan(source.time) : null,
     tags,
     fields,
+    where,
+    good,
+    text: source.text ? textPlan(source.text) : null,
     bare: names ? isWhole(value) : fields.some(({ path }) => isWhole(path)),
   };
 }
 
 /** How a field's values are read, wherever they stand. */
 export function valuePlan(field: Field, reading: Reading): Omit<FieldPlan, "path"> {
-  const { number, values, bit } = reading;
+  const { number, values, bit, absent, signed, has, exponent } = reading;
+  const extra = absent ?? signed ?? has ?? exponent;
   return {
     name: field.name,
     kind: field.type,
@@ -199,8 +232,37 @@ export function valuePlan(field: Field, reading: Reading): Omit<FieldPlan, "path
     number: number ? numberPlan(number) : null,
     values: values ?? null,
     bit: bit ?? null,
+    extra:
+      extra === undefined
+        ? null
+        : {
+            absent: absent ? absentPlan(absent) : null,
+            signed: signed ?? null,
+            has: has ?? null,
+            exponent: exponent === undefined ? null : pathPlan(exponent),
+          },
   };
 }
+
+const absentPlan = (values: (string | number)[]): ExtraPlan["absent"] => [
+  values.filter((value) => typeof value === "string"),
+  values.filter((value) => typeof value === "number"),
+];
+
+const conditionPlan = (
+  { is, ...place }: Condition,
+  planned: (place: Place) => PlacePlan,
+): ConditionPlan => [
+  planned(place),
+  is === undefined ? null : [is].flat().map((text) => (text === null ? "" : String(text))),
+];
+
+const textPlan = ({ lines, split, pairs, header }: Text): SourcePlan["text"] => [
+  lines,
+  split ?? null,
+  pairs ?? null,
+  header,
+];
 
 const numberPlan = ({ decimal, group, suffix, base }: NumberText): FieldPlan["number"] => [
   decimal,
@@ -210,8 +272,9 @@ const numberPlan = ({ decimal, group, suffix, base }: NumberText): FieldPlan["nu
 ];
 
 function placePlan(place: Place, pattern: string, depth: number): PlacePlan {
-  const { path, segment, index, of = depth - 1, split = null } = place;
+  const { path, segment, index, fixed, of = depth - 1, split = null } = place;
   const parts = partsOf(place.part);
+  if (fixed !== undefined) return ["fixed", [0, [fixed]], 0, 0, split, ...parts];
   if (path !== undefined) return ["path", pathPlan(path), 0, 0, split, ...parts];
   if (segment === "#") return ["rest", null, pattern.split("/").length - 1, 0, split, ...parts];
   if (segment !== undefined) return ["segment", null, segment, 0, split, ...parts];

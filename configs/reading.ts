@@ -1,7 +1,8 @@
 import type { Field, Model } from "./model";
 import type { Reading, Time } from "./payload";
-import { escapedKey } from "./payload";
+import { escapedKey, hereKey } from "./payload";
 import {
+  type ConditionPlan,
   mostRows,
   type PathPlan,
   type PlacePlan,
@@ -45,6 +46,9 @@ export const reasons = {
   whole: "not a whole number",
   bits: "over 64 bits",
   boolean: "neither true nor false",
+  exponent: "no exponent",
+  absent: "no reading",
+  quality: "bad quality",
   type: "wrong type",
   long: "too long",
   twice: "twice in one message",
@@ -87,6 +91,8 @@ export interface MessageRead extends Read {
 const mostBrackets = 20_000;
 /** Bytes of a text that is stored, as a tag or a field. */
 const mostText = 10_000;
+/** Greatest power of ten that a value is multiplied by. */
+const mostExponent = 12;
 /** Characters of an example. */
 const mostExample = 80;
 
@@ -177,20 +183,77 @@ class Reader {
   }
 
   private payload(sources: SourcePlan[], table: string, text: string): void {
-    const decoded = decode(text);
+    const decoded = sources.some((source) => !source.text) ? decode(text) : missing;
     const bare = sources.some((source) => source.bare);
-    if (decoded === missing && !bare) return this.drop(table, reasons.payload, "", text);
-    const root: Found = decoded === missing ? text : decoded;
-    for (const source of sources)
-      this.elements(source, { stack: [root], keys: [], indices: [], paths: [[]] }, 0);
+    const isText = sources.some((source) => source.text);
+    if (decoded === missing && !bare && !isText) return this.drop(table, reasons.payload, "", text);
+    for (const source of sources) {
+      const root = source.text
+        ? this.split(source.table, source.text, text)
+        : decoded === missing && source.bare
+          ? text
+          : decoded;
+      if (root !== missing)
+        this.elements(source, { stack: [root], keys: [], indices: [], paths: [[]] }, 0);
+    }
     if (this.points.size > 0 || this.drops.length > 0) return;
     this.drop(table, this.unreadable ? reasons.payload : reasons.none, "", text);
+  }
+
+  /** A text that is no JSON as the list or the object that it stands for. */
+  private split(
+    table: string,
+    [lines, split, pairs, header]: NonNullable<SourcePlan["text"]>,
+    text: string,
+  ): Found {
+    const count = (sign: string) => text.split(sign).length - 1;
+    if (count("\n") + (split === null ? 0 : count(split)) > mostBrackets) {
+      this.drop(table, reasons.large, "", text);
+      return missing;
+    }
+    const partsOf = (line: string): Value[] =>
+      split === null ? [] : line.split(split).map((part) => trim(part) || null);
+    const record = (line: string): Value => {
+      const parts = partsOf(line);
+      if (pairs === null) return parts;
+      return Object.fromEntries(
+        parts.flatMap((part) => {
+          const at = typeof part === "string" ? part.indexOf(pairs) : -1;
+          return typeof part === "string" && at >= 0
+            ? [[trim(part.slice(0, at)), trim(part.slice(at + pairs.length)) || null]]
+            : [];
+        }),
+      ) as Value;
+    };
+    if (!lines) return record(text);
+    let names: Value[] | undefined;
+    return text.split("\n").flatMap((sent): Value[] => {
+      const line = trim(sent);
+      if (line === "") return [];
+      if (split === null) {
+        if (decode(line) !== missing) return [line];
+        this.drop(table, reasons.payload, "", line);
+        return [];
+      }
+      if (!header) return [record(line)];
+      const parts = partsOf(line);
+      const keys = names;
+      if (!keys) {
+        names = parts;
+        return [];
+      }
+      return [
+        Object.fromEntries(
+          parts.slice(0, keys.length).map((part, i) => [String(keys[i] ?? ""), part]),
+        ) as Value,
+      ];
+    });
   }
 
   private elements(source: SourcePlan, element: Element, level: number): void {
     const path = source.each[level];
     if (!path) return this.row(source, element);
-    const list = this.opened(this.at(path, element.stack));
+    const list = this.opened(this.at(path, element));
     const entries: [string, Found][] = source.keyed[level]
       ? isObject(list)
         ? Object.entries(list)
@@ -212,6 +275,7 @@ class Reader {
   }
 
   private row(source: SourcePlan, element: Element): void {
+    if (!this.holds(source.where, element)) return;
     this.rows += 1;
     if (this.rows > mostRows) {
       const last = this.drops.find(({ reason }) => reason === reasons.many);
@@ -222,10 +286,27 @@ class Reader {
     const origins: Origins = {};
     const fields = this.fields(source, element, origins);
     if (Object.keys(fields).length === 0) return;
+    if (!this.holds(source.good, element)) {
+      for (const [name, value] of Object.entries(fields))
+        this.drop(source.table, reasons.quality, name, String(value), origins[name]);
+      return;
+    }
     const tags = this.tags(source, element, origins);
     if (!tags) return;
     const time = this.time(source, element, origins);
     if (time !== null) this.store(source.table, tags, time, fields, origins);
+  }
+
+  /** Whether conditions hold of an element. */
+  private holds(conditions: ConditionPlan[], element: Element): boolean {
+    return conditions.every(([place, texts]) => {
+      if (texts === null && place[0] === "path" && place[1]) {
+        const value = this.at(place[1], element);
+        return value !== missing && value !== null;
+      }
+      const text = this.text(place, element);
+      return texts === null ? text !== "" : texts.includes(text) || texts.includes(wholeText(text));
+    });
   }
 
   private store(
@@ -258,10 +339,11 @@ class Reader {
     for (const field of source.fields) {
       if (name !== null && field.path[1][0] !== name) continue;
       const path = name === null ? field.path : source.value;
-      const value = this.at(path, element.stack);
-      if (value === missing || value === null) continue;
+      const value = this.at(path, element);
+      if (value === missing || value === null || isAbsent(value, field)) continue;
       const origin = pathText(keysTo(path, element));
-      const result = typed(value, field);
+      const exponent = field.extra?.exponent;
+      const result = typed(value, field, exponent ? exponentOf(this.at(exponent, element)) : 0);
       if (typeof result === "object")
         this.drop(source.table, result.reason, field.name, exampleOf(value), origin);
       else {
@@ -309,6 +391,7 @@ class Reader {
       rest: `topic from segment ${level} on`,
       key: `key of ${around}`,
       index: `number of ${around}`,
+      fixed: "the model",
     }[kind];
     const part = from === to ? `${from}` : `${from}..${to ?? ""}`;
     return split === null ? whole : `${whole}, part ${part} of it`;
@@ -318,11 +401,11 @@ class Reader {
   private text(place: PlacePlan, element: Element): string {
     const [, , , , split, from, to] = place;
     const whole = this.whole(place, element);
-    if (split === null) return trim(whole) === "" ? "" : whole;
+    if (split === null) return trim(whole);
     const parts = whole.split(split);
     const counted = (n: number) => (n < 0 ? parts.length + n : n);
     const [begin, end] = [counted(from), to === null ? parts.length - 1 : counted(to)];
-    return begin < 0 || end >= parts.length ? "" : parts.slice(begin, end + 1).join(split);
+    return begin < 0 || end >= parts.length ? "" : trim(parts.slice(begin, end + 1).join(split));
   }
 
   private whole([kind, path, number, first]: PlacePlan, element: Element): string {
@@ -330,14 +413,17 @@ class Reader {
     if (kind === "rest") return this.levels.slice(number).join("/");
     if (kind === "key") return element.keys[number] ?? "";
     if (kind === "index") return String((element.indices[number] ?? 0) + first);
-    const value = path ? this.at(path, element.stack) : missing;
+    if (kind === "fixed") return path?.[1][0] ?? "";
+    const value = path ? this.at(path, element) : missing;
     return textOf(value) ?? "";
   }
 
   /** The value at a path; `missing` if there is none. */
-  private at([up, keys]: PathPlan, stack: Found[]): Found {
+  private at([up, keys]: PathPlan, element: Element): Found {
+    const { stack } = element;
     let value: Found = (up === -1 ? stack[0] : stack[stack.length - 1 - up]) ?? missing;
-    for (const key of keys) {
+    for (const name of keys) {
+      const key = keyOf(name, element);
       value = this.opened(value);
       if (isObject(value)) value = Object.hasOwn(value, key) ? (value[key] ?? null) : missing;
       else if (Array.isArray(value) && /^[0-9]{1,6}$/.test(key))
@@ -362,7 +448,7 @@ class Reader {
     origins: Origins,
   ): bigint | undefined | null {
     if (!time) return undefined;
-    const texts = time.paths.map((path) => textOf(this.at(path, element.stack)) ?? "");
+    const texts = time.paths.map((path) => textOf(this.at(path, element)) ?? "");
     const origin = time.paths.map((path) => pathText(keysTo(path, element))).join(" and ");
     if (texts.every((text) => text === "")) {
       if (!time.optional) this.drop(table, reasons.noTime, "time", "", origin);
@@ -401,10 +487,14 @@ class Reader {
   }
 }
 
+/** A key of a path: `#` is that of the element at hand. */
+const keyOf = (key: string, { keys }: Element): string =>
+  key === hereKey ? (keys.at(-1) ?? "") : key;
+
 /** Keys from the payload's root to where a path of an element leads. */
-const keysTo = ([up, keys]: PathPlan, { paths }: Element): string[] => [
-  ...((up === -1 ? undefined : paths[paths.length - 1 - up]) ?? []),
-  ...keys,
+const keysTo = ([up, keys]: PathPlan, element: Element): string[] => [
+  ...((up === -1 ? undefined : element.paths[element.paths.length - 1 - up]) ?? []),
+  ...keys.map((key) => keyOf(key, element)),
 ];
 
 /** A JSON path from the payload's root. */
@@ -416,7 +506,7 @@ const cut = (text: string): string => [...text].slice(0, mostExample).join("");
 
 /** Without white space and NUL at its ends, as Telegraf's parser leaves a payload. */
 const trim = (text: string): string =>
-  text.replaceAll(/^[ \t\r\n\v\f\0\ufeff]+|[ \t\r\n\v\f\0\ufeff]+$/g, "");
+  text.replaceAll(/^[ \t\r\n\v\f\0\u00a0\u202f\ufeff]+|[ \t\r\n\v\f\0\u00a0\u202f\ufeff]+$/g, "");
 
 const digits = /^[0-9]+$/;
 
@@ -425,8 +515,8 @@ function textOf(value: Found): string | undefined {
   if (typeof value === "boolean") return String(value);
   if (typeof value !== "string") return undefined;
   const raw = rawNumber(value);
-  // Starlark's whole numbers have no negative zero.
-  return raw === "-0" ? "0" : (raw ?? value);
+  // Starlark's whole numbers have no negative zero. NUL fills up a register's text.
+  return raw === "-0" ? "0" : (raw ?? value.replace(/\0+$/, ""));
 }
 
 const exampleOf = (value: Found): string =>
@@ -447,22 +537,64 @@ export function valueReader(
   reading: Reading,
 ): (value: string | number | boolean) => Stored | Refused {
   const plan = valuePlan(field, reading);
-  return (value) => typed(typeof value === "number" ? `${mark}${value}` : value, plan);
+  return (given) => {
+    const value = typeof given === "number" ? `${mark}${given}` : given;
+    if (isAbsent(value, plan)) return { reason: reasons.absent };
+    return typed(value, plan, plan.extra?.exponent ? undefined : 0);
+  };
+}
+
+/** Whether a value as sent means that there is no reading. */
+function isAbsent(value: Value, plan: ValuePlan): boolean {
+  const absent = plan.extra?.absent;
+  if (!absent || typeof value !== "string") return false;
+  const [texts, numbers] = absent;
+  if (texts.includes(trim(value))) return true;
+  const number = numberOf(value, plan);
+  return number !== undefined && numbers.includes(Number(number));
+}
+
+/** A power of ten; undefined if it is none. */
+function exponentOf(value: Found): number | undefined {
+  if (typeof value !== "string") return undefined;
+  const number = Number(plainNumber(trim(rawNumber(value) ?? value)) ?? Number.NaN);
+  return Number.isInteger(number) && Math.abs(number) <= mostExponent ? number : undefined;
 }
 
 /** A value of a field's type, or why it is none. */
-function typed(value: Value, field: ValuePlan): Stored | Refused {
+function typed(value: Value, field: ValuePlan, exponent: number | undefined): Stored | Refused {
+  const has = field.extra?.has ?? null;
+  if (has !== null) return listHas(value, has);
   if (Array.isArray(value) || isObject(value)) return { reason: reasons.type };
   if (field.kind === "string") return stringOf(value, field);
   if (field.kind === "bool") return booleanOf(value, field);
   if (typeof value === "boolean") return { reason: reasons.type };
   const number = numberOf(value, field);
   if (number === undefined) return { reason: reasons.number };
-  return converted(number, field);
+  if (exponent === undefined) return { reason: reasons.exponent };
+  return converted(withSign(number, field), field, exponent);
 }
 
-function converted(number: bigint | number, field: ValuePlan): Stored | Refused {
-  const { factor, addend, divisor } = field;
+/** Whether a list, or a text with commas, has a text. */
+function listHas(value: Value, has: string): boolean | Refused {
+  if (isObject(value)) return { reason: reasons.type };
+  const parts = Array.isArray(value) ? value : (textOf(value) ?? "").split(",");
+  return parts.some((part) => trim(textOf(part) ?? "") === has);
+}
+
+/** A register's number with its sign. */
+function withSign(number: bigint | number, { extra }: ValuePlan): bigint | number {
+  const bits = extra?.signed ?? null;
+  if (bits === null || !(typeof number === "bigint" || Number.isInteger(number))) return number;
+  const whole = BigInt(number);
+  const all = 2n ** BigInt(bits);
+  return whole >= all / 2n && whole < all ? whole - all : whole;
+}
+
+function converted(number: bigint | number, field: ValuePlan, exponent: number): Stored | Refused {
+  const ten = 10 ** Math.abs(exponent);
+  const [up, down] = exponent < 0 ? [1, ten] : [ten, 1];
+  const [factor, addend, divisor] = [field.factor * up, field.addend * down, field.divisor * down];
   if (field.kind === "float") {
     const result = (Number(number) * factor + addend) / divisor;
     return Math.abs(result) < 9e18 ? result : { reason: reasons.bits };

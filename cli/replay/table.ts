@@ -59,8 +59,8 @@ const cells: Record<Field["type"], Cell> = {
 };
 
 /** Whether a field's texts are the gateway's own, which only the site's reading understands. */
-const isOwn = ({ number, values }: Reading): boolean =>
-  number !== undefined || values !== undefined;
+const isOwn = ({ number, values, absent, signed, has }: Reading): boolean =>
+  (number ?? values ?? absent ?? signed ?? has) !== undefined;
 
 const cellOf = (field: Field, reading: Reading): Cell =>
   isOwn(reading) ? texts : reading.bit === undefined ? cells[field.type] : wholes;
@@ -115,10 +115,12 @@ function layoutOf(measurement: Measurement): Layout {
 }
 
 /** Whether a message is one row, with a place for each value. */
-const isPlain = ({ each, names, fields }: Source): boolean =>
-  each.length === 0 &&
-  names === undefined &&
-  fields.every(({ reading }) => parsePath(reading.path).keys.length > 0);
+const isPlain = ({ each, names, fields, text, where, good }: Source): boolean =>
+  each.length + where.length + good.length === 0 &&
+  (names ?? text) === undefined &&
+  fields.every(
+    ({ reading }) => parsePath(reading.path).keys.length > 0 && reading.exponent === undefined,
+  );
 
 /** The path that a column holds, by its own name or by --map; undefined if it is left out. */
 function pathOf(column: string, { paths }: Layout, { map, ignore }: Choices): string | undefined {

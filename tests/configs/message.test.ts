@@ -24,6 +24,11 @@ const kinds: [field: { name: string; [key: string]: unknown }, values: fc.Arbitr
     fc.bigInt({ min: 0n, max: 999n }).map((n) => n * 1000n),
   ],
   [{ name: "hex", type: "int", number: { base: 16 } }, fc.bigInt({ min: 0n, max: 65535n })],
+  [
+    { name: "signed", type: "int", signed: 16 },
+    fc.bigInt({ min: -(2n ** 15n), max: 2n ** 15n - 1n }),
+  ],
+  [{ name: "has", type: "bool", has: "high" }, fc.boolean()],
   [{ name: "bool", type: "bool" }, fc.boolean()],
   [{ name: "door", type: "bool", values: { closed: true, open: false } }, fc.boolean()],
   [{ name: "bit_0", path: "status", type: "bool", bit: 0 }, fc.boolean()],
@@ -258,4 +263,85 @@ test("a value is found where it was put, whatever is in its keys", () => {
   place(object, "head.serial\\.number", "42");
   expect(object).toEqual({ head: { "serial.number": "42" } });
   expect(valueAt(object, "head.serial\\.number")).toBe("42");
+});
+
+const soc = { name: "soc", type: "float", meaning: "Field." };
+const mode = { name: "mode", type: "string", meaning: "Field." };
+const segment = [tag("id", { segment: 1 })];
+
+test.each<[string, object]>([
+  [
+    "parts of a text",
+    {
+      text: { split: ";" },
+      tags: segment,
+      fields: [
+        { ...soc, path: "2" },
+        { ...mode, path: "0" },
+      ],
+    },
+  ],
+  ["keys in a text", { text: { split: ",", pairs: "=" }, tags: [tag("id", { path: "id" })] }],
+  [
+    "lines below a header",
+    {
+      text: { lines: true, split: ";", header: true },
+      each: "$",
+      tags: [tag("id", { path: "id" })],
+    },
+  ],
+  ["lines of JSON", { text: { lines: true }, each: "$", tags: [tag("id", { path: "id" })] }],
+  [
+    "columns",
+    {
+      each: "t",
+      tags: segment,
+      fields: [
+        { ...soc, path: "^.soc.#" },
+        { ...mode, path: "^.mode.#" },
+      ],
+      time: { path: "@", format: "unix" },
+    },
+  ],
+  [
+    "a row of a kind, and of a quality",
+    {
+      each: "devices",
+      where: [{ path: "kind", is: ["battery", "pack"] }],
+      good: [{ path: "q", is: [null, "Good"] }],
+      tags: [tag("id", { path: "id" })],
+    },
+  ],
+  ["a power of ten", { tags: segment, fields: [{ ...soc, exponent: "sf" }, mode] }],
+  ["an id that is always the same", { tags: [tag("id", { fixed: "7" })] }],
+])("%s: what is built is read as the same row", (_, form) => {
+  const model = modelSchema.parse({
+    name: "m",
+    title: "M",
+    measurements: [
+      {
+        name: "table",
+        title: "T",
+        meaning: "M.",
+        topic: "u/+",
+        interval: "1s",
+        fields: [soc, mode],
+        ...form,
+      },
+    ],
+  });
+  const [measurement] = model.measurements;
+  if (!measurement) throw new Error("there is no measurement");
+  const values: Record<string, Stored> = { soc: 55.5, mode: "idle" };
+  const messages = buildMessages(measurement, {
+    time: Date.UTC(2026, 6, 1),
+    tag: () => "7",
+    level: "level",
+    fields: measurement.fields.map((field) => [field, values[field.name] ?? ""] as const),
+  });
+  const read = messages.map(({ topic, payload }) => readerOf(model)(topic, payload, arrival));
+  expect(read.flatMap(({ drops }) => drops)).toEqual([]);
+  expect(read.flatMap(({ points }) => points)).toMatchObject([
+    { tags: { id: "7" }, fields: values },
+  ]);
 });

@@ -27,6 +27,9 @@ const fields = [
   { name: "text", type: "string" },
   { name: "mode", type: "string", values: { "0": "standby", "1": "charging" } },
   { name: "inner", path: "inner.a\\.b.0", type: "float" },
+  { name: "raw", type: "float", signed: 16, scale: 0.1, exponent: "sf", absent: [8, "nan", "on"] },
+  { name: "counter", type: "int", exponent: "sf", signed: 8, absent: [0] },
+  { name: "flag", path: "flags", type: "bool", has: "on" },
 ].map((field) => ({ ...field, meaning: "Field." }));
 
 const measurement = { title: "T", meaning: "M.", interval: "1s", fields };
@@ -61,6 +64,19 @@ const model = modelSchema.parse({
           fields: { float: "$", text: "$", bool: "$" },
           time: { path: "t", format: "unix", optional: true },
         },
+        {
+          topic: "where/+",
+          where: [{ path: "mode", is: ["standby", 1, true, null] }],
+          good: [{ path: "bool", is: [true, null] }, { path: "text" }],
+          time: { path: "t", format: "iso8601" },
+        },
+        { topic: "pairs/+", text: { split: ",", pairs: "=" }, time: { path: "t", format: "unix" } },
+        {
+          topic: "parts/+",
+          text: { split: "," },
+          time: { path: "3", format: "unix", optional: true },
+          fields: { float: "0", text: "1", bool: "2", raw: "4" },
+        },
       ],
     },
     {
@@ -75,6 +91,20 @@ const model = modelSchema.parse({
       sources: [
         { topic: "list/+", each: "list" },
         { topic: "object/+", each: "list", tags: { id: { key: true } } },
+        {
+          topic: "columns/+",
+          each: "id",
+          tags: { id: { index: 0 } },
+          fields: { float: "^.float.#", text: "@", inner: "^.#.0" },
+        },
+        { topic: "lines/+", text: { lines: true }, each: "$" },
+        { topic: "table/+", text: { lines: true, split: ",", header: true }, each: "$" },
+        {
+          topic: "fixed/+",
+          each: "list",
+          where: [{ key: true }],
+          tags: { id: { fixed: "unit_1" }, rest: { key: true } },
+        },
         { topic: "nested/+", each: ["list", "list"], tags: { id: { index: 1, of: 0 } } },
         {
           topic: "names/+",
@@ -135,6 +165,10 @@ const words = fc.constantFrom(
   '"',
   "\\",
   "a\nb",
+  "SN1\u0000\u0000",
+  "\u00a052.1\u202f",
+  "on, off",
+  "65412",
   "x".repeat(10_000),
   "ü".repeat(5001),
 );
@@ -200,6 +234,10 @@ const keys = [
   "text",
   "mode",
   "inner",
+  "raw",
+  "counter",
+  "sf",
+  "flags",
   "name",
   "value",
 ];
@@ -232,6 +270,32 @@ const payload = fc.oneof(
     arbitrary: fc
       .tuple(object, fc.integer({ min: 0, max: 40 }))
       .map(([made, at]) => JSON.stringify(made).slice(0, -1 - at)),
+  },
+  // Texts with several values.
+  {
+    weight: 3,
+    arbitrary: fc
+      .tuple(
+        fc.constantFrom(",", "\n", "=", ",\n"),
+        fc.array(
+          fc.oneof(
+            words,
+            times,
+            numbers.map(String),
+            fc.constantFrom(...keys),
+            fc.tuple(fc.constantFrom(...keys), words).map((pair) => pair.join("=")),
+            element.map((made) => JSON.stringify(made)),
+          ),
+          { maxLength: 8 },
+        ),
+      )
+      .map(([sign, parts]) => parts.join(sign)),
+  },
+  {
+    weight: 1,
+    arbitrary: fc
+      .array(fc.array(scalar.map(String), { maxLength: 4 }), { maxLength: 3 })
+      .map((lines) => ["id,float,text,raw", ...lines.map((line) => line.join(","))].join("\n")),
   },
   // Numbers as C and Python print them.
   {

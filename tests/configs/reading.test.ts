@@ -227,3 +227,152 @@ describe("an event's time", () => {
     expect(readAt({ ...iso, optional: true }, {}, now)).toEqual(["arrival"]);
   });
 });
+
+describe("of another maker's message is stored", () => {
+  const battery = {
+    name: "battery",
+    title: "Battery",
+    meaning: "A battery.",
+    topic: "u/+",
+    interval: "1s",
+    tags: [{ name: "id", segment: 1, meaning: "Unit." }],
+  };
+  const soc = { name: "soc", type: "float", meaning: "State of charge." };
+  const volt = { name: "volt", type: "float", meaning: "Voltage." };
+
+  /** Rows as their tags and fields, and why values were dropped. */
+  const readOf = (form: object, payload: string) => {
+    const model = modelSchema.parse({
+      name: "makers",
+      title: "Makers",
+      measurements: [{ ...battery, fields: [soc, volt], ...form }],
+    });
+    const { points, drops } = readerOf(model, "90d")(
+      "u/1",
+      payload,
+      BigInt(Date.now()) * 1_000_000n,
+    );
+    return [
+      ...points.map(({ tags, fields }) => ({ ...tags, ...fields })),
+      ...drops.map(({ reason, field }) => `${field}: ${reason}`),
+    ];
+  };
+  const columns = {
+    each: "t",
+    time: { path: "@", format: "unix", optional: true },
+    fields: [
+      { ...soc, path: "^.soc.#" },
+      { ...volt, path: "^.volt.#" },
+    ],
+  };
+  const absent = { fields: [{ ...soc, absent: [65535, "n/a"] }, volt] };
+  const power = { ...soc, type: "int", exponent: "sf" };
+  const good = { each: "$", good: [{ path: "q", is: [192, "Good", null] }] };
+  const kinds = {
+    each: "$",
+    where: [{ path: "kind", is: "battery" }],
+    tags: [{ name: "id", path: "id", meaning: "Unit." }],
+  };
+  const firmware = (key: string) => ({
+    topic: "u/+",
+    where: [{ path: key }],
+    fields: { soc: key },
+  });
+  const alarms = { fields: [{ ...soc, type: "bool", path: "alarms", has: "high" }] };
+  const lines = { text: { lines: true }, each: "$" };
+  const csv = {
+    text: { split: ";" },
+    fields: [
+      { ...soc, path: "0" },
+      { ...volt, path: "1" },
+    ],
+  };
+  const table = { text: { lines: true, split: ",", header: true }, each: "$" };
+
+  test.each<[what: string, form: object, payload: string, expected: unknown[]]>([
+    ["no reading, by a number", absent, '{"soc":65535,"volt":1}', [{ id: "1", volt: 1 }]],
+    ["no reading, by a text", absent, '{"soc":" n/a ","volt":1}', [{ id: "1", volt: 1 }]],
+    ["the number beside it", absent, '{"soc":65534}', [{ id: "1", soc: 65534 }]],
+    [
+      "a register's sign",
+      { fields: [{ ...soc, signed: 16, scale: 0.1 }] },
+      '{"soc":65412}',
+      [{ id: "1", soc: -12.4 }],
+    ],
+    ["a power of ten", { fields: [power] }, '{"soc":12,"sf":2}', [{ id: "1", soc: 1200n }]],
+    ["a negative one", { fields: [power] }, '{"soc":120,"sf":-1}', [{ id: "1", soc: 12n }]],
+    ["nothing without it", { fields: [power] }, '{"soc":12}', ["soc: no exponent"]],
+    [
+      "nothing where SunSpec has none",
+      { fields: [power] },
+      '{"soc":12,"sf":-32768}',
+      ["soc: no exponent"],
+    ],
+    [
+      "columns, each row at its time",
+      columns,
+      '{"t":[null,1795161600,1795161601],"soc":[9,50,51],"volt":[9,null,1]}',
+      [
+        { id: "1", soc: 50 },
+        { id: "1", soc: 51, volt: 1 },
+      ],
+    ],
+    [
+      "the elements of a kind",
+      kinds,
+      '[{"kind":"battery","id":"a","soc":1},{"kind":"meter","id":"b","soc":2}]',
+      [{ id: "a", soc: 1 }],
+    ],
+    [
+      "a value of good quality",
+      good,
+      '[{"q":"Bad","soc":1},{"q":192,"volt":2}]',
+      [{ id: "1", volt: 2 }, "soc: bad quality"],
+    ],
+    ["one without a word of it", good, '[{"soc":1}]', [{ id: "1", soc: 1 }]],
+    [
+      "either firmware's key",
+      { topic: undefined, sources: [firmware("SoC"), firmware("Soc")] },
+      '{"Soc":5,"volt":1}',
+      [{ id: "1", soc: 5, volt: 1 }],
+    ],
+    ["an alarm of a list", alarms, '{"alarms":["low","high"]}', [{ id: "1", soc: true }]],
+    ["none of an empty list", alarms, '{"alarms":[]}', [{ id: "1", soc: false }]],
+    ["one of a text", alarms, '{"alarms":"low, high"}', [{ id: "1", soc: true }]],
+    ["the parts of a text", csv, "55.5; 732.1\r\n", [{ id: "1", soc: 55.5, volt: 732.1 }]],
+    ["no part that is empty", csv, ";732.1", [{ id: "1", volt: 732.1 }]],
+    [
+      "the keys of a text",
+      { text: { split: "&", pairs: "=" } },
+      "soc=5&volt=x",
+      [{ id: "1", soc: 5 }, "volt: not a number"],
+    ],
+    [
+      "each line, but for a broken one",
+      lines,
+      '{"soc":5}\n{"soc":\n{"volt":6}\n',
+      [{ id: "1", soc: 5, volt: 6 }, ": not JSON"],
+    ],
+    [
+      "a table below its header",
+      { ...table, tags: [{ name: "id", path: "unit", meaning: "Unit." }] },
+      "unit,soc,volt\na,5,\nb,6,7",
+      [
+        { id: "a", soc: 5 },
+        { id: "b", soc: 6, volt: 7 },
+      ],
+    ],
+    [
+      "one series for a padded id",
+      { tags: [{ name: "id", path: "sn", meaning: "Unit." }] },
+      '{"sn":" A7\\u0000\\u0000","soc":5}',
+      [{ id: "A7", soc: 5 }],
+    ],
+    [
+      "a number before a no-break space",
+      { fields: [{ ...soc, number: { decimal: ",", suffix: "%" } }] },
+      '{"soc":"87,5\u00a0%"}',
+      [{ id: "1", soc: 87.5 }],
+    ],
+  ])("%s", (_, form, payload, expected) => expect(readOf(form, payload)).toEqual(expected));
+});
