@@ -3,11 +3,10 @@ import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } fr
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { Engine } from "../../rehearsal";
-import { Records, type RolloutRecord } from "../../fleet/rollout";
+import { Records, type RolloutRecord, withSession, workingTree } from "../../fleet/rollout";
 import { failureReason } from "../../fleet/rollout/session";
 import { begunContainers } from "../../fleet/state";
 import { rehearsedStack, root, StackError } from "../../automation";
-import { withSession, workingTree } from "../../fleet/rollout";
 import { processTree } from "../../bench/processes";
 import { temporaryFolder, until } from "../support/programs";
 import type { RolloutCase } from "../support/rollout";
