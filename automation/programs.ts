@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
+import pLimit from "p-limit";
 import { hubImages, images } from "../configs/images";
 import { showProgress } from "./progress";
 
@@ -63,14 +64,20 @@ async function debian(name: string, packages: string[]): Promise<Part> {
     : { name, state: "missing", note: failed ?? `${packages.join(" ")} have no ${name}` };
 }
 
+/** apt-get runs once at a time: another one would find its files locked. */
+const oneApt = pLimit(1);
+
+/** Has the machine's apt-get look for newer packages, once. */
+let updated: Promise<Ended> | undefined;
+
 /** Installs packages of Debian's where this may be done. @returns what a person has to do. */
 async function install(packages: string[]): Promise<string | undefined> {
   const advice = `install it: apt-get install ${packages.join(" ")}`;
   if (process.getuid?.() !== 0 || !locate("apt-get")) return advice;
   const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
-  await run("apt-get", ["update", "-qq"], { seconds: 300, env });
+  await (updated ??= oneApt(() => run("apt-get", ["update", "-qq"], { seconds: 300, env })));
   const args = ["install", "-y", "-qq", "--no-install-recommends", ...packages];
-  const done = await run("apt-get", args, { seconds: 600, env });
+  const done = await oneApt(() => run("apt-get", args, { seconds: 600, env }));
   return done.status === 0 ? undefined : `${advice} (apt-get: ${lastLine(done.stderr)})`;
 }
 
@@ -88,15 +95,7 @@ const mosquittoParts = [
 ] as const;
 
 /** Debian's packages that Mosquitto is fetched and built with. */
-const mosquittoPackages = [
-  "cmake",
-  "g++",
-  "make",
-  "libcjson-dev",
-  "libsqlite3-dev",
-  "libssl-dev",
-  "debian-archive-keyring",
-];
+const mosquittoPackages = ["cmake", "g++", "make", "libcjson-dev", "libsqlite3-dev", "libssl-dev"];
 
 /**
  * Mosquitto in the version that is deployed: Debian 12 has 2.0, which lacks the plugin. It is built
@@ -123,28 +122,46 @@ async function mosquitto(): Promise<Part> {
     : { name, state: "installed", note: `${mosquittoVersion}, built into ${cache}` };
 }
 
-/**
- * An apt that knows a newer Debian alone, in a folder of its own: the machine's stays as it is.
- * @returns its command line by its arguments.
- */
-function newerDebian(cwd: string): (...args: string[]) => [string, ...string[]] {
-  rmSync(cwd, { recursive: true, force: true });
-  for (const folder of ["lists/partial", "archives/partial", "source"])
-    mkdirSync(join(cwd, folder), { recursive: true });
-  mkdirSync(cache, { recursive: true });
-  const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
+const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
+
+/** Lists of a newer Debian alone, in a folder of their own: the machine's stay as they are. */
+const newerDebian = join(root, ".cache/debian");
+
+/** A command line of apt-get that knows these lists. */
+const newerApt = (...args: string[]): [string, ...string[]] => [
+  "apt-get",
+  "-qq",
+  `-oDir::Etc::sourcelist=${newerDebian}/sources.list`,
+  "-oDir::Etc::sourceparts=/dev/null",
+  `-oDir::State::lists=${newerDebian}/lists`,
+  `-oDir::Cache=${newerDebian}`,
+  "-oAPT::Sandbox::User=",
+  ...args,
+];
+
+/** Fetches the lists. @returns why they could not be had. */
+async function listNewerDebian(): Promise<string | undefined> {
+  const advice = existsSync(keyring) ? undefined : await install(["debian-archive-keyring"]);
+  if (advice) return advice;
+  rmSync(newerDebian, { recursive: true, force: true });
+  for (const folder of ["lists/partial", "archives/partial"])
+    mkdirSync(join(newerDebian, folder), { recursive: true });
   const origin = `[signed-by=${keyring}] http://deb.debian.org/debian forky main`;
-  writeFileSync(join(cwd, "sources.list"), `deb-src ${origin}\ndeb ${origin}\n`);
-  return (...args) => [
-    "apt-get",
-    "-qq",
-    `-oDir::Etc::sourcelist=${cwd}/sources.list`,
-    "-oDir::Etc::sourceparts=/dev/null",
-    `-oDir::State::lists=${cwd}/lists`,
-    `-oDir::Cache=${cwd}`,
-    "-oAPT::Sandbox::User=",
-    ...args,
-  ];
+  writeFileSync(join(newerDebian, "sources.list"), `deb-src ${origin}\ndeb ${origin}\n`);
+  return runAll([newerApt("update")], newerDebian);
+}
+let listed: ReturnType<typeof listNewerDebian> | undefined;
+
+/**
+ * Has a newer Debian's apt-get do something in an empty folder that has a folder `source`.
+ * @returns why it failed.
+ */
+async function fromNewerDebian(cwd: string, ...args: string[]): Promise<string | undefined> {
+  const refused = await (listed ??= listNewerDebian());
+  if (refused) return refused;
+  rmSync(cwd, { recursive: true, force: true });
+  for (const folder of [join(cwd, "source"), cache]) mkdirSync(folder, { recursive: true });
+  return oneApt(() => runAll([newerApt(...args)], cwd));
 }
 
 /** Runs one program after the other, until one fails. @returns why that did. */
@@ -157,9 +174,8 @@ async function runAll(steps: [string, ...string[]][], cwd: string): Promise<stri
 }
 
 /** Builds {@link mosquittoParts} into the cache. @returns why it failed. */
-function buildMosquitto(): Promise<string | undefined> {
+async function buildMosquitto(): Promise<string | undefined> {
   const cwd = join(root, ".cache/mosquitto");
-  const apt = newerDebian(cwd);
   const left = ["APPS", "DOCS", "LTO", "TESTS", "HTTP_API", "CTRL_SHELL", "PLUGIN_EXAMPLES"];
   const settings = [
     ...left.map((part) => `WITH_${part}=OFF`),
@@ -172,30 +188,34 @@ function buildMosquitto(): Promise<string | undefined> {
   ];
   const archive = `mosquitto_${mosquittoVersion}.orig.tar.gz`;
   const targets = mosquittoParts.map((part) => part.replace(/\.so$/, ""));
-  return runAll(
-    [
-      apt("update"),
-      apt("source", "--download-only", "mosquitto"),
-      ["tar", "-xf", archive, "--strip-components=1", "-C", "source"],
-      ["cmake", "-S", "source", "-B", "build", ...settings.map((setting) => `-D${setting}`)],
-      ["cmake", "--build", "build", "--parallel", "2", "--target", ...targets],
-    ],
-    cwd,
+  return (
+    (await fromNewerDebian(cwd, "source", "--download-only", "mosquitto")) ??
+    runAll(
+      [
+        ["tar", "-xf", archive, "--strip-components=1", "-C", "source"],
+        ["cmake", "-S", "source", "-B", "build", ...settings.map((setting) => `-D${setting}`)],
+        ["cmake", "--build", "build", "--parallel", "2", "--target", ...targets],
+      ],
+      cwd,
+    )
   );
 }
 
 /** Programs of a package of a newer Debian, copied into the cache. @returns why they could not be. */
-function unpackDebian(name: string, programs: readonly string[]): Promise<string | undefined> {
+async function unpackDebian(
+  name: string,
+  programs: readonly string[],
+): Promise<string | undefined> {
   const cwd = join(root, ".cache", name);
-  const apt = newerDebian(cwd);
-  return runAll(
-    [
-      apt("update"),
-      apt("download", name),
-      ["sh", "-c", `dpkg-deb -x ${name}_*.deb source`],
-      ["cp", ...programs.map((program) => `source/usr/bin/${program}`), cache],
-    ],
-    cwd,
+  return (
+    (await fromNewerDebian(cwd, "download", name)) ??
+    runAll(
+      [
+        ["sh", "-c", `dpkg-deb -x ${name}_*.deb source`],
+        ["cp", ...programs.map((program) => `source/usr/bin/${program}`), cache],
+      ],
+      cwd,
+    )
   );
 }
 
@@ -350,6 +370,10 @@ const actionlint = () => {
   });
 };
 
+let foundPython: Promise<Part> | undefined;
+/** Python, whose package index two of the parts come from. */
+const python = () => (foundPython ??= debian("python3", ["python3"]));
+
 /** Of zizmor's wheels for Linux. */
 const zizmorHashes = [
   "0cdd38fca6eb34ceb567548548d706332e3535ea66894b9168c048e03207b68c",
@@ -357,9 +381,14 @@ const zizmorHashes = [
 ];
 
 /** Unpacks a wheel of the Python package index, pinned by its hashes. @returns why it failed. */
-function unpackWheel(name: string, version: string, hashes: string[]): Promise<string | undefined> {
+async function unpackWheel(
+  name: string,
+  version: string,
+  hashes: string[],
+): Promise<string | undefined> {
   const cwd = join(root, ".cache", name);
   mkdirSync(cwd, { recursive: true });
+  await python();
   const pinned = [`${name}==${version}`, ...hashes.map((hash) => `--hash=sha256:${hash}`)];
   writeFileSync(join(cwd, "requirements.txt"), pinned.join(" "));
   const pip = ["-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--upgrade"];
@@ -402,6 +431,9 @@ const gitlab = async (): Promise<Part> => {
     : { name, state: "installed", note: "from the Python package index" };
 };
 
+/** A build takes every core; what another one needs is fetched meanwhile. */
+const oneBuild = pLimit(1);
+
 /** Builds a Go program into the cache, in a module of its own. @returns why it failed. */
 async function build(
   name: string,
@@ -427,7 +459,8 @@ async function build(
     ],
   ];
   for (const step of steps) {
-    const done = await run("go", step, { cwd, seconds: 1800 });
+    const go = () => run("go", step, { cwd, seconds: 1800 });
+    const done = await (step[0] === "build" ? oneBuild(go) : go());
     if (done.status !== 0) return `go ${step[0]}: ${lastLine(done.stderr)}`;
   }
   return undefined;
@@ -654,7 +687,7 @@ const sets = {
     victoriaMetrics,
     caddy,
     () => debian("busybox", ["busybox"]),
-    () => debian("python3", ["python3"]),
+    python,
     () => debian("influxd", ["influxdb"]),
     () => debian("git", ["git"]),
     () => debian("sshd", ["openssh-server", "openssh-client"]),
@@ -668,6 +701,9 @@ const sets = {
   ],
 } satisfies Record<string, Make[]>;
 
+/** Sets whose parts do not need each other. */
+const atOnce: readonly (keyof typeof sets)[] = ["test"];
+
 /** One line for a person. */
 export const describePart = ({ name, state, note }: Part) => `${state.padEnd(9)} ${name}: ${note}`;
 
@@ -680,8 +716,9 @@ export const describePart = ({ name, state, note }: Part) => `${state.padEnd(9)}
 export async function setUp(purpose: keyof typeof sets, engine?: string): Promise<boolean> {
   let complete = true;
   const parts: Make[] = sets[purpose];
-  for (const make of parts) {
-    const part = await showProgress("setting up", Promise.resolve(make(engine)));
+  const begun = atOnce.includes(purpose) ? parts.map(async (make) => make(engine)) : [];
+  for (const [i, make] of parts.entries()) {
+    const part = await showProgress("setting up", begun[i] ?? Promise.resolve(make(engine)));
     console.error(describePart(part));
     complete &&= part.state !== "missing";
   }
