@@ -535,6 +535,10 @@ export class Rollout {
         const first = this.lockedSince.get(site.name) ?? now;
         this.lockedSince.set(site.name, first);
         if (now - first < sharing.claimSeconds * 1000) return this.waitFor("another runner");
+        // The others need not wait for the same lock.
+        const { updating: _, ...standing } = deployed ?? {};
+        await session.recordRevision({ ...standing, verified: false, ...failed });
+        throw error;
       }
       if (!(error instanceof SiteError) || error.kind !== "failed") throw error;
       // The state of a killed update may not be readable yet; its failure is what counts, and the

@@ -588,7 +588,11 @@ describe("two runners", () => {
   async function together(
     broken: string[] = [],
     tags = new Map<string, DeployedRevision>(),
-    { onFailure, added = [] }: { onFailure?: "rollback" | undefined; added?: string[] } = {},
+    {
+      onFailure,
+      added = [],
+      locked,
+    }: { onFailure?: "rollback" | undefined; added?: string[]; locked?: string } = {},
   ) {
     const clock = new SteppedClock(Date.parse("2026-11-27T12:00:00Z"));
     for (const name of names)
@@ -604,6 +608,7 @@ describe("two runners", () => {
           parallel: 3,
           soakSeconds: 60,
           onFailure,
+          budget: locked === undefined ? 0 : 1,
           sharing: {
             by: `night/${runner}`,
             isGone: (by) => by === "night/dead",
@@ -620,6 +625,7 @@ describe("two runners", () => {
               tags.set(name, it);
             },
             up: async () => {
+              if (name === locked) throw new SiteError("locked", "its stack is locked by ann@far");
               if (revision === "two") ups.push(`${name} ${runner}`);
               await clock.sleep(30);
               return {};
@@ -630,7 +636,8 @@ describe("two runners", () => {
         },
       );
     const [a, b] = await clock.during(Promise.all([run("a"), run("b")]));
-    return { a: a.record, b: b.record, ups, tags };
+    const minutes = (clock.now() - Date.parse("2026-11-27T12:00:00Z")) / 60_000;
+    return { a: a.record, b: b.record, ups, tags, minutes };
   }
 
   test("share the waves, and no site is touched twice", async () => {
@@ -678,6 +685,16 @@ describe("two runners", () => {
     expect(ups.map((up) => up.split(" ")[0]).sort()).toEqual([...names].sort());
     expect([a.outcome, b.outcome]).toEqual(["done", "done"]);
     for (const name of added) expect(tags.get(name)).toEqual({ revision: "two", verified: true });
+  });
+
+  test("wait once, not each in turn, for a stack that somebody else has locked", async () => {
+    const { a, b, ups, minutes } = await together([], undefined, { locked: "site-9" });
+    expect([a.outcome, b.outcome]).toEqual(["done", "done"]);
+    expect([a, b].map(({ sites }) => sites["site-9"]?.result).sort()).toEqual(["failed", "locked"]);
+    expect(ups).toHaveLength(names.length - 1);
+    // A claim holds for 30.
+    expect(minutes).toBeGreaterThan(30);
+    expect(minutes).toBeLessThan(40);
   });
 
   test("take over from one that is known to be gone, or has been silent for too long", async () => {
