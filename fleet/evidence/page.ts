@@ -4,15 +4,18 @@ import { needsPerson, type RolloutEvidence, partDetails, type SiteEvidence } fro
 const escaped = (value: unknown) =>
   String(value).replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
 
+/** Stands where there is nothing to tell. */
+const none = "–";
+
 const count = (value: number) => value.toLocaleString("en");
 
 /** A time as people compare it, in UTC. */
 const moment = (time: string | undefined) =>
-  time ? `${time.slice(0, 19).replace("T", " ")} UTC` : "–";
+  time ? `${time.slice(0, 19).replace("T", " ")} UTC` : none;
 
 /** Seconds as people read them. */
 export function duration(seconds: number | undefined): string {
-  if (seconds === undefined) return "–";
+  if (seconds === undefined) return none;
   if (seconds < 120) return `${Math.round(seconds * 10) / 10} s`;
   if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
   return `${Math.round(seconds / 360) / 10} h`;
@@ -38,7 +41,7 @@ function gateRows({ gate }: SiteEvidence): [string, string, string][] {
 }
 
 function gateCell(site: SiteEvidence): string {
-  if (!site.gate) return "–";
+  if (!site.gate) return none;
   const word = site.gate.findings.length === 0 ? "passed" : "not passed";
   const rows = gateRows(site);
   if (rows.length === 0) return word;
@@ -51,45 +54,41 @@ function gateCell(site: SiteEvidence): string {
   );
 }
 
-function row(site: SiteEvidence): string {
+function cellsOf(site: SiteEvidence): [head: string, cell: string][] {
   const { messages, waited, downtime, ...more } = site;
-  const cells: [string, string][] = [
+  return [
     ["Site", `<b>${escaped(site.site)}</b>`],
     ["Wave", escaped(site.wave)],
     ["Result", `<span class="${escaped(site.result)}">${escaped(site.result)}</span>`],
     ["Started", moment(site.started)],
     ["Took", duration(site.seconds)],
-    ["Waited", waited ? `${duration(waited.seconds)}: ${escaped(waited.why)}` : "–"],
+    ["Waited", waited ? `${duration(waited.seconds)}: ${escaped(waited.why)}` : none],
     ["Not storing", duration(downtime?.seconds)],
-    ["Lost", messages ? `${count(messages.lost)} of ${count(messages.sent)}` : "–"],
+    ["Lost", messages ? `${count(messages.lost)} of ${count(messages.sent)}` : none],
     ["Gate", gateCell(site)],
-    ["More", escaped(partDetails(more).join("; ")) || "–"],
+    ["More", escaped(partDetails(more).join("; ")) || none],
   ];
-  const isEmpty = (cell: string) => (cell === "–" ? ' class="empty"' : "");
-  const shown = cells.map(([name, cell]) => `<td data-name="${name}"${isEmpty(cell)}>${cell}</td>`);
-  return `<tr>${shown.join("")}</tr>`;
 }
-
-const heads = [
-  "Site",
-  "Wave",
-  "Result",
-  "Started",
-  "Took",
-  "Waited",
-  "Not storing",
-  "Lost",
-  "Gate",
-  "More",
-];
 
 function section(title: string, sites: readonly SiteEvidence[]): string {
   if (sites.length === 0) return "";
-  const head = heads.map((name) => `<th>${name}</th>`).join("");
+  const rows = sites.map(cellsOf);
+  // What no site of it has takes no room from what some have.
+  const heads = new Set(rows.flat().flatMap(([name, cell]) => (cell === none ? [] : [name])));
+  const classOf = (cell: string) => (cell === none ? ' class="empty"' : "");
+  const lines = rows.map((cells) =>
+    cells
+      .filter(([name]) => heads.has(name))
+      .map(([name, cell]) => `<td data-name="${name}"${classOf(cell)}>${cell}</td>`),
+  );
+  const head = (rows[0] ?? [])
+    .filter(([name]) => heads.has(name))
+    .map(([name]) => `<th>${name}</th>`)
+    .join("");
   return (
     `<h2>${escaped(title)} <small>${count(sites.length)}</small></h2>` +
     `<div class="wide"><table class="sites"><thead><tr>${head}</tr></thead>` +
-    `<tbody>${sites.map(row).join("\n")}</tbody></table></div>`
+    `<tbody>${lines.map((line) => `<tr>${line.join("")}</tr>`).join("\n")}</tbody></table></div>`
   );
 }
 

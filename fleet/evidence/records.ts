@@ -23,7 +23,8 @@ export interface RolloutEvidence {
   started: string;
   /** Undefined while a part of it runs, or was killed. */
   finished?: string;
-  outcomes: RolloutRecord["outcome"][];
+  /** `killed`: it had no end when it was resumed. */
+  outcomes: (RolloutRecord["outcome"] | "killed")[];
   /** Why it halted, or did not mind windows. */
   reasons: string[];
   results: Partial<Record<Result, number>>;
@@ -107,7 +108,9 @@ export function rolloutEvidence(records: readonly RolloutRecord[], name?: string
     resultOrder.map((result) => [result, count(result)] as const).filter(([, many]) => many > 0),
   );
   const downtimes = all.flatMap(({ downtime }) => downtime?.seconds ?? []);
-  const ends = own.map(({ finished }) => finished);
+  const isKilled = ({ finished, uuid, id }: RolloutRecord) =>
+    !finished && own.some(({ resumes }) => resumes === (uuid ?? id));
+  const ends = own.filter((record) => !isKilled(record)).map(({ finished }) => finished);
   return {
     rollout: wanted,
     records: own.map(({ id }) => id),
@@ -116,7 +119,7 @@ export function rolloutEvidence(records: readonly RolloutRecord[], name?: string
     revisions: distinct(own.map(({ revision }) => revision)),
     started: first.started,
     ...(ends.every((end) => end !== undefined) && { finished: ends.sort().at(-1) ?? "" }),
-    outcomes: distinct(own.map(({ outcome }) => outcome)),
+    outcomes: distinct(own.map((record) => (isKilled(record) ? "killed" : record.outcome))),
     reasons: distinct(
       own.flatMap(({ reason, urgent }) => [reason, urgent && `windows did not count: ${urgent}`]),
     ),

@@ -158,11 +158,9 @@ export const resume = (args: RolloutArgs, commit?: string): Promise<RolloutRecor
     if (!last) throw new Error("there is no rollout to go on with: npx bess fleet up begins one");
     const sites = args.sites.filter(({ name }) => name in last.sites);
     const target = commit ?? last.revision;
-    return run(
-      { ...args, sites },
-      args.records.begin("resume", target, sites, args.label),
-      () => target,
-    );
+    const record = args.records.begin("resume", target, sites, args.label);
+    record.resumes = last.uuid ?? last.id;
+    return run({ ...args, sites }, record, () => target);
   });
 
 /**

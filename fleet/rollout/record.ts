@@ -94,6 +94,8 @@ export interface RolloutRecord {
   uuid?: string;
   /** `up`, `resume` or `rollback`. */
   kind: "up" | "resume" | "rollback";
+  /** The record that a resume goes on from: its `uuid`, or its id. */
+  resumes?: string;
   /** What CI calls it. */
   label?: string;
   by: string;

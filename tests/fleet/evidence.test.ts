@@ -164,6 +164,13 @@ describe("what a rollout did", () => {
     const [site] = rolloutEvidence([canary, found]).sites;
     expect(site).toMatchObject({ result: "verified", record: canary.id });
   });
+  test("of one that was killed ends with what was resumed", () => {
+    const { finished: _, ...killed } = { ...canary, uuid: "1", outcome: "running" as const };
+    const resumed = { ...rest, kind: "resume" as const, uuid: "2", resumes: "1" };
+    const { outcomes, finished } = rolloutEvidence([killed, resumed]);
+    expect([outcomes, finished]).toEqual([["killed", "halted"], rest.finished]);
+  });
+
   test("of one that still runs has no end", () => {
     const { finished: _, ...running } = { ...rest, outcome: "running" as const };
     expect(rolloutEvidence([canary, running])).not.toHaveProperty("finished");
