@@ -147,6 +147,8 @@ export class BackedUpSite {
 
   async remove(): Promise<void> {
     await this.stop("SIGKILL");
+    // Whoever asked for a backup that was killed still waits for it.
+    this.killRuns();
     this.folder.remove();
   }
 
@@ -218,7 +220,7 @@ export class BackedUpSite {
     return { code, output };
   }
 
-  /** Kills what runs for a restore. */
+  /** Kills the scripts that still run. */
   killRuns(): void {
     for (const { pid } of this.runs)
       try {
