@@ -4,12 +4,13 @@
 set -eu
 say() { echo "$(date -u +%Y-%m-%dT%H:%M:%SZ) $*"; }
 
+#: Without a page of metrics: it panics where it has done its work before that page is served.
 run() {
   # shellcheck disable=SC2086 # Several words, or none.
   @program@ -storageDataPath=@data@ -snapshot.createURL=@database@/snapshot/create \
-    "-dst=@place@/latest" @arguments@ -loggerLevel=WARN -httpListenAddr=127.0.0.1:0 || return 1
+    "-dst=@place@/latest" @arguments@ -loggerLevel=WARN -httpListenAddr= || return 1
   # shellcheck disable=SC2086 # The same.
-  @program@ "-origin=@place@/latest" "-dst=@place@/$(date -u +%a)" @arguments@ -loggerLevel=WARN -httpListenAddr=127.0.0.1:0 || return 1
+  @program@ "-origin=@place@/latest" "-dst=@place@/$(date -u +%a)" @arguments@ -loggerLevel=WARN -httpListenAddr= || return 1
 }
 
 #: What is told to VictoriaMetrics is what the alert reads.

@@ -218,11 +218,7 @@ describe("the hub's backup", () => {
       const restored = join(folder.path, `restored-${copy}`);
       execFileSync(
         program("vmrestore"),
-        [
-          `-src=fs://${target}/${copy}`,
-          `-storageDataPath=${restored}`,
-          "-httpListenAddr=127.0.0.1:0",
-        ],
+        [`-src=fs://${target}/${copy}`, `-storageDataPath=${restored}`, "-httpListenAddr="],
         { stdio: "pipe", timeout: 30_000 },
       );
       const again = await VictoriaMetrics.start([`-storageDataPath=${restored}`]);

@@ -48,6 +48,9 @@ const exprOf = (kind: string): string => {
 const ofHub = (panel: string) =>
   ["Requests of sites", "Refused", "Values", "Disk", "Memory"].includes(panel);
 
+/** A minute of the simulated day at which some sites charge, and others discharge, for half an hour. */
+const minute = 327;
+
 let database: VictoriaMetrics;
 let now: number;
 beforeAll(async () => {
@@ -70,7 +73,7 @@ beforeAll(async () => {
       return Array.from(
         { length: 31 - silent },
         (_, i) =>
-          `${metric}{${shown.join(",")}} ${value(now / 60 - silent - i) * factor} ${(now - (silent + i) * 60) * 1000}`,
+          `${metric}{${shown.join(",")}} ${value(minute - silent - i) * factor} ${(now - (silent + i) * 60) * 1000}`,
       );
     }),
   );

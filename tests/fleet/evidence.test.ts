@@ -236,8 +236,8 @@ describe("what was done at a site", () => {
         revision: head,
         result: "verified",
         details:
-          "rollout 17; replace 7; before: fedcba987654; waited 240 s: it discharges; 2 images brought in 31 s; " +
-          "nothing stored for 6.5 s at most; 0 of 54 marked messages lost",
+          "rollout 17; replace 7; waited 240 s: it discharges; nothing stored for 6.5 s at most; " +
+          "0 of 54 marked messages lost; 2 images brought in 31 s; before: fedcba987654",
       },
       {
         time: "2026-11-28T01:05:10.000Z",
