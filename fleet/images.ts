@@ -19,6 +19,8 @@ export interface Bringing {
   rate?: number | undefined;
   /** Whether the site pulls no image by itself. */
   isOffline?: boolean;
+  /** Whether images that the site does not pull are sent from here. Default: true. */
+  sends?: boolean;
   /** How often a transfer that broke off is gone on with. Default: 10. */
   attempts?: number;
   /** Seconds between two attempts; doubled each time, up to a minute. Default: 2. */
@@ -63,7 +65,7 @@ export async function pullHere(
 /**
  * Brings the images to a site that it lacks. One that breaks off is gone on with: a pull from its last
  * layer, a transfer from its last byte.
- * @returns undefined where it lacks none. @throws Error
+ * @returns undefined where nothing was brought. @throws Error
  */
 export async function bringImages(
   place: EnginePlace,
@@ -71,17 +73,18 @@ export async function bringImages(
   {
     rate,
     isOffline = false,
+    sends = true,
     attempts = 10,
     pauseSeconds = 2,
     folder = join(root, ".cache/images"),
   }: Bringing = {},
 ): Promise<{ images: number; bytes?: number } | undefined> {
-  const lacked = await lackedImages(place, images);
-  if (lacked.length === 0) return undefined;
   const again = <T>(work: () => Promise<T>) => repeated(work, attempts, pauseSeconds);
   // An engine knows no digest of an image that was loaded: one with a digest is pulled.
   const isPulled = (image: string) =>
     !isOffline && (rate === undefined || image.includes("@sha256:"));
+  const lacked = (await lackedImages(place, images)).filter((image) => sends || isPulled(image));
+  if (lacked.length === 0) return undefined;
   for (const image of lacked.filter(isPulled))
     await again(() => besideEngine(place, `docker pull -q ${image}`, "", { seconds: 0 }));
   const sent = lacked.filter((image) => !isPulled(image));

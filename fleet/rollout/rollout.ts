@@ -64,9 +64,10 @@ export interface Session {
   unmet?(condition: Condition): Promise<string | undefined>;
   /**
    * Brings the revision's images to the site; touches nothing that runs.
-   * @returns undefined where it has them all. @throws SiteError
+   * @param sends whether images that the site does not pull itself are brought too.
+   * @returns undefined where nothing was brought. @throws SiteError
    */
-  prefetch?(): Promise<Prefetch | undefined>;
+  prefetch?(sends: boolean): Promise<Prefetch | undefined>;
   /** What the battery sends; undefined where that cannot be known, as at a new site. */
   signals?(): Promise<Signals | undefined>;
   /**
@@ -241,14 +242,20 @@ export class Rollout {
    * its own, so that they seldom claim the same one.
    */
   private ordered(targets: readonly Target[]): readonly Target[] {
-    const { sharing, parallel } = this.options;
+    const group = 4 * this.options.parallel;
+    const count = Math.ceil(targets.length / group);
+    return Array.from({ length: count }, (_, i) =>
+      targets.slice(i * group, (i + 1) * group),
+    ).flatMap((some) => this.scattered(some));
+  }
+
+  /** The sites in an order of this runner's own, where others do the same. */
+  private scattered(targets: readonly Target[]): readonly Target[] {
+    const { sharing } = this.options;
     if (!sharing) return targets;
-    const hash = ({ name }: Target) =>
+    const place = ({ name }: Target) =>
       createHash("sha256").update(`${sharing.by} ${name}`).digest("hex");
-    return targets
-      .map((site, i) => ({ site, group: Math.floor(i / (4 * parallel)), place: hash(site) }))
-      .sort((a, b) => a.group - b.group || (a.place < b.place ? -1 : 1))
-      .map(({ site }) => site);
+    return [...targets].sort((a, b) => (place(a) < place(b) ? -1 : 1));
   }
 
   private async runWave(
@@ -263,7 +270,10 @@ export class Rollout {
     const turn = this.turns(
       () => this.stop.aborted || this.failures(targets) > this.options.budget,
     );
-    await Promise.all(targets.map((site) => this.fetchImages(site, revisionOf(site), turn)));
+    // Scattered: whoever comes to a site later finds its images there.
+    await Promise.all(
+      this.scattered(targets).map((site) => this.fetchImages(site, revisionOf(site), turn)),
+    );
     await Promise.all(targets.map((site) => this.bring(site, revisionOf(site), turn)));
   }
 
@@ -290,23 +300,24 @@ export class Rollout {
 
   /**
    * Brings a site its images before the first site of the wave is touched. One that is held gets none;
-   * one that is not reached is asked again when its turn comes.
+   * one that is not reached is asked again when its turn comes. What this machine sends is sent by the
+   * runner that has claimed the site: two would write into one file.
    */
   private async fetchImages(site: Target, revision: string | undefined, turn: Turn): Promise<void> {
     if (revision === undefined || this.closed(site, true)) return;
     await turn(async () => {
       const outcome = await this.withSession<Outcome>(site, revision, async (session) => {
-        await this.fetch(site, session);
+        await this.fetch(site, session, !this.options.sharing);
         return { result: "skipped" };
       });
       if (outcome.result === "failed" || outcome.result === "locked") this.update(site, outcome);
     });
   }
 
-  private async fetch(site: Target, session: Session): Promise<void> {
+  private async fetch(site: Target, session: Session, sends = true): Promise<void> {
     if (this.supplied.has(site.name)) return;
-    const fetched = await session.prefetch?.();
-    this.supplied.add(site.name);
+    const fetched = await session.prefetch?.(sends);
+    if (sends) this.supplied.add(site.name);
     if (!fetched) return;
     this.entry(site).prefetch = fetched;
     this.records.write(this.record);
@@ -445,11 +456,13 @@ export class Rollout {
       // A site that is at the revision, and works, is not done twice.
       if (deployed?.revision === revision && deployed.verified)
         return { result: "up-to-date", ...previousOf(deployed) };
-      if (!this.closed(site, true)) await this.fetch(site, session);
+      const { sharing } = this.options;
+      if (!sharing && !this.closed(site, true)) await this.fetch(site, session);
       const kept =
         (await this.lockedOut(site, session, deadline, deployed?.revision === undefined)) ??
         (await this.claimedByAnother(session, deployed, revision));
       if (kept) return kept;
+      if (sharing) await this.fetch(site, session);
       this.update(site, {
         result: "running",
         ...(attempt === 1 && { started: new Date(this.clock.now()).toISOString() }),

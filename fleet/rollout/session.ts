@@ -225,7 +225,7 @@ export class StackSession implements Session {
     });
   }
 
-  async prefetch(): Promise<Prefetch | undefined> {
+  async prefetch(sends = true): Promise<Prefetch | undefined> {
     const { config, simulatedEngine } = this;
     const images = [...new Set(siteServices(config).map((service) => siteImages(config)[service]))];
     const start = performance.now();
@@ -234,6 +234,7 @@ export class StackSession implements Session {
         ? { images: images.filter((image) => !simulatedEngine.hasImage(image)).length }
         : bringImages(placeOf(config), images, {
             ...this.bringing,
+            sends,
             isOffline: config.images.pull === "never",
           }),
     );

@@ -61,8 +61,8 @@ describe("with a rate, from this machine", () => {
       load: `cp ${part} ${at("loaded")}`,
     });
   });
-  const bring = (rate = 1e9) =>
-    bringImages(site, ["telegraf:1"], { ...quick, rate, folder: folder.path });
+  const bring = ({ rate = 1e9, sends = true } = {}) =>
+    bringImages(site, ["telegraf:1"], { ...quick, rate, sends, folder: folder.path });
 
   test("the image arrives whole, and nothing of it stays behind", async () => {
     expect(await bring()).toEqual({ images: 1, bytes: content.length });
@@ -77,11 +77,16 @@ describe("with a rate, from this machine", () => {
     expect(asked().at(-1)).toBe(`pull -q ${image}`);
   });
 
+  test("nothing is sent while another runner may send it too", async () => {
+    expect(await bring({ sends: false })).toBeUndefined();
+    expect(existsSync(at("loaded"))).toBe(false);
+  });
+
   test("what had come before the link broke is not sent again", async () => {
     writeFileSync(part, content.subarray(0, 60_000));
     // The rest takes 0.4 s at this rate, and the whole would take 1 s.
     const start = performance.now();
-    await bring(100_000);
+    await bring({ rate: 100_000 });
     expect(performance.now() - start).toBeGreaterThan(200);
     expect(readFileSync(at("loaded")).equals(content)).toBe(true);
     expect(asked().filter((line) => line.startsWith("load"))).toHaveLength(1);

@@ -599,6 +599,8 @@ describe("two runners", () => {
       if (!tags.has(name) && !added.includes(name))
         tags.set(name, { revision: "one", verified: true });
     const ups: string[] = [];
+    /** Of images that a runner sends: who had claimed the site. */
+    const sends: { name: string; runner: string; by: string | undefined }[] = [];
     const run = (runner: string) =>
       rollOut(
         { canary: { "site-0": ["works"] }, all },
@@ -624,6 +626,10 @@ describe("two runners", () => {
               await clock.sleep(0.5);
               tags.set(name, it);
             },
+            prefetch: async (isSent) => {
+              if (isSent) sends.push({ name, runner, by: tags.get(name)?.updating?.by });
+              return undefined;
+            },
             up: async () => {
               if (name === locked) throw new SiteError("locked", "its stack is locked by ann@far");
               if (revision === "two") ups.push(`${name} ${runner}`);
@@ -637,7 +643,7 @@ describe("two runners", () => {
       );
     const [a, b] = await clock.during(Promise.all([run("a"), run("b")]));
     const minutes = (clock.now() - Date.parse("2026-11-27T12:00:00Z")) / 60_000;
-    return { a: a.record, b: b.record, ups, tags, minutes };
+    return { a: a.record, b: b.record, ups, sends, tags, minutes };
   }
 
   test("share the waves, and no site is touched twice", async () => {
@@ -668,6 +674,13 @@ describe("two runners", () => {
     expect(ups).toHaveLength(1);
     // Evidence takes the record of the one that knows.
     expect([a, b].map(({ sites }) => sites["site-0"]?.toldBy).filter(Boolean)).toHaveLength(1);
+  });
+
+  test("send images to a site that they have claimed alone", async () => {
+    const { sends, tags } = await together();
+    expect(new Set(sends.map(({ name }) => name))).toEqual(new Set(names));
+    for (const { by, runner } of sends) expect(by).toBe(`night/${runner}`);
+    expect(tags.size).toBe(names.length);
   });
 
   test("hear soon of a failure at the other's site", async () => {
