@@ -1,4 +1,4 @@
-import { readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 /** Whether a process of this machine runs. */
@@ -21,7 +21,10 @@ export async function marked<T>(workDir: string, work: () => Promise<T>): Promis
   const mark = markOf(workDir, process.pid);
   writeFileSync(mark, "");
   try {
-    return await work();
+    const result = await work();
+    // No lock is left where an operation came to its end.
+    forgetCutOff(workDir);
+    return result;
   } finally {
     rmSync(mark, { force: true });
   }
@@ -29,8 +32,9 @@ export async function marked<T>(workDir: string, work: () => Promise<T>): Promis
 
 /** Processes that began in a stack's folder, and were killed before they had ended. */
 export function cutOff(workDir: string): number[] {
-  const files = readdirSync(workDir).flatMap((file) => /^engine-(\d+)$/.exec(file)?.[1] ?? []);
-  return files.map(Number).filter((pid) => !isAlive(pid));
+  const files = existsSync(workDir) ? readdirSync(workDir) : [];
+  const marks = files.flatMap((file) => /^engine-(\d+)$/.exec(file)?.[1] ?? []);
+  return marks.map(Number).filter((pid) => !isAlive(pid));
 }
 
 /** Forgets those. */

@@ -210,7 +210,7 @@ export class StackSession implements Session {
     this.watch = await this.startWatch().catch(() => undefined);
     const from = new Date();
     return this.unlocked(async () => {
-      if (!this.simulatedEngine) await this.removeBegun();
+      if (!this.simulatedEngine || this.stack.wasCutOff()) await this.removeBegun();
       const repeated = this.simulatedEngine ? undefined : await toRepeat(this.config);
       const { changes, outputs } = await this.stack.up({ replace: repeated?.urns ?? [] });
       await repeated?.done();
@@ -403,6 +403,14 @@ export class StackSession implements Session {
    */
   private async removeBegun(): Promise<void> {
     const { names, held } = begunContainers(await this.readState());
+    const { simulatedEngine } = this;
+    if (simulatedEngine) {
+      const { containers } = simulatedEngine.state;
+      for (const name of names)
+        if (!held.has(containers[name]?.id ?? ""))
+          simulatedEngine.save(() => delete containers[name]);
+      return;
+    }
     const { site, ...place } = placeOf(this.config);
     for (const name of names) {
       const filters = [`name=^/?${name}$`, `label=${labels.site}=${site}`];

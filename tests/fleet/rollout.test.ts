@@ -224,6 +224,7 @@ test("a killed rollout is resumed without doing a site twice", async () => {
   expect(results(killed)).toEqual({ kiel: "verified", aachen: "verified", luebeck: "running" });
   const { record, said } = await rollout({ kind: "resume" });
   expect(said).toContain("an earlier rollout was killed");
+  expect(record.sites.luebeck?.reason).toBeUndefined();
   expect(results(record)).toEqual({
     kiel: "up-to-date",
     aachen: "up-to-date",
