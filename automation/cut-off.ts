@@ -21,10 +21,7 @@ export async function marked<T>(workDir: string, work: () => Promise<T>): Promis
   const mark = markOf(workDir, process.pid);
   writeFileSync(mark, "");
   try {
-    const result = await work();
-    // No lock is left where an operation came to its end.
-    forgetCutOff(workDir);
-    return result;
+    return await work();
   } finally {
     rmSync(mark, { force: true });
   }
