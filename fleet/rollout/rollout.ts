@@ -462,18 +462,71 @@ export class Rollout {
         (await this.lockedOut(site, session, deadline, deployed?.revision === undefined)) ??
         (await this.claimedByAnother(session, deployed, revision));
       if (kept) return kept;
-      if (sharing) await this.fetch(site, session);
-      this.update(site, {
-        result: "running",
-        ...(attempt === 1 && { started: new Date(this.clock.now()).toISOString() }),
-      });
-      const previous = previousRevision(deployed, revision);
-      this.update(site, previous);
-      const outcome = await this.updateSite(site, session, { deployed, previous, revision });
-      return !isWaiting(outcome) && outcome.result === "failed"
-        ? this.afterFailure(site, outcome)
-        : outcome;
+      const claim = this.heldClaim(session, deployed, revision);
+      try {
+        if (sharing) await this.fetch(site, session);
+        this.update(site, {
+          result: "running",
+          ...(attempt === 1 && { started: new Date(this.clock.now()).toISOString() }),
+        });
+        const previous = previousRevision(deployed, revision);
+        this.update(site, previous);
+        const record = async (it: DeployedRevision) => {
+          await claim.end();
+          await session.recordRevision(it);
+        };
+        const work = { deployed, previous, revision, record };
+        const outcome = await this.updateSite(site, session, work);
+        return !isWaiting(outcome) && outcome.result === "failed"
+          ? await this.afterFailure(site, outcome)
+          : outcome;
+      } finally {
+        await claim.end();
+      }
     });
+  }
+
+  /**
+   * Renews a claim until it is ended: images over a slow link take longer than it holds. Whoever has
+   * taken the site over in the meantime keeps it.
+   */
+  private heldClaim(
+    session: Session,
+    deployed: DeployedRevision | undefined,
+    revision: string,
+  ): { end(): Promise<void> } {
+    const { sharing } = this.options;
+    const ended = new AbortController();
+    const renew = async (by: Runner) => {
+      const found = await session.deployedRevision();
+      if (found?.updating?.by !== by) ended.abort();
+      else await session.recordRevision(this.claimed(deployed, revision, by));
+    };
+    const hold = async ({ by, claimSeconds }: Sharing) => {
+      for (;;) {
+        await this.clock.sleep(claimSeconds / 3, ended.signal);
+        if (ended.signal.aborted) return;
+        // A backend that does not answer now may do so next time.
+        await renew(by).catch(() => undefined);
+      }
+    };
+    const held = sharing && hold(sharing);
+    return {
+      end: async () => {
+        ended.abort();
+        await held;
+      },
+    };
+  }
+
+  /** What a site's tag says while a runner has claimed it. */
+  private claimed(
+    deployed: DeployedRevision | undefined,
+    revision: string,
+    by: Runner,
+  ): DeployedRevision {
+    const since = new Date(this.clock.now()).toISOString();
+    return { ...deployed, verified: false, updating: { revision, since, by } };
   }
 
   /**
@@ -505,8 +558,7 @@ export class Rollout {
       !sharing.isGone(by) &&
       this.clock.now() - Date.parse(since) < sharing.claimSeconds * 1000;
     if (updating && isAnothers(updating)) return this.waitFor(updating.by ?? "another runner");
-    const mine = { revision, since: new Date(this.clock.now()).toISOString(), by: sharing.by };
-    await session.recordRevision({ ...deployed, verified: false, updating: mine });
+    await session.recordRevision(this.claimed(deployed, revision, sharing.by));
     await this.pause(sharing.settleSeconds);
     const by = (await session.deployedRevision())?.updating?.by;
     return by === sharing.by ? undefined : this.waitFor(by ?? "another runner");
@@ -526,7 +578,13 @@ export class Rollout {
       deployed,
       previous,
       revision,
-    }: { deployed: DeployedRevision | undefined; previous: Previous; revision: string },
+      record,
+    }: {
+      deployed: DeployedRevision | undefined;
+      previous: Previous;
+      revision: string;
+      record(it: DeployedRevision): Promise<void>;
+    },
   ): Promise<Outcome | Waiting> {
     const { sharing } = this.options;
     const since = new Date(this.clock.now()).toISOString();
@@ -538,7 +596,7 @@ export class Rollout {
     const updating = { revision, since, ...by };
     // A claim says so already.
     if (deployed && !sharing)
-      await session.recordRevision({ ...deployed, verified: false, updating });
+      await record({ ...deployed, verified: false, updating });
     let changes: Record<string, number>;
     try {
       changes = await session.up();
@@ -550,15 +608,13 @@ export class Rollout {
         if (now - first < sharing.claimSeconds * 1000) return this.waitFor("another runner");
         // The others need not wait for the same lock.
         const { updating: _, ...standing } = deployed ?? {};
-        await session.recordRevision({ ...standing, verified: false, ...failed });
+        await record({ ...standing, verified: false, ...failed });
         throw error;
       }
       if (!(error instanceof SiteError) || error.kind !== "failed") throw error;
       // The state of a killed update may not be readable yet; its failure is what counts, and the
       // tag says already that the site is verified at neither.
-      await session
-        .recordRevision({ revision, ...previous, verified: false, ...failed })
-        .catch(() => undefined);
+      await record({ revision, ...previous, verified: false, ...failed }).catch(() => undefined);
       return { result: "failed", reason: error.message };
     }
     const ended = this.clock.now();
@@ -571,7 +627,7 @@ export class Rollout {
       ...(lost > 0 ? [`${lost} of ${stored?.messages?.sent} marked messages were lost`] : []),
     ];
     const verified = findings.length === 0;
-    await session.recordRevision({ revision, ...previous, verified, ...(!verified && failed) });
+    await record({ revision, ...previous, verified, ...(!verified && failed) });
     const found = { changes, ...stored, ...(signals && { gate: { ...gate, findings } }) };
     return verified
       ? { result: "verified", ...found }

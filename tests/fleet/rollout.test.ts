@@ -371,8 +371,11 @@ test("a second rollout refuses while one runs, and names it", async () => {
     code: 1,
     said: expect.stringContaining(`a rollout is running: process ${first.pid}`),
   });
+  const started = processTree(first.pid ?? 0);
   first.kill("SIGKILL");
-  await new Promise((done) => first.on("close", done));
+  // What it had started writes into the folder until it has seen that.
+  const isGone = ({ pid }: { pid: number }) => processTree(pid).length === 0;
+  await until("what it had started has ended", () => started.every(isGone), 30);
 }, 60_000);
 
 test("a container that a killed update had begun to make is not one that the state holds", () => {

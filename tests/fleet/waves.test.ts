@@ -592,7 +592,14 @@ describe("two runners", () => {
       onFailure,
       added = [],
       locked,
-    }: { onFailure?: "rollback" | undefined; added?: string[]; locked?: string } = {},
+      far,
+    }: {
+      onFailure?: "rollback" | undefined;
+      added?: string[];
+      locked?: string;
+      /** A site to which images take two hours. */
+      far?: string;
+    } = {},
   ) {
     const clock = new SteppedClock(Date.parse("2026-11-27T12:00:00Z"));
     for (const name of names)
@@ -628,6 +635,7 @@ describe("two runners", () => {
             },
             prefetch: async (isSent) => {
               if (isSent) sends.push({ name, runner, by: tags.get(name)?.updating?.by });
+              if (isSent && name === far) await clock.sleep(7200);
               return undefined;
             },
             up: async () => {
@@ -681,6 +689,14 @@ describe("two runners", () => {
     expect(new Set(sends.map(({ name }) => name))).toEqual(new Set(names));
     for (const { by, runner } of sends) expect(by).toBe(`night/${runner}`);
     expect(tags.size).toBe(names.length);
+  });
+
+  test("keep a site to which they send images for longer than a claim holds", async () => {
+    const { a, b, ups, sends, tags } = await together([], undefined, { far: "site-9" });
+    expect([a.outcome, b.outcome]).toEqual(["done", "done"]);
+    expect(sends.filter(({ name }) => name === "site-9")).toHaveLength(1);
+    expect(ups.filter((up) => up.startsWith("site-9 "))).toHaveLength(1);
+    expect(tags.get("site-9")).toMatchObject({ revision: "two", verified: true });
   });
 
   test("hear soon of a failure at the other's site", async () => {

@@ -12,14 +12,16 @@ export class SteppedClock implements Clock {
 
   async sleep(seconds: number, stop?: AbortSignal): Promise<void> {
     if (stop?.aborted) return;
-    await new Promise<void>((wake) => {
-      const sleeper = { at: this.time + seconds * 1000, wake };
-      this.sleepers.push(sleeper);
-      stop?.addEventListener("abort", () => {
+    await new Promise<void>((done) => {
+      const end = () => {
         const index = this.sleepers.indexOf(sleeper);
         if (index >= 0) this.sleepers.splice(index, 1);
-        wake();
-      });
+        stop?.removeEventListener("abort", end);
+        done();
+      };
+      const sleeper = { at: this.time + seconds * 1000, wake: end };
+      this.sleepers.push(sleeper);
+      stop?.addEventListener("abort", end);
     });
   }
 
@@ -34,10 +36,7 @@ export class SteppedClock implements Clock {
       const next = Math.min(...this.sleepers.map(({ at }) => at));
       if (next === Infinity) continue;
       this.time = Math.max(this.time, next);
-      for (const sleeper of this.sleepers.filter(({ at }) => at <= next)) {
-        this.sleepers.splice(this.sleepers.indexOf(sleeper), 1);
-        sleeper.wake();
-      }
+      for (const { wake } of this.sleepers.filter(({ at }) => at <= next)) wake();
     }
     return work;
   }
