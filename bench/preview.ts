@@ -86,30 +86,34 @@ class RehearsedFleet {
     process.env.PULUMI_SKIP_CHECKPOINTS = "true";
     for (const site of sites) kinds.set(alike(site), [...(kinds.get(alike(site)) ?? []), site]);
     const size = Math.max(2, availableParallelism());
-    const workers = new WorkerPool({ size });
+    // Of their own for what is rendered: a process has one program, and those deploy another.
+    const pools = { up: new WorkerPool({ size }), render: new WorkerPool({ size: 1 }) };
     const limit = pLimit(size);
-    await Promise.all(
-      [...kinds.values()].map((kind) => limit(() => this.deployKind(kind, workers))),
-    );
-    workers.close();
+    // Those of many sites last: a backend in a folder is the slower the more stacks it has.
+    const smallFirst = [...kinds.values()].sort((a, b) => a.length - b.length);
+    await Promise.all(smallFirst.map((kind) => limit(() => this.deployKind(kind, pools))));
+    for (const pool of Object.values(pools)) pool.close();
     this.checkout.git("add", "-A");
     this.checkout.git("commit", "-q", "-m", "a fleet");
     return kinds.size;
   }
 
-  private async deployKind([first, ...others]: FleetSite[], workers: WorkerPool): Promise<void> {
+  private async deployKind(
+    [first, ...others]: FleetSite[],
+    pools: Record<"up" | "render", WorkerPool>,
+  ): Promise<void> {
     if (!first) return;
     await rehearsedStack(first.stack, {
       folder: this.folder,
       config: { [siteKey]: first.settings },
       program: this.checkout.at("index.ts"),
-      workers,
+      workers: pools.up,
     }).up();
     const { encryptionsalt = "" } = readStackFile(
       first.stack,
       join(this.folder, "stacks", first.stack),
     );
-    const { resources } = await renderSite(first.stack, first.settings, workers);
+    const { resources } = await renderSite(first.stack, first.settings, pools.render);
     const file = join(this.states, `${first.stack}.json`);
     const state = readFileSync(file, "utf8");
     for (const { name, stack } of [first, ...others]) {

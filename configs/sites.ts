@@ -4,6 +4,7 @@ import { distance } from "fastest-levenshtein";
 import { readYaml } from "./files";
 import { hubKey } from "./hub";
 import {
+  type Fleet,
   type FleetSite,
   inventoryFile,
   isSettings,
@@ -159,10 +160,19 @@ export const stackOfFile = (file: string): string | undefined =>
 const stackFiles = (folder: string): string[] =>
   readdirSync(folder).flatMap((file) => stackOfFile(file) ?? []);
 
-/** The inventory's sites; none where the project has no inventory. */
-function fleetSites(folder: string): FleetSite[] {
+/** The inventory of a project; undefined where it has none. */
+function inventoryOf(folder: string): Fleet | undefined {
   const file = join(folder, inventoryFile);
-  return existsSync(file) ? loadFleet(file).sites : [];
+  return existsSync(file) ? loadFleet(file) : undefined;
+}
+
+const stacksOf = new WeakMap<Fleet, ReadonlyMap<string, FleetSite>>();
+
+/** The sites of a fleet by their stacks. */
+function sitesByStack(fleet: Fleet): ReadonlyMap<string, FleetSite> {
+  const known = stacksOf.get(fleet) ?? new Map(fleet.sites.map((site) => [site.stack, site]));
+  stacksOf.set(fleet, known);
+  return known;
 }
 
 /** @throws InputError where a stack's file moves a site of the inventory to another one's host. */
@@ -170,7 +180,7 @@ function refuseSharedHost(
   stack: string,
   { engine }: Settings,
   { name }: Pick<FleetSite, "name">,
-  sites: readonly FleetSite[],
+  { sites }: Fleet,
 ): void {
   if (typeof engine !== "string") return;
   const other = sites.find(
@@ -187,18 +197,20 @@ function refuseSharedHost(
  * The site of the stack of exactly this name, without organization and project; undefined where it
  * has none.
  * @param folder the project. Default: this one.
+ * @param own what the stack's file has. Default: it is read.
+ * @param fleet the inventory, where that has been read. Default: it is read.
  * @throws InputError for a bad file.
  */
 export function siteOf(
   stack: string,
   folder = root,
   own = stackFileSettings(stack, folder),
+  fleet = inventoryOf(folder),
 ): StackSite | undefined {
-  const sites = fleetSites(folder);
-  const site = sites.find((known) => known.stack === stack);
+  const site = fleet && sitesByStack(fleet).get(stack);
   const inventory = site?.settings;
   if (!inventory && !own) return undefined;
-  if (site && own) refuseSharedHost(stack, own, site, sites);
+  if (fleet && site && own) refuseSharedHost(stack, own, site, fleet);
   const sources: SiteSource[] = [];
   if (inventory) sources.push("inventory");
   if (own) sources.push("stack file");
@@ -207,7 +219,8 @@ export function siteOf(
 
 /** Names of all stacks that have a file or stand in the inventory, in the order of the alphabet. */
 export function stackNames(folder = root): string[] {
-  const names = [...stackFiles(folder), ...fleetSites(folder).map(({ stack }) => stack)];
+  const sites = inventoryOf(folder)?.sites ?? [];
+  const names = [...stackFiles(folder), ...sites.map(({ stack }) => stack)];
   return [...new Set(names)].sort();
 }
 
@@ -232,16 +245,17 @@ export function openedSite(stack: string, own: Settings | undefined, folder = ro
  * @param name the stack's name, also as `organization/project/stack`; or the site's, if one stack
  *   alone has that site.
  * @param folder the project, or the checkout of a revision. Default: this project.
+ * @param fleet its inventory, where that has been read. Default: it is read.
  * @throws InputError where there is no such site, or a file cannot be read.
  */
-export function findSite(name: string, folder = root): StackSite {
+export function findSite(name: string, folder = root, fleet = inventoryOf(folder)): StackSite {
   const [stack = name, ...qualifiers] = name.split("/").reverse();
   const qualified = (found: StackSite): StackSite => ({
     ...found,
     stack: [found.stack, ...qualifiers].reverse().join("/"),
   });
   if (stack === "") throw new InputError("--stack", ["it is empty: write the name of a stack"]);
-  const exact = siteOf(stack, folder);
+  const exact = siteOf(stack, folder, undefined, fleet);
   if (exact) return qualified(exact);
   const stacks = listSites(folder);
   const [site, other] = stacks.filter(({ settings }) => settings.name === stack);
@@ -259,8 +273,10 @@ export function findSite(name: string, folder = root): StackSite {
 }
 
 /** Every stack with a site, in the order of the alphabet. @throws InputError for a bad file. */
-export const listSites = (folder = root): StackSite[] =>
-  stackNames(folder).flatMap((stack) => siteOf(stack, folder) ?? []);
+export function listSites(folder = root): StackSite[] {
+  const fleet = inventoryOf(folder);
+  return stackNames(folder).flatMap((stack) => siteOf(stack, folder, undefined, fleet) ?? []);
+}
 
 /** What an error calls a stack's site. */
 export function siteSource({ stack, sources }: StackSite): string {

@@ -3,7 +3,7 @@ import { isAbsolute, join } from "node:path";
 import pLimit from "p-limit";
 import { availableParallelism } from "node:os";
 import { isTransformed, renderSite, root, type WorkerPool } from "../../automation";
-import type { FleetSite } from "../../configs/inventory";
+import { type Fleet, type FleetSite, inventoryFile, loadFleet } from "../../configs/inventory";
 import { withSecretPlaceholders } from "../../configs/secret-placeholders";
 import { parseSite } from "../../configs/site";
 import { findSite, readStackFile, siteKey } from "../../configs/sites";
@@ -52,12 +52,11 @@ function specOf(
   site: FleetSite,
   { code, apart = false }: Pick<Rendering, "code" | "apart">,
   folder: string,
+  fleet: Fleet,
   models: ModelDigests,
 ): Spec {
-  const settings = withSecretPlaceholders(findSite(site.stack, folder).settings) as Record<
-    string,
-    unknown
-  >;
+  const found = findSite(site.stack, folder, fleet);
+  const settings = withSecretPlaceholders(found.settings) as Record<string, unknown>;
   const names = namesOf(site.stack, settings);
   const { stack } = names;
   const { [siteKey]: _, ...others } = readStackFile(site.stack, folder).config ?? {};
@@ -102,8 +101,9 @@ export async function renderSites(
   folder = root,
 ): Promise<SiteRender[]> {
   const models: ModelDigests = new Map();
+  const fleet = loadFleet(join(folder, inventoryFile));
   const specs = sites.map((site) =>
-    specOf(site, { code, ...(apart && { apart }) }, folder, models),
+    specOf(site, { code, ...(apart && { apart }) }, folder, fleet, models),
   );
   const plans = new Map<string, Promise<string>>();
   const limit = pLimit(Math.max(2, availableParallelism()));

@@ -595,8 +595,7 @@ export class Rollout {
     // at neither.
     const updating = { revision, since, ...by };
     // A claim says so already.
-    if (deployed && !sharing)
-      await record({ ...deployed, verified: false, updating });
+    if (deployed && !sharing) await record({ ...deployed, verified: false, updating });
     let changes: Record<string, number>;
     try {
       changes = await session.up();
