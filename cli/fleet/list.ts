@@ -7,7 +7,7 @@ const head = ["SITE", "WAVE", "STACK", "ENGINE", "PROFILE", "MODEL", "LABELS"];
 function list(selection: Selection & { json?: boolean }): number {
   const fleet = loadFleet();
   const chosen = selected(fleet, selection);
-  const refused = refusedSites(chosen);
+  const refused = refusedSites(fleet, chosen);
   const code = refused.size > 0 ? 1 : 0;
   const sites = chosen
     .sort((a, b) => fleet.waves.indexOf(a.wave) - fleet.waves.indexOf(b.wave))

@@ -81,13 +81,13 @@ export function selected({ waves, sites }: Fleet, selection: Selection): FleetSi
   return found;
 }
 
-/** What is wrong with each of some sites, by its name; sites that are well are left out. */
-export function refusedSites(sites: readonly FleetSite[]): Map<string, string[]> {
+/** What is wrong with each of some sites of a fleet, by its name; sites that are well are left out. */
+export function refusedSites(fleet: Fleet, sites: readonly FleetSite[]): Map<string, string[]> {
   const refused = new Map<string, string[]>();
   const check = stackChecker();
   for (const { name, stack } of sites)
     try {
-      check(findSite(stack));
+      check(findSite(stack, undefined, fleet));
     } catch (error) {
       if (!(error instanceof InputError)) throw error;
       const { source, problems } = error;
@@ -108,7 +108,7 @@ export function refusedSites(sites: readonly FleetSite[]): Map<string, string[]>
 export function checkedSites(fleet: Fleet, selection: Selection): FleetSite[] {
   const sites = selected(fleet, selection);
   const where = new Map<string, string[]>();
-  for (const [name, problems] of refusedSites(sites))
+  for (const [name, problems] of refusedSites(fleet, sites))
     for (const problem of problems) where.set(problem, [...(where.get(problem) ?? []), name]);
   const findings = [...where].map(([problem, names]) => `${names.join(", ")}: ${problem}`);
   if (findings.length > 0) throw new InputError("the fleet", findings);
