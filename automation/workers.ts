@@ -11,7 +11,7 @@ import { errorOf, type Message, type ResultOf, StackError, type Task } from "./t
 export interface WorkerLimits {
   /** Most worker processes at once. Default: as many as there are cores, at least two. */
   size?: number;
-  /** Programs that one process runs before another takes its place. Default: 40. */
+  /** Programs that one process has the engine run before another takes its place. Default: 40. */
   programs?: number;
   /** Resident memory in MiB above which another takes its place. Default: 400. */
   residentMiB?: number;
@@ -29,7 +29,7 @@ interface Worker {
   process: ChildProcess;
   /** The program that it has loaded. */
   program: string;
-  /** Programs that it has run. */
+  /** Programs that the engine has run there. */
   ran: number;
   /** Ends it where nobody needs it. */
   unneeded?: NodeJS.Timeout;
@@ -37,9 +37,10 @@ interface Worker {
 
 /**
  * A program takes more than 128 MB of heap with its alerts (measured, SDK included). Without limits Node.js
- * keeps garbage of twice that before it cleans up.
+ * keeps garbage of twice that before it cleans up. With 8 MB for what is new, in place of 32, a site
+ * takes a third more time (measured: 0.22 s and 0.17 s to render one).
  */
-const heapLimits = ["--max-semi-space-size=8", "--max-old-space-size=192"];
+const heapLimits = ["--max-semi-space-size=32", "--max-old-space-size=192"];
 
 /** How long a process is kept that nobody needs. */
 const idleSeconds = 60;
@@ -79,7 +80,8 @@ export class WorkerPool {
     try {
       const worker = this.take(task.stack.program);
       const { outcome, residentMiB } = await perform(worker, task, listeners);
-      if (runsProgram(task.operation)) worker.ran++;
+      // What is only rendered leaves nothing behind: 200 sites took no more memory than 40.
+      if (runsProgram(task.operation) && task.operation !== "render") worker.ran++;
       const isSpent =
         ("failure" in outcome && runsProgram(task.operation)) ||
         worker.ran >= this.limits.programs ||
@@ -139,7 +141,8 @@ function keepAlive(child: ChildProcess, wait: boolean): void {
 function start(program: string): ChildProcess {
   return fork(join(__dirname, "worker.ts"), [program], {
     cwd: root,
-    env: environment(),
+    // esbuild would keep a thread and a process of 50 MB for the next bundle, and there is none.
+    env: { ...environment(), ESBUILD_WORKER_THREADS: "0" },
     execArgv: [...heapLimits, "--require", join(root, "typescript.js")],
     // In a session of its own: a terminal's Ctrl-C reaches this process alone, which decides what
     // is finished first.
