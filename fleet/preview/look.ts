@@ -67,8 +67,13 @@ function storedAfter(look: Look, store: PlanStore): Stored {
   return { ...stored, stack: names.stack, site: names.site, ...(engine && { engine }) };
 }
 
-/** Compares a site's state with what base would have left there, and with what head stores. */
-function compare(at: Look, state: StackState, store: PlanStore): Found {
+/** What a site's state says, whatever head asks for. */
+interface Standing extends Pick<Found, "apart" | "differs"> {
+  stored: ReturnType<typeof storedInState>;
+}
+
+/** Compares a site's state with what base would have left there. */
+function standingOf(at: Look, state: StackState, store: PlanStore): Standing {
   const plan = at.base ? store.load(at.base.plan) : [];
   const found = differences(state, plan, at.base?.shared ? at.base.names : undefined);
   const isDeployed = (state.resources ?? []).length > 0;
@@ -80,22 +85,28 @@ function compare(at: Look, state: StackState, store: PlanStore): Found {
     differs: (isDeployed ? found.slice(0, mostTold) : nothing).map(
       ({ resource, path, value }) => `${lastPart(resource)}: ${path || String(value)}`,
     ),
-    changes: dataChanges(storedInState(state), storedAfter(at, store)),
+    stored: storedInState(state),
   };
 }
 
+/** The same. What was seen in the same file before is not looked for again. */
+function recalledStanding(at: Look, store: PlanStore, code: string): Standing {
+  if (typeof at.state !== "string") return standingOf(at, at.state, store);
+  const content = readStateFile(at.state);
+  if (content === undefined) return standingOf(at, {}, store);
+  const key = hash(JSON.stringify([code, at.base, at.names, hash(content)]));
+  const known = store.recall(key);
+  if (known !== undefined) return JSON.parse(known) as Standing;
+  const standing = standingOf(at, parseState(content), store);
+  store.remember(key, JSON.stringify(standing));
+  return standing;
+}
+
 /**
- * The same. What was found in the same file before is not looked for again.
+ * Compares a site's state with what base would have left there, and with what head stores.
  * @param code digest of the code that looks.
  */
 export function look(at: Look, store: PlanStore, code: string): Found {
-  if (typeof at.state !== "string") return compare(at, at.state, store);
-  const content = readStateFile(at.state);
-  if (content === undefined) return compare(at, {}, store);
-  const key = hash(JSON.stringify([code, { ...at, state: hash(content) }]));
-  const known = store.recall(key);
-  if (known !== undefined) return JSON.parse(known) as Found;
-  const found = compare(at, parseState(content), store);
-  store.remember(key, JSON.stringify(found));
-  return found;
+  const { stored, ...standing } = recalledStanding(at, store, code);
+  return { ...standing, changes: dataChanges(stored, storedAfter(at, store)) };
 }
