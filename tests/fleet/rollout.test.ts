@@ -378,6 +378,26 @@ test("a second rollout refuses while one runs, and names it", async () => {
   await until("what it had started has ended", () => started.every(isGone), 30);
 }, 60_000);
 
+test("a runner renews its claim while the engine works there", async () => {
+  beginDeployed();
+  const tags = join(folder.path, ".pulumi/stacks/bess-telemetry/kiel.pulumi-tags");
+  const share = { name: "night", claimSeconds: 6 };
+  const told = { waves: { all: ["kiel"] }, commit: "two", faults: slowly("kiel", 8), share };
+  const child = begin(told, { killed: false });
+  let isDone = false;
+  child.once("close", () => (isDone = true));
+  const claims = new Set<string>();
+  const isEnded = () => {
+    const [claim] = / two \S+ night\/\S+/.exec(readFileSync(tags, "utf8")) ?? [];
+    if (claim !== undefined) claims.add(claim);
+    return isDone;
+  };
+  await until("the rollout has ended", isEnded, 90);
+  expect(claims.size).toBeGreaterThan(2);
+  expect(results(lastRecord())).toEqual({ kiel: "verified" });
+  expect(readFileSync(tags, "utf8")).toContain('"two one verified"');
+}, 120_000);
+
 test("a container that a killed update had begun to make is not one that the state holds", () => {
   const container = (id: string | undefined, name: string) => ({
     type: "docker:index/container:Container",
