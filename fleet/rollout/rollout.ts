@@ -480,6 +480,14 @@ export class Rollout {
         return !isWaiting(outcome) && outcome.result === "failed"
           ? await this.afterFailure(site, outcome)
           : outcome;
+      } catch (error) {
+        await claim.end();
+        if (sharing && error instanceof SiteError && error.kind === "unreachable")
+          // The others need not wait for one that does not reach it.
+          await session
+            .recordRevision(this.claimed(deployed, revision, undefined))
+            .catch(() => undefined);
+        throw error;
       } finally {
         await claim.end();
       }
@@ -519,14 +527,14 @@ export class Rollout {
     };
   }
 
-  /** What a site's tag says while a runner has claimed it. */
+  /** What a site's tag says while it is updated. @param by the runner that has claimed it, if any. */
   private claimed(
     deployed: DeployedRevision | undefined,
     revision: string,
-    by: Runner,
+    by: Runner | undefined,
   ): DeployedRevision {
     const since = new Date(this.clock.now()).toISOString();
-    return { ...deployed, verified: false, updating: { revision, since, by } };
+    return { ...deployed, verified: false, updating: { revision, since, ...(by && { by }) } };
   }
 
   /**
@@ -557,15 +565,15 @@ export class Rollout {
       by !== sharing.by &&
       !sharing.isGone(by) &&
       this.clock.now() - Date.parse(since) < sharing.claimSeconds * 1000;
-    if (updating && isAnothers(updating)) return this.waitFor(updating.by ?? "another runner");
+    if (updating && isAnothers(updating)) return this.waitFor(`${updating.by} works there`);
     await session.recordRevision(this.claimed(deployed, revision, sharing.by));
     await this.pause(sharing.settleSeconds);
     const by = (await session.deployedRevision())?.updating?.by;
-    return by === sharing.by ? undefined : this.waitFor(by ?? "another runner");
+    return by === sharing.by ? undefined : this.waitFor(`${by ?? "another runner"} works there`);
   }
 
-  private waitFor = (by: Runner): Waiting => ({
-    why: `${by} works there`,
+  private waitFor = (why: string): Waiting => ({
+    why,
     place: "asks",
     until: this.clock.now() + (this.options.pollSeconds ?? 60) * 500,
   });
@@ -604,7 +612,7 @@ export class Rollout {
         const now = this.clock.now();
         const first = this.lockedSince.get(site.name) ?? now;
         this.lockedSince.set(site.name, first);
-        if (now - first < sharing.claimSeconds * 1000) return this.waitFor("another runner");
+        if (now - first < sharing.claimSeconds * 1000) return this.waitFor(error.message);
         // The others need not wait for the same lock.
         const { updating: _, ...standing } = deployed ?? {};
         await record({ ...standing, verified: false, ...failed });

@@ -593,12 +593,15 @@ describe("two runners", () => {
       added = [],
       locked,
       far,
+      cut,
     }: {
       onFailure?: "rollback" | undefined;
       added?: string[];
       locked?: string;
       /** A site to which images take two hours. */
       far?: string;
+      /** A site that no runner reaches. */
+      cut?: string;
     } = {},
   ) {
     const clock = new SteppedClock(Date.parse("2026-11-27T12:00:00Z"));
@@ -639,6 +642,7 @@ describe("two runners", () => {
               return undefined;
             },
             up: async () => {
+              if (name === cut) throw new SiteError("unreachable", "no route to host");
               if (name === locked) throw new SiteError("locked", "its stack is locked by ann@far");
               if (revision === "two") ups.push(`${name} ${runner}`);
               await clock.sleep(30);
@@ -714,6 +718,18 @@ describe("two runners", () => {
     expect(ups.map((up) => up.split(" ")[0]).sort()).toEqual([...names].sort());
     expect([a.outcome, b.outcome]).toEqual(["done", "done"]);
     for (const name of added) expect(tags.get(name)).toEqual({ revision: "two", verified: true });
+  });
+
+  test("do not wait for each other at a site that neither reaches", async () => {
+    const { a, b, tags, minutes } = await together([], undefined, { cut: "site-9" });
+    expect([a.outcome, b.outcome]).toEqual(["done", "done"]);
+    for (const { sites } of [a, b]) expect(sites["site-9"]?.result).toBe("unreachable");
+    const { verified, updating } = tags.get("site-9") ?? {};
+    expect({ verified, updating }).toEqual({
+      verified: false,
+      updating: { revision: "two", since: expect.any(String) },
+    });
+    expect(minutes).toBeLessThan(15);
   });
 
   test("wait once, not each in turn, for a stack that somebody else has locked", async () => {
