@@ -736,6 +736,9 @@ describe("two runners", () => {
     const { a, b, ups, minutes } = await together([], undefined, { locked: "site-9" });
     expect([a.outcome, b.outcome]).toEqual(["done", "done"]);
     expect([a, b].map(({ sites }) => sites["site-9"]?.result).sort()).toEqual(["failed", "locked"]);
+    expect([a, b].map(({ sites }) => sites["site-9"]?.waited?.why)).toContain(
+      "its stack is locked by ann@far",
+    );
     expect(ups).toHaveLength(names.length - 1);
     // A claim holds for 30.
     expect(minutes).toBeGreaterThan(30);
