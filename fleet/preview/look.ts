@@ -69,7 +69,7 @@ function storedAfter(look: Look, store: PlanStore): Stored {
 
 /** What a site's state says, whatever head asks for. */
 interface Standing extends Pick<Found, "apart" | "differs"> {
-  stored: ReturnType<typeof storedInState>;
+  stored: Stored;
 }
 
 /** Compares a site's state with what base would have left there. */

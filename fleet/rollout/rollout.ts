@@ -481,12 +481,8 @@ export class Rollout {
           ? await this.afterFailure(site, outcome)
           : outcome;
       } catch (error) {
-        await claim.end();
-        if (sharing && error instanceof SiteError && error.kind === "unreachable")
-          // The others need not wait for one that does not reach it.
-          await session
-            .recordRevision(this.claimed(deployed, revision, undefined))
-            .catch(() => undefined);
+        // The others need not wait for one that does not reach it.
+        if (error instanceof SiteError && error.kind === "unreachable") await claim.giveBack();
         throw error;
       } finally {
         await claim.end();
@@ -502,27 +498,34 @@ export class Rollout {
     session: Session,
     deployed: DeployedRevision | undefined,
     revision: string,
-  ): { end(): Promise<void> } {
+  ): { end(): Promise<void>; giveBack(): Promise<void> } {
     const { sharing } = this.options;
     const ended = new AbortController();
-    const renew = async (by: Runner) => {
+    /** Writes whose the site is now, where it is still this runner's. */
+    const write = async (mine: Runner, by: Runner | undefined) => {
       const found = await session.deployedRevision();
-      if (found?.updating?.by !== by) ended.abort();
+      if (found?.updating?.by !== mine) ended.abort();
       else await session.recordRevision(this.claimed(deployed, revision, by));
     };
+    // A backend that does not answer now may do so next time.
+    const tryWrite: typeof write = (...args) => write(...args).catch(() => undefined);
     const hold = async ({ by, claimSeconds }: Sharing) => {
       for (;;) {
         await this.clock.sleep(claimSeconds / 3, ended.signal);
         if (ended.signal.aborted) return;
-        // A backend that does not answer now may do so next time.
-        await renew(by).catch(() => undefined);
+        await tryWrite(by, by);
       }
     };
     const held = sharing && hold(sharing);
+    const end = async () => {
+      ended.abort();
+      await held;
+    };
     return {
-      end: async () => {
-        ended.abort();
-        await held;
+      end,
+      giveBack: async () => {
+        await end();
+        if (sharing) await tryWrite(sharing.by, undefined);
       },
     };
   }
